@@ -1,0 +1,107 @@
+# Owned by the template: an update rewrites this file.
+"""`serve` starts the service, `check` says what it would start with. Both look at everything first."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from dotenv import dotenv_values
+
+from .app import create_app
+from .hardening import Finding, Hardened, InsecureConfigurationError, load
+from .hardening.checks import near_misses, workers_finding
+from .hardening.logging import log
+from .hardening.report import report, secrets_in
+from .hardening.settings import PREFIX
+from .settings import Settings
+
+
+def build() -> Hardened:
+    """The application, ready to serve: what each worker process calls."""
+    try:
+        settings = load(Settings)
+        log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
+        app = create_app(settings)
+        app.seal()
+    except InsecureConfigurationError as error:
+        for finding in error.findings:
+            log("error", "check", id=finding.id, message=finding.message, hint=finding.hint)
+        raise SystemExit(1) from None
+    return app
+
+
+def examine(workers: int) -> tuple[Settings | None, Hardened | None, list[Finding]]:
+    """The settings and the application as far as they can be made, and all that is not safe."""
+    settings: Settings | None = None
+    try:
+        settings = load(Settings)
+        app = create_app(settings)
+    except InsecureConfigurationError as error:
+        return settings, None, [*error.findings, *near_misses(settings or Settings.model_construct())]
+    return settings, app, [*app.findings(), *workers_finding(settings, workers)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 1 when an error was found."""
+    options = _parse(arguments)
+    from_file = _develop() if options.dev else set()
+    settings, app, findings = examine(options.workers)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if options.command == "check":
+        print(report(settings, app, findings, from_file, options.format))
+        return 1 if errors else 0
+    if settings is None or (errors and settings.is_production):
+        print(f"Not safe to start ({len(errors)} errors):\n", file=sys.stderr)
+        print("\n".join(map(str, errors)), file=sys.stderr)
+        if settings is None or settings.is_production:
+            print("\nFor development on this machine: serve --dev", file=sys.stderr)
+        return 1
+    from .hardening.server import serve, taken
+
+    if reason := taken(options.host, options.port):
+        print(f"Cannot listen on {options.host} port {options.port}: {reason}. Try --port.", file=sys.stderr)
+        return 1
+    log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
+    log("info", "start", address=f"{options.host}:{options.port}", workers=options.workers, env=settings.env)
+    serve(f"{__package__}.__main__:build", settings, options.host, options.port, options.workers, options.dev)
+    log("info", "stop")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="start the service")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", default=8000, type=_port, help="port to listen on (default: %(default)s)")
+    check = commands.add_parser("check", help="print settings, routes and findings; exit 1 on an error")
+    check.add_argument("--format", choices=("table", "json"), default="table")
+    for command in (serve, check):
+        command.add_argument("--workers", default=1, type=_workers, help="processes (default: %(default)s)")
+        command.add_argument("--dev", action="store_true", help="development: APP_ENV=development, reads .env")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; say a number from 1 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of processes; say 1 to 256")
+    return int(text)
+
+
+def _develop() -> set[str]:
+    """Switch this run, and the worker processes it starts, to development; return the names that `.env` gave."""
+    given = {name: value for name, value in dotenv_values(".env").items() if name.upper().startswith(PREFIX) and value}
+    new = {name: value for name, value in given.items() if name not in os.environ}
+    os.environ.update({**new, f"{PREFIX}ENV": "development"})
+    return {name.upper() for name in new}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+# Owned by the template: an update rewrites this file.
+"""What is looked at before the service starts. A setting or a route that is not safe has an id, a sentence and a
+remedy, in the manner of Django's system checks; production starts on none of them.
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
+
+from .settings import PREFIX, HardeningSettings, secrets_dir
+
+SettingsT = TypeVar("SettingsT", bound=HardeningSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not safe. `E` in the id is an error, `W` a warning."""
+
+    id: str
+    message: str
+    hint: str
+
+    @property
+    def level(self) -> Literal["error", "warning"]:
+        return "error" if self.id.partition(".")[2].startswith("E") else "warning"
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.message}\n    {self.hint}"
+
+
+class InsecureConfigurationError(Exception):
+    """The service is not safe to start; `findings` says all that is wrong."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("not safe to start:\n" + "\n".join(map(str, self.findings)))
+
+
+def load(settings: type[SettingsT]) -> SettingsT:
+    """Read the settings from the environment and from `APP_SECRETS_DIR`.
+
+    Raises:
+        InsecureConfigurationError: A value cannot be read; all of them are named.
+    """
+    folder = secrets_dir()
+    if folder is not None and not folder.is_dir():
+        raise InsecureConfigurationError(
+            [Finding("settings.E003", f"APP_SECRETS_DIR is {folder}, which is not a folder.", "Mount it, or unset it.")]
+        )
+    try:
+        return settings(_secrets_dir=folder)
+    except SettingsError as error:
+        raise InsecureConfigurationError(
+            [Finding("settings.E001", f"{error}.", "A list of your own needs `CommaSeparated`, or a JSON value.")]
+        ) from None
+    except ValidationError as error:
+        raise InsecureConfigurationError(
+            map(_unreadable, error.errors(include_input=False, include_url=False))
+        ) from None
+
+
+def _unreadable(error: ErrorDetails) -> Finding:
+    name = f"{PREFIX}{'_'.join(map(str, error['loc'][:1]))}".upper()
+    reason = error["msg"].removeprefix("Value error, ")
+    return Finding(
+        "settings.E001", f"{name} cannot be read: {reason}.", "`.env.example` shows a value for each setting."
+    )
+
+
+def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
+    """Names in the environment that are nearly a setting. Others that begin with `APP_` belong to the platform."""
+    known = {f"{PREFIX}{name}".upper() for name in type(settings).model_fields} | {f"{PREFIX}SECRETS_DIR"}
+    for name in sorted(os.environ):
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in known:
+            continue
+        suffixes = {each.removeprefix(PREFIX): each for each in sorted(known)}
+        close = difflib.get_close_matches(upper.removeprefix(PREFIX), suffixes, n=1, cutoff=0.8)
+        if close:
+            yield Finding("settings.E002", f"{name} is not a setting.", f"Did you mean {suffixes[close[0]]}?")
+
+
+def settings_findings(
+    settings: HardeningSettings, checks: Iterable[Callable[[HardeningSettings], Iterable[Finding]]]
+) -> Iterator[Finding]:
+    """What the settings themselves say: near misses, then what each step checks."""
+    yield from near_misses(settings)
+    for check in checks:
+        yield from check(settings)
+
+
+def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Finding]:
+    """Several processes that each count for themselves multiply every quota."""
+    if workers > 1 and settings.store_url.startswith("memory:"):
+        yield Finding(
+            "store.E001",
+            f"{workers} workers with APP_STORE_URL=memory:// would each grant the whole quota.",
+            "Start one worker a service and scale with replicas behind one limit, or use --workers 1.",
+        )

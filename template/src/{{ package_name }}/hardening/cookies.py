@@ -1,0 +1,89 @@
+# Owned by the template: an update rewrites this file.
+"""Cookies that scripts cannot read, plain http cannot carry and other sites cannot use. Whoever sets one, a flag that
+is missing is added and logged on the way out; a flag that was chosen stays. ASVS v5.0.0-3.3.1 to 3.3.5; RFC 6265bis.
+"""
+
+import re
+from typing import Literal
+
+from fastapi import Response
+
+from .headers import Fields
+
+MAX_BYTES = 4096
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*", re.ASCII)
+
+
+def set_cookie(
+    response: Response,
+    name: str,
+    value: str,
+    *,
+    max_age: int | None = None,
+    same_site: Literal["strict", "lax"] = "strict",
+) -> None:
+    """Set `__Host-<name>`: Secure, HttpOnly, Path=/, no Domain, so that no sibling subdomain can set or read it.
+
+    Args:
+        response: The response that carries it.
+        name: Letters, digits, `-` and `_`, without the prefix.
+        value: Printable ASCII without spaces, quotes, commas, semicolons or backslashes.
+        max_age: Seconds to live; without it, until the browser closes.
+        same_site: `lax` for a cookie that must survive a sign-in by redirect.
+
+    Raises:
+        ValueError: A name or value that a cookie cannot hold, or more than 4096 bytes of both.
+    """
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise ValueError("a cookie's name or value has a character that cookies cannot hold")
+    full = f"__Host-{name}"
+    if len(full) + len(value) > MAX_BYTES:
+        raise ValueError(f"a cookie of more than {MAX_BYTES} bytes would be dropped by browsers")
+    age = "" if max_age is None else f"; Max-Age={max_age}"
+    flags = f"; Path=/; Secure; HttpOnly; SameSite={same_site.title()}"
+    response.headers.append("set-cookie", f"{full}={value}{age}{flags}")
+
+
+def delete_cookie(response: Response, name: str) -> None:
+    """Expire what `set_cookie` set."""
+    set_cookie(response, name, "", max_age=0)
+
+
+def read_cookie(cookies: dict[str, str], name: str) -> str | None:
+    """The value of `__Host-<name>` in `request.cookies`."""
+    return cookies.get(f"__Host-{name}")
+
+
+def mend(value: bytes, readable: frozenset[str]) -> tuple[bytes, list[str]]:
+    """A `Set-Cookie` value with the missing flags added, and their names.
+
+    Args:
+        value: The header's value, whoever wrote it.
+        readable: Names of cookies that scripts may read, from the route's policy.
+    """
+    pair, *attributes = value.split(b";")
+    present = {attribute.partition(b"=")[0].strip().lower() for attribute in attributes}
+    name = pair.partition(b"=")[0].strip().decode("latin-1")
+    missing = []
+    if b"secure" not in present:
+        missing.append("Secure")
+    if b"httponly" not in present and name not in readable:
+        missing.append("HttpOnly")
+    if b"samesite" not in present:
+        missing.append("SameSite=Strict")
+    if name.startswith("__Host-") and b"path" not in present:
+        missing.append("Path=/")
+    return b"; ".join([value, *(flag.encode() for flag in missing)]), missing
+
+
+def guard_cookies(fields: Fields, readable: frozenset[str]) -> tuple[Fields, list[str]]:
+    """Mend every `Set-Cookie` among the fields, and say what was missing, `name: flags` each."""
+    mended, report = [], []
+    for name, value in fields:
+        if name == b"set-cookie":
+            value, missing = mend(value, readable)
+            if missing:
+                report.append(f"{value.partition(b'=')[0].decode('latin-1')}: {' '.join(missing)}")
+        mended.append((name, value))
+    return mended, report

@@ -1,0 +1,72 @@
+# Owned by the template: an update rewrites this file.
+"""The documentation pages of development: from this host only, under a policy that lets no inline script run.
+
+The assets are Swagger UI's, from a package of the development group; production has neither the package nor the pages.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.staticfiles import StaticFiles
+
+from .checks import Finding, InsecureConfigurationError
+from .policy import public
+
+if TYPE_CHECKING:
+    from .application import Hardened
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><title>API documentation</title>
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
+"""
+
+
+def add_docs(app: "Hardened") -> None:
+    """Serve `/docs` and `/openapi.json`.
+
+    Raises:
+        InsecureConfigurationError: The package with the assets is not installed.
+    """
+    spec = find_spec("fastapi_offline")
+    if spec is None or not spec.submodule_search_locations:
+        hint = "Run `uv sync` with the development group, or set APP_DOCS=false."
+        raise InsecureConfigurationError(
+            [Finding("docs.E001", "The assets of the documentation are not installed.", hint)]
+        )
+    assets = Path(next(iter(spec.submodule_search_locations))) / "static"
+
+    @app.get("/openapi.json", include_in_schema=False)
+    @public
+    def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    @public
+    def page() -> HTMLResponse:
+        return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
+
+    @app.get("/docs/start.js", include_in_schema=False)
+    @public
+    def start() -> Response:
+        return Response(_START, media_type="text/javascript")
+
+    app.mount("/docs/assets", StaticFiles(directory=assets))

@@ -1,0 +1,163 @@
+# Owned by the template: an update rewrites this file.
+"""One request and its response on the way through the perimeter: read once, counted, timed, completed."""
+
+from os import urandom
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from .errors import Refusal, Refused
+from .headers import Fields
+from .policy import DEFAULT, Policy, Route
+from .validation import SINGLE, InvalidJSONError, check_json
+
+if TYPE_CHECKING:
+    from .perimeter import Perimeter
+
+
+class Exchange:
+    """One request and its response on the way through. The steps read it; the application sees only `scope`."""
+
+    # What most exchanges never change stands on the class: an instance sets only what it needs.
+    policy: Policy = DEFAULT
+    route: Route | None = None
+    refusal: Refusal | None = None
+    overdue: Refusal | None = None
+    repeated: frozenset[bytes] = frozenset()
+    client = ""
+    event = "request"
+    status = 0
+    started = finished = is_json = is_preflight = False
+    max_body_bytes = 0
+    _received = 0
+    _is_read = False
+    _start: Message
+
+    def __init__(self, perimeter: "Perimeter", scope: Scope, receive: Receive, send: Send) -> None:
+        self._perimeter = perimeter
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.request_id = urandom(16).hex()
+        self.is_websocket = scope["type"] == "websocket"
+        self.method: str = "GET" if self.is_websocket else scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) != len(scope["headers"]):
+            self.repeated = self._repeated()
+        self.has_body = self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
+        if self.method == "OPTIONS":
+            self.is_preflight = b"access-control-request-method" in self.headers and b"origin" in self.headers
+        self.added: Fields = []
+        self.fields: dict[str, Any] = {}
+
+    def _repeated(self) -> frozenset[bytes]:
+        names = [name for name, _ in self.scope["headers"] if name in SINGLE]
+        return frozenset(name for name in names if names.count(name) > 1)
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Name what happened; the exchange's one line in the log carries it."""
+        self.event = event
+        self.fields.update(fields)
+
+    async def receive(self) -> Message:
+        """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
+
+        Raises:
+            Refused: The body is too large, too slow or not what it says; the perimeter answers, whatever
+                the application makes of it.
+        """
+        if self.finished or self._is_read:
+            return await self._receive()
+        if not self._received:
+            self._perimeter.await_body(self)
+        message = await self._chunk()
+        if self.is_json and message["more_body"]:
+            chunks = [message["body"]]
+            while message["more_body"]:
+                message = await self._chunk()
+                chunks.append(message["body"])
+            message["body"] = b"".join(chunks)
+        if not message["more_body"]:
+            self._is_read = True
+            self._perimeter.await_response(self)
+        if self.is_json:
+            try:
+                check_json(message["body"])
+            except InvalidJSONError as error:
+                raise self._refuse(self._perimeter.validation.invalid, reason=str(error)) from None
+        return message
+
+    async def _chunk(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise self._refuse(self._perimeter.left)
+        message.setdefault("body", b"")
+        message.setdefault("more_body", False)
+        self._received += len(message["body"])
+        if self._received > self.max_body_bytes:
+            raise self._refuse(self._perimeter.validation.too_large)
+        return message
+
+    def _refuse(self, refusal: Refusal, **fields: Any) -> Refused:
+        self.refusal = refusal
+        self.fields.update(fields)
+        return Refused(refusal)
+
+    async def send(self, message: Message) -> None:
+        """The application's `send`: completes the headers, drops the body of a HEAD, replaces what was refused.
+
+        The start waits for the first part of the body, so that a failure between the two still gets a whole answer.
+        """
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if self.finished or (self.refusal is not None and not self.started):
+            return
+        if not self.started:
+            await self._open()
+        if self.method == "HEAD":
+            self.finished = True
+            await self._send({"type": "http.response.body", "body": b""})
+            if message.get("more_body"):
+                raise OSError("the answer to HEAD has no body to stream")
+            return
+        self.finished = not message.get("more_body", False)
+        await self._send(message)
+
+    async def _open(self) -> None:
+        start = self._start
+        self.started, self.status = True, start["status"]
+        self._perimeter.relax(self)
+        start["headers"] = self._perimeter.complete(self, start.get("headers", ()))
+        await self._send(start)
+
+    async def send_websocket(self, message: Message) -> None:
+        """The application's `send` for a WebSocket: a refused handshake leaves with the whole header set."""
+        kind = message["type"]
+        if kind == "websocket.close" and not self.started:
+            await self.answer(403, self._perimeter.denied.headers, self._perimeter.denied.body(self.request_id))
+            return
+        if kind in ("websocket.accept", "websocket.http.response.start") and not self.started:
+            self.started = True
+            self.status = message.get("status", 101)
+            message["headers"] = self._perimeter.complete(self, message.get("headers", ()))
+        await self._send(message)
+
+    async def answer(self, status: int, fields: Fields, body: bytes) -> None:
+        """Answer in the application's place."""
+        self.refusal = None
+        fields = [*fields, (b"content-length", b"%d" % len(body))]
+        if not self.is_websocket:
+            await self.send({"type": "http.response.start", "status": status, "headers": fields})
+            await self.send({"type": "http.response.body", "body": body})
+        elif "websocket.http.response" in self.scope.get("extensions", ()):
+            await self.send_websocket({"type": "websocket.http.response.start", "status": status, "headers": fields})
+            await self._send({"type": "websocket.http.response.body", "body": body})
+        else:
+            self.started, self.status = True, 403
+            await self._send({"type": "websocket.close", "code": 1008})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        if self.event == "request":
+            self.event = refusal.event
+        await self.answer(refusal.status, refusal.headers, refusal.body(self.request_id))

@@ -1,0 +1,123 @@
+# Owned by the template: an update rewrites this file.
+"""One JSON object a line. A log that input can break, paint or fill with secrets serves the attacker:
+everything is escaped to ASCII, bounded, and masked. ASVS v5.0.0-16.2.1 to 16.2.5, 16.4.1.
+"""
+
+import json
+import logging.config
+import re
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from .errors import describe
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+MAX_TEXT = 16_384
+_SECRET = re.compile(
+    r"""(?ix) (?P<name> [\w-]*(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session) [\w-]* ["']? )
+        (?P<mark> \s*[:=]\s* ) (?P<value> (?:b?["'][^"']*["']) | (?:(?:bearer|basic)\s+)?[^\s,;&"')\]}]+ )
+      | (?P<scheme> \b(?:bearer|basic)\s+ ) [\w.~+/=-]{8,}
+      | (?P<user> ://[^/\s:@]*: ) [^/\s@]+ (?=@)
+      | (?P<query> \?[\w.\[\]-]+= ) [^\s"'&]+ """
+)
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def mask(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace passwords, tokens, cookies, credentials in addresses, query values and the given secrets by `***`."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return _SECRET.sub(_masked, text[:MAX_TEXT])
+
+
+def _masked(match: re.Match[str]) -> str:
+    name = "".join(match[group] or "" for group in ("name", "mark", "scheme", "user", "query"))
+    return f"{name}***"
+
+
+class Log:
+    """Writes events; `Formatter` sends what other libraries log the same way."""
+
+    def __init__(self) -> None:
+        self.threshold = LEVELS["info"]
+        self.readable = False
+        self.secrets: tuple[str, ...] = ()
+        self._second = 0
+        self._stamp = ""
+
+    def configure(self, level: str, readable: bool, secrets: Iterable[str] = ()) -> None:
+        """Set the level and form of every line, and route the standard library's loggers here."""
+        self.threshold, self.readable = LEVELS[level], readable
+        self.secrets = tuple(secret for secret in secrets if len(secret) >= 8)
+        logging.config.dictConfig(self.dictconfig(level))
+
+    @staticmethod
+    def dictconfig(level: str) -> dict[str, Any]:
+        """A `logging.config` that sends every logger, the server's too, through one handler."""
+        return {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"hardening": {"class": f"{__name__}.Handler"}},
+            "root": {"level": level.upper(), "handlers": ["hardening"]},
+        }
+
+    def __call__(self, level: str, event: str, **fields: Any) -> None:
+        if LEVELS[level] < self.threshold:
+            return
+        now = time.time()
+        if (second := int(now)) != self._second:
+            self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        stamp = f"{self._stamp}.{int(now % 1 * 1000):03d}Z"
+        if self.readable:
+            line = _readable(stamp, level, event, fields)
+        else:
+            line = _encode({"time": stamp, "level": level, "event": event, **fields})
+        with suppress(OSError, ValueError):  # nobody reads the log any more: no reason to fail the request
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+
+def _encode(fields: dict[str, Any]) -> str:
+    try:
+        return to_json(fields, ensure_ascii=True, inf_nan_mode="null", fallback=str).decode()
+    except PydanticSerializationError:  # half a surrogate pair or bytes: rare, and worth the slower encoder
+        return json.dumps(fields, separators=(",", ":"), default=repr, skipkeys=True)
+
+
+def _readable(stamp: str, level: str, event: str, fields: dict[str, Any]) -> str:
+    exception = fields.pop("exception", "")
+    words = " ".join(f"{name}={_printable(str(value))}" for name, value in fields.items() if value not in ("", None))
+    trace = "".join(f"\n    {_printable(row)}" for row in exception.splitlines())
+    return f"{stamp[11:23]} {level.upper():7} {_printable(event)}  {words}{trace}"
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class Handler(logging.Handler):
+    """Takes what the standard library's loggers say, the team's own among them, and masks it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            fields = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+            for key, value in fields.items():
+                if isinstance(value, str):
+                    fields[key] = mask(f"{key}={value}", log.secrets)[len(key) + 1 :]
+            if record.exc_info and record.exc_info[1]:
+                fields["exception"] = mask(describe(record.exc_info[1]), log.secrets)
+            event = mask(record.getMessage(), log.secrets)
+            level = next((name for name in ("error", "warning", "info") if record.levelno >= LEVELS[name]), "debug")
+            log(level, event, logger=record.name, request_id=request_id.get(), **fields)
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not break the request
+            self.handleError(record)
+
+
+log = Log()

@@ -1,0 +1,209 @@
+# Owned by the template: an update rewrites this file.
+"""The outermost callable. Whoever answers (a route, a 404, a mounted application, an exception), the request came in
+here and the response leaves here; so no middleware order and no forgotten handler opens a gap.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .cookies import guard_cookies
+from .cors import CrossOrigin
+from .errors import Refusal, describe
+from .exchange import Exchange
+from .headers import REVEALING, Fields, SecurityHeaders
+from .health import LIVE, READY, Health
+from .logging import log, mask, request_id
+from .policy import DEFAULT, Routes
+from .rate_limit import RateLimit
+from .settings import HardeningSettings
+from .validation import Validation
+
+_PATROL = 0.1
+
+
+class Perimeter:
+    """Asks each step whether it refuses, lets the rest through, and completes every response."""
+
+    def __init__(self, app: ASGIApp, settings: HardeningSettings, routes: Routes, health: Health) -> None:
+        self.app, self.settings, self.health = app, settings, health
+        self.routes = routes
+        self.security = SecurityHeaders(settings)
+        self.limit = RateLimit(settings)
+        self.cors = CrossOrigin(settings)
+        self.validation = Validation(settings, routes)
+        self._steps = (self.limit.refuse, self.validation.refuse, self.cors.refuse)
+        self._fields = [*self.security.fields, *self.cors.fields]
+        self._special = self.security.names | REVEALING | {b"set-cookie", b"vary", b"x-request-id"}
+        self._running: dict[Exchange, tuple[float, asyncio.Task[Any], Refusal] | None] = {}
+        self._watching = False
+        self._overloaded = Refusal(503, "overloaded", [(b"retry-after", b"1")])
+        self.denied = Refusal(403, "websocket_refused")
+        self._late = Refusal(503, "request_timed_out")
+        self._failed = Refusal(500, "unhandled_error")
+        self.left = Refusal(400, "client_left")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(Exchange(self, scope, receive, send))
+        elif scope["type"] == "websocket":
+            await self._websocket(Exchange(self, scope, receive, send))
+        else:
+            await self.app(scope, self._drained(receive), send)
+
+    def _drained(self, receive: Receive) -> Receive:
+        async def wait() -> Message:
+            message = await receive()
+            limit = time.monotonic() + self.settings.request_timeout
+            # Background tasks outlive their response, and servers do not wait for them.
+            while message["type"] == "lifespan.shutdown" and self._running and time.monotonic() < limit:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            return message
+
+        return wait
+
+    async def _http(self, x: Exchange) -> None:
+        began = time.perf_counter()
+        token = request_id.set(x.request_id)
+        try:
+            self.limit.identify(x)
+            path = x.scope["path"]
+            if path in (LIVE, READY) and x.method in ("GET", "HEAD"):
+                x.event = "health"
+                status, body = await self.health.answer(path, x.request_id)
+                await x.answer(status, [(b"content-type", b"application/json")], body)
+            elif (refusal := self._refusal(x)) is not None:
+                await x.refuse(refusal)
+            elif x.is_preflight:
+                await x.answer(204, self.cors.preflight(x), b"")
+            else:
+                await self._pass(x)
+        finally:
+            request_id.reset(token)
+            self._log(x, began)
+
+    def _refusal(self, x: Exchange) -> Refusal | None:
+        if len(self._running) >= self.settings.max_concurrency:
+            return self._overloaded
+        if self.routes.has_special:
+            method = "GET" if x.method == "HEAD" else x.method
+            x.route = self.routes.find(method, x.scope["path"])
+            x.policy = x.route.policy if x.route is not None else DEFAULT
+        for refuse in self._steps:
+            if (refusal := refuse(x)) is not None:
+                return refusal
+        return None
+
+    async def _pass(self, x: Exchange) -> None:
+        scope = x.scope
+        scope["hardening"] = x
+        if x.method == "HEAD":
+            scope["method"] = "GET"
+        self.await_response(x)
+        try:
+            await self.app(scope, x.receive if x.has_body else x._receive, x.send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if x.overdue is None or task is None or task.uncancel():
+                raise
+            x.refusal = x.overdue
+        except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
+            self._fail(x, error)
+        finally:
+            self._running.pop(x, None)
+        if not x.started:
+            await x.refuse(x.refusal or self._failed)
+
+    def await_body(self, x: Exchange) -> None:
+        """Give the client its time to send the body."""
+        self._allow(x, x.policy.body_timeout or self.settings.body_timeout, self.validation.too_slow)
+
+    def await_response(self, x: Exchange) -> None:
+        """Give the route its time to begin its response."""
+        self._allow(x, x.policy.request_timeout or self.settings.request_timeout, self._late)
+
+    def relax(self, x: Exchange) -> None:
+        """The response has begun: a stream may take as long as it takes."""
+        if x in self._running:
+            self._running[x] = None
+
+    def _allow(self, x: Exchange, seconds: float, overdue: Refusal) -> None:
+        if x.started or (task := asyncio.current_task()) is None:
+            return
+        self._running[x] = (time.monotonic() + seconds, task, overdue)
+        if not self._watching:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Cancel what is overdue. One timer looks after all requests: one for each would cost more than the rest."""
+        now = time.monotonic()
+        for x, entry in self._running.items():
+            if entry is not None and now >= entry[0]:
+                self._running[x] = None
+                x.overdue = entry[2]
+                entry[1].cancel()
+        self._watching = bool(self._running)
+        if self._watching:
+            asyncio.get_running_loop().call_later(_PATROL, self._watch)
+
+    def _fail(self, x: Exchange, error: Exception) -> None:
+        if x.refusal is not None or (x.method == "HEAD" and x.finished):
+            return
+        x.note("unhandled_error", exception=mask(describe(error), log.secrets))
+        if x.started and not x.finished:
+            raise error  # the server cuts the connection, so that nobody takes half a response for a whole one
+
+    async def _websocket(self, x: Exchange) -> None:
+        began = time.perf_counter()
+        token = request_id.set(x.request_id)
+        self.limit.identify(x)
+        try:
+            if (refusal := self._refusal(x)) is not None:
+                await x.refuse(refusal)
+                return
+            x.scope["hardening"] = x
+            await self.app(x.scope, x._receive, x.send_websocket)
+        except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
+            x.note("unhandled_error", exception=mask(describe(error), log.secrets))
+            if x.started:
+                await x._send({"type": "websocket.close", "code": 1011})
+            else:
+                await x.refuse(self._failed)
+        finally:
+            request_id.reset(token)
+            self._log(x, began)
+
+    def complete(self, x: Exchange, fields: Any) -> Fields:
+        """The fields of a response, with all that the steps add to it."""
+        names = {name.lower() for name, _ in fields}
+        added = [*x.added, (b"x-request-id", x.request_id.encode())]
+        if names.isdisjoint(self._special):
+            return [*fields, *self._fields, *added]
+        fields = [(name.lower(), value) for name, value in fields]
+        if b"set-cookie" in names:
+            fields, mended = guard_cookies(fields, x.policy.script_cookies)
+            if mended:
+                log("warning", "cookie_mended", request_id=x.request_id, path=x.scope["path"], cookies=mended)
+        fields = self.security.complete(fields)
+        varies = [value for name, value in (*fields, *self.cors.fields) if name == b"vary"]
+        if varies:
+            fields = [field for field in fields if field[0] != b"vary"]
+            fields.append((b"vary", b", ".join(dict.fromkeys(varies))))
+        own = {name for name, _ in added}
+        return [*(field for field in fields if field[0] not in own), *added]
+
+    def _log(self, x: Exchange, began: float) -> None:
+        level = "info" if x.event in ("request", "client_left") else "warning"
+        log(
+            {"health": "debug", "unhandled_error": "error"}.get(x.event, level),
+            x.event,
+            request_id=x.request_id,
+            client=x.client,
+            method=x.method,
+            path=x.scope["path"][:1024],
+            status=x.status,
+            ms=round((time.perf_counter() - began) * 1000, 1),
+            **x.fields,
+        )

@@ -1,0 +1,130 @@
+# Owned by the template: an update rewrites this file.
+"""A quota for every client and every path, known or not: guessing, scraping and floods are what an API meets first.
+
+GCRA at `100/15m` admits a burst of 100, then one request each 9 s. The client is the peer's address, or, behind a
+proxy in `APP_TRUSTED_PROXIES`, the right-most hop that is not one; an IPv6 client is its /64. Fields: IETF draft
+ratelimit-headers-11. ASVS v5.0.0-2.4.1, 4.1.3, 15.3.4.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+from typing import TYPE_CHECKING
+
+from .checks import Finding
+from .errors import Refusal
+from .logging import log
+from .settings import HardeningSettings, Quota
+from .store import Decision, MemoryStore
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+FORWARDED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
+)
+
+
+@lru_cache(maxsize=4096)
+def client_key(address: str) -> str:
+    """The address that a quota is counted on: IPv4 as it is, IPv6 by /64, a mapped IPv4 address as IPv4."""
+    if address.startswith("[") or address.count(":") == 1:  # some proxies write the port too
+        address = address.removeprefix("[").partition("]")[0] if address.startswith("[") else address.partition(":")[0]
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
+    return str(ip)
+
+
+class RateLimit:
+    """Counts each request of each client, and answers 429 to those over the quota."""
+
+    def __init__(self, settings: HardeningSettings) -> None:
+        self.quota = settings.rate_limit
+        self.store = MemoryStore()
+        self._trusted = settings.trusted_proxies or ()
+        self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        self._warned = False
+        self._refusal = Refusal(429, "quota_exceeded")
+
+    @staticmethod
+    def check(settings: HardeningSettings) -> Iterator[Finding]:
+        if settings.is_production and settings.trusted_proxies is None:
+            yield Finding(
+                "proxy.E001",
+                "APP_TRUSTED_PROXIES is not said: behind a balancer all clients would share one quota.",
+                "Set it to the proxies' addresses or networks, or to none if clients connect directly.",
+            )
+        for network in settings.trusted_proxies or ():
+            if network.prefixlen == 0:
+                yield Finding(
+                    "proxy.E002",
+                    f"APP_TRUSTED_PROXIES contains {network}: whoever calls could choose its address.",
+                    "Name the proxies' own addresses or networks.",
+                )
+
+    def _look_up(self, address: str) -> bool:
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._trusted)
+
+    def identify(self, x: "Exchange") -> None:
+        """Set `x.client`; believe `X-Forwarded-*` from a trusted proxy only, and hide it from the routes otherwise."""
+        peer = x.scope["client"][0] if x.scope.get("client") else ""
+        x.client = peer
+        if FORWARDED.isdisjoint(x.headers):
+            return
+        if not self._trusted or not self._is_trusted(peer):
+            x.scope["headers"] = [field for field in x.scope["headers"] if field[0] not in FORWARDED]
+            if not self._warned:
+                self._warned = True
+                log(
+                    "warning",
+                    "forwarded_header_ignored",
+                    client=peer,
+                    request_id=x.request_id,
+                    hint="A peer that is not in APP_TRUSTED_PROXIES sends X-Forwarded-*. Is it your proxy?",
+                )
+            return
+        lines = [value for name, value in x.scope["headers"] if name == b"x-forwarded-for"]
+        for hop in reversed(b",".join(lines).decode("latin-1").split(",")):
+            address = hop.strip()
+            x.client = address or x.client
+            if not self._is_trusted(address):
+                break
+        x.scope["client"] = (x.client, 0)
+        if (scheme := x.headers.get(b"x-forwarded-proto")) in (b"http", b"https"):
+            x.scope["scheme"] = scheme.decode()
+
+    def refuse(self, x: "Exchange") -> Refusal | None:
+        """Count the request on the service's quota, and on the route's own if it has one."""
+        address = x.client if ":" not in x.client else client_key(x.client)
+        decision = self.store.take(address, self.quota)
+        fields = _field("default", decision)
+        policies = _policy("default", self.quota)
+        if decision.allowed and (quota := x.policy.quota) is not None:
+            decision = self.store.take(f"{x.route} {address}", quota)
+            fields += b", " + _field("route", decision)
+            policies += b", " + _policy("route", quota)
+        x.added += [(b"ratelimit", fields), (b"ratelimit-policy", policies)]
+        if decision.allowed:
+            return None
+        x.added.append((b"retry-after", b"%d" % max(1, ceil(decision.retry_after))))
+        return self._refusal
+
+
+def _field(name: str, decision: Decision) -> bytes:
+    return b'"%s";r=%d;t=%d' % (name.encode(), decision.remaining, ceil(decision.reset))
+
+
+@lru_cache(maxsize=256)
+def _policy(name: str, quota: Quota) -> bytes:
+    return b'"%s";q=%d;w=%d' % (name.encode(), quota.limit, ceil(quota.window))

@@ -1,0 +1,119 @@
+# Owned by the template: an update rewrites this file.
+"""What is looked at in the team's own routes before the service starts: the code that is written next year must be
+as safe as the example. Each finding has an id, a sentence and a remedy.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
+
+from pydantic import TypeAdapter
+from starlette.staticfiles import StaticFiles
+
+from .checks import Finding
+from .models import ApiModel, QueryModel, models_in
+from .policy import dependants, is_form
+
+if TYPE_CHECKING:
+    from .policy import Route, Routes
+
+
+_BODY_HINT = "Take one `ApiModel`, not embedded: `async def create(user: NewUser)`."
+
+
+def route_findings(routes: "Routes", insecure_mounts: Mapping[str, str]) -> Iterator[Finding]:
+    """What the team's own routes say; a route may accept a finding with `policy(insecure_because={id: reason})`."""
+    for route in routes:
+        found = _mount(route, insecure_mounts) if route.app is not None else _route(route)
+        for name, message, hint in found:
+            if name not in route.policy.insecure_because:
+                yield Finding(name, f"{route}: {message}", hint)
+
+
+def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(route.app, StaticFiles) and not insecure_mounts.get(route.path, "").strip():
+        yield (
+            "routes.E005",
+            "the mounted application is not hardened: its errors echo input and its routes say nothing.",
+            "Mount a `Hardened` application, or accept it with `Hardened(insecure_mounts={path: reason})`.",
+        )
+
+
+def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
+    if route.access == "not said":
+        yield (
+            "routes.E001",
+            "does not say who may call it.",
+            "Put `@public` beneath its path decorator, or depend on a function marked with `@guard`.",
+        )
+    if (dependant := getattr(route.context, "dependant", None)) is None:
+        return
+    if route.methods and not _has_response_model(route):
+        yield (
+            "routes.E003",
+            "has no response model: whatever it returns leaves.",
+            "Annotate what it returns with an `ApiModel`, `None` or a response class.",
+        )
+    everything = list(dependants(dependant))
+    yield from _body([param for each in everything for param in each.body_params], route)
+    for each in everything:
+        for param in each.query_params:
+            if any(not issubclass(model, QueryModel) for model in models_in(param.field_info.annotation)):
+                yield "routes.E002", f"the query model of {param.name} lets unknown names in.", "Inherit `QueryModel`."
+        for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
+            if _unbounded(param):
+                yield (
+                    "routes.E006",
+                    f"the parameter {param.name} has no upper bound.",
+                    "Give it one: `Annotated[str, Query(max_length=100)]`, or a `pattern`, an enum, a UUID.",
+                )
+
+
+def _has_response_model(route: "Route") -> bool:
+    context: Any = route.context
+    model = context.response_model
+    if model in (Any, object) or get_origin(model) in (dict, Mapping) or model is dict:
+        return False
+    if model is not None or context.stream_item_type is not None:
+        return True
+    return context.endpoint.__annotations__.get("return", Any) is not Any
+
+
+def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
+    names = {param.name for param in params}
+    if len(names) > 1 or any(param.field_info.embed for param in params):
+        yield "routes.E004", "its body is embedded under a name, beside which anything may stand.", _BODY_HINT
+    for param in params:
+        models = list(models_in(param.field_info.annotation))
+        if not models:
+            yield "routes.E004", f"its body {param.name} is no model: it is coerced and unbounded.", _BODY_HINT
+        for model in models:
+            if not issubclass(model, ApiModel) or model.model_config.get("extra") != "forbid":
+                yield (
+                    "routes.E002",
+                    f"the body model {model.__name__} takes unknown fields or other types.",
+                    "Inherit `ApiModel`, and leave `extra` as it is.",
+                )
+        if is_form(param.field_info) and route.policy.content_types == ("application/json",):
+            yield (
+                "routes.E007",
+                "reads a form, but its policy takes JSON only: every request would be 415.",
+                "Say `policy(content_types=[...])` beneath its path decorator.",
+            )
+
+
+def _unbounded(param: Any) -> bool:
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[param.field_info.annotation, "", *param.field_info.metadata])
+    return any(_is_open(schema) for schema in _schemas(adapter.json_schema()))
+
+
+def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+    for child in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _schemas(child)
+
+
+def _is_open(schema: dict[str, Any]) -> bool:
+    if schema.get("type") == "string":
+        return not schema.keys() & {"maxLength", "pattern", "enum", "const", "format"}
+    return schema.get("type") == "array" and not schema.keys() & {"maxItems", "prefixItems"}

@@ -1,0 +1,80 @@
+# Owned by the template: an update rewrites this file.
+"""Starts Granian with bounds: on headers, on the time to send them, on stopping. HTTP/1 only, no name, no access log
+of its own. What the server has no bound for (bodies, requests at work) the perimeter bounds.
+"""
+
+import os
+import socket
+import sys
+from math import ceil
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from .logging import Log
+from .settings import HardeningSettings
+
+MAX_HEADER_BYTES = 65_536
+MAX_CONNECTIONS = 65_535
+
+
+def connections() -> int:
+    """As many as the process may open, a margin left for files; the limit is raised as far as it goes."""
+    if sys.platform == "win32":
+        return MAX_CONNECTIONS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, MAX_CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(64, wanted - 128)
+
+
+def taken(host: str, port: int) -> str:
+    """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return os.strerror(error.errno or 0)
+    return ""
+
+
+def serve(target: str, settings: HardeningSettings, host: str, port: int, workers: int, reload: bool) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
+
+    Args:
+        target: `module:factory` of the application.
+        settings: Bounds are taken from here.
+        host: Address to listen on.
+        port: Port to listen on.
+        workers: Processes.
+        reload: Start again when a file changes.
+    """
+    config = Log.dictconfig(settings.log_level)
+    config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
+    Granian(
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=ceil(settings.header_timeout * 1000), max_buffer_size=MAX_HEADER_BYTES
+        ),
+        backpressure=connections(),
+        backlog=2048,
+        workers_kill_timeout=ceil(settings.request_timeout),
+        respawn_failed_workers=True,
+        log_level=LogLevels.warning,
+        log_dictconfig=config,
+        factory=True,
+        reload=reload,
+        reload_ignore_worker_failure=reload,
+    ).serve()

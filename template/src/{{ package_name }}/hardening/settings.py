@@ -1,0 +1,139 @@
+# Owned by the template: an update rewrites this file. Steer it by `APP_...` or by your own `settings.py`.
+"""Every setting, typed. Secure values are the defaults; what has no safe default must be said in production."""
+
+import os
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "APP_"
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|d|)", re.ASCII)
+_QUOTA = re.compile(r"(\d{1,6})/(\d{1,6}(?:ms|s|m|h|d|))", re.ASCII)
+
+
+def seconds(value: Any) -> Any:
+    """Read a duration such as `30`, `5s`, `15m`, `12h` as seconds.
+
+    Raises:
+        ValueError: The text is not a duration.
+    """
+    if not isinstance(value, str):
+        return value
+    if (match := _DURATION.fullmatch(value.strip())) is None:
+        raise ValueError("is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A burst of `limit` requests, then one each `window / limit` seconds (GCRA)."""
+
+    limit: int
+    window: float
+
+    @classmethod
+    def parse(cls, value: Any) -> Any:
+        """Read `100/15m`.
+
+        Raises:
+            ValueError: The text is not a quota, or allows nothing.
+        """
+        if not isinstance(value, str):
+            return value
+        match = _QUOTA.fullmatch(value.strip())
+        quota = cls(int(match[1]), seconds(match[2])) if match else None
+        if quota is None or quota.limit < 1 or quota.window <= 0:
+            raise ValueError("is not a quota; write requests/duration, such as 100/15m")
+        return quota
+
+    def __str__(self) -> str:
+        unit = next(unit for unit in ("d", "h", "m", "s", "ms") if self.window % _UNITS[unit] == 0 or unit == "ms")
+        return f"{self.limit}/{self.window / _UNITS[unit]:g}{unit}"
+
+
+def _items(value: Any) -> Any:
+    return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
+
+
+def _networks(value: Any) -> Any:
+    items = _items(value)
+    if not isinstance(items, tuple) or not all(isinstance(item, str) for item in items):
+        return items
+    if items == ("none",):
+        return ()
+    try:
+        return tuple(ip_network(item) for item in items) or None
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; write addresses or networks separated by commas, such as 10.0.0.0/8, or the word none"
+        ) from None
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=86400 * 365)]
+QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...] | None,
+    NoDecode,
+    BeforeValidator(_networks),
+    PlainSerializer(lambda nets: None if nets is None else ",".join(map(str, nets)) or "none"),
+]
+
+
+class HardeningSettings(BaseSettings):
+    """What steers the owned code. Your `Settings` inherits it; each field is read from `APP_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    env: Literal["production", "development"] = "production"
+    """`development` relaxes what a laptop cannot have; `serve --dev` sets it for one run."""
+    allowed_hosts: CommaSeparated = ()
+    """Names that `Host` may carry, such as `api.example.com`; production needs at least one."""
+    cors_origins: CommaSeparated = ()
+    """Other origins whose scripts may call this service, exactly as a browser writes them."""
+    rate_limit: QuotaField = Quota(100, 900.0)
+    """Requests a client may make: a burst, then evenly spread over the duration."""
+    store_url: Literal["memory://"] = "memory://"
+    """Where limits are counted: `memory://` counts in one process."""
+    trusted_proxies: Networks = None
+    """Addresses or networks whose `X-Forwarded-*` is believed, or `none`; production must say."""
+    max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
+    """Largest request body in bytes; a route may say `max_body_size=`."""
+    header_timeout: Duration = 5.0
+    """Seconds a client has for its request line and headers, and may idle between requests."""
+    body_timeout: Duration = 10.0
+    """Seconds a client has to send the whole body."""
+    request_timeout: Duration = 30.0
+    """Seconds a route has until its response starts."""
+    max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """Requests that one process works on at once; more are answered 503."""
+    csp_report_uri: Annotated[str, Field(max_length=2048)] = ""
+    """Where browsers report violations of the Content-Security-Policy."""
+    docs: bool = False
+    """Serve `/docs` and `/openapi.json`; on by default in development."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _development_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("env") != "development":
+            return values
+        local = {"allowed_hosts": "localhost,127.0.0.1,[::1]", "trusted_proxies": "none", "docs": True}
+        return {**local, **values}
+
+    @property
+    def is_production(self) -> bool:
+        return self.env == "production"
+
+
+def secrets_dir() -> Path | None:
+    """The folder named by `APP_SECRETS_DIR`: one file a setting, named like it."""
+    name = os.environ.get(f"{PREFIX}SECRETS_DIR", "")
+    return Path(name) if name else None

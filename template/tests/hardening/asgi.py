@@ -1,0 +1,193 @@
+# Owned by the template: an update rewrites this file.
+"""A client that speaks ASGI: it sends what no honest client would, and sees every message that comes back."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message, Scope
+
+HOST = "api.example.com"
+CLIENT = "203.0.113.9"
+Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Stall:
+    """In place of a part of a body: the client sends nothing more, and stays."""
+
+
+class Leave:
+    """In place of a part of a body: the client goes away."""
+
+
+Part = bytes | type[Stall] | type[Leave]
+
+
+@dataclass
+class Answer:
+    """A response as it left, header by header."""
+
+    messages: list[Message]
+    status: int = 0
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+    def __post_init__(self) -> None:
+        for message in self.messages:
+            kind = message["type"].removeprefix("websocket.")
+            if kind == "http.response.start":
+                assert not self.status, "a response began twice"
+                self.status = message["status"]
+                self.headers = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
+            elif kind == "http.response.pathsend":
+                self.body += Path(message["path"]).read_bytes()
+            elif kind == "http.response.body":
+                self.body += message.get("body", b"")
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a header."""
+        return [value for each, value in self.headers if each.lower() == name]
+
+    def __getitem__(self, name: str) -> str:
+        """The one value of a header; fails if there is none, or more than one."""
+        (value,) = self.all(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.all(name))
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the body came to its end."""
+        return not self.messages[-1].get("more_body", False)
+
+
+def _scope(kind: str, target: str, headers: Headers, client: str, **more: Any) -> Scope:
+    path, _, query = target.partition("?")
+    pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+    if not any(name == "host" for name, _ in pairs):
+        pairs.insert(0, ("host", HOST))
+    return {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 8000),
+        "client": (client, 40000),
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
+        "root_path": "",
+        # A value of `no` means: no such header.
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs if value != "no"],
+        **more,
+    }
+
+
+async def exchange(
+    app: ASGIApp,
+    method: str,
+    target: str,
+    headers: Headers = (),
+    body: bytes | Sequence[Part] | None = None,
+    client: str = CLIENT,
+    json: Any = None,
+) -> Answer:
+    """Send one request inside a running event loop. See `request`."""
+    pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+    names = {name for name, _ in pairs}
+    if json is not None:
+        body = _dumps(json)
+    if body is not None and "content-type" not in names:
+        pairs.append(("content-type", "application/json"))
+    if body is not None and not names & {"content-length", "transfer-encoding"}:
+        whole = isinstance(body, bytes)
+        pairs.append(("content-length", str(len(body))) if whole else ("transfer-encoding", "chunked"))
+    parts: list[Part] = [body or b""] if body is None or isinstance(body, bytes) else list(body)
+    scope = _scope(
+        "http", target, pairs, client, method=method, scheme="http", extensions={"http.response.pathsend": {}}
+    )
+    done = asyncio.Event()
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        if not parts or parts[0] is Stall:
+            await done.wait()
+            return {"type": "http.disconnect"}
+        if parts[0] is Leave:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+        if message["type"] != "http.response.start" and not message.get("more_body", False):
+            done.set()
+
+    await asyncio.wait_for(app(scope, receive, send), 10)
+    return Answer(messages)
+
+
+def request(
+    app: ASGIApp,
+    method: str,
+    target: str,
+    headers: Headers = (),
+    body: bytes | Sequence[Part] | None = None,
+    client: str = CLIENT,
+    json: Any = None,
+) -> Answer:
+    """Send one request and return what came back.
+
+    Args:
+        app: The application.
+        method: As it stands in the request line.
+        target: Path and query, percent-encoded.
+        headers: Lower-case names; `host` is added unless it is given, and the value `no` leaves a header out.
+        body: All of it, or its chunks, among them `Stall` and `Leave`. Content type and length are added.
+        client: Address of the peer.
+        json: In place of `body`.
+    """
+    return asyncio.run(exchange(app, method, target, headers, body, client, json))
+
+
+def together(app: ASGIApp, *targets: str) -> list[Answer]:
+    """Send several GET requests at the same time."""
+
+    async def all_of_them() -> list[Answer]:
+        return await asyncio.gather(*(exchange(app, "GET", target) for target in targets))
+
+    return asyncio.run(all_of_them())
+
+
+def handshake(
+    app: ASGIApp, target: str, headers: Headers = (), texts: Iterable[str] = (), extended: bool = True
+) -> list[Message]:
+    """Open a WebSocket, send texts, close; return what the application sent."""
+    extensions: dict[str, Any] = {"websocket.http.response": {}} if extended else {}
+    scope = _scope("websocket", target, headers, CLIENT, scheme="ws", subprotocols=[], extensions=extensions)
+    waiting: list[Message] = [
+        {"type": "websocket.connect"},
+        *({"type": "websocket.receive", "text": text} for text in texts),
+        {"type": "websocket.disconnect", "code": 1000},
+    ]
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return waiting.pop(0)
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
+    return messages
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value).encode()

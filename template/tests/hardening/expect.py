@@ -1,0 +1,82 @@
+# Owned by the template: an update rewrites this file.
+"""What every response must have, written down a second time: a header that is lost in the code is missed here."""
+
+import json
+from typing import Any, Protocol
+
+HEADERS = {
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "deny",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-resource-policy": "same-origin",
+    "x-permitted-cross-domain-policies": "none",
+    "x-dns-prefetch-control": "off",
+    "cache-control": "no-store, max-age=0",
+}
+POLICY = {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"}
+FEATURES = (
+    "accelerometer autoplay camera cross-origin-isolated display-capture encrypted-media fullscreen geolocation "
+    "gyroscope keyboard-map magnetometer microphone midi payment picture-in-picture publickey-credentials-get "
+    "screen-wake-lock usb web-share xr-spatial-tracking clipboard-read clipboard-write gamepad hid idle-detection "
+    "interest-cohort serial unload"
+)
+REVEALING = {
+    "x-powered-by", "powered-by", "x-generator", "x-framework", "x-generated-by", "x-runtime", "x-aspnet-version",
+    "x-php-version", "x-sourcemap", "sourcemap", "x-xss-protection", "expect-ct", "public-key-pins", "feature-policy",
+}  # fmt: skip
+INSIDE = ("traceback", "site-packages", ".py", "fastapi", "starlette", "pydantic", "granian", "python", "exception")
+
+
+class Response(Protocol):
+    """What the two clients, ASGI and raw socket, both return."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]: ...
+    def __getitem__(self, name: str) -> str: ...
+
+
+def assert_hardened(answer: Response, **own: str) -> None:
+    """The complete header set, each header once, and nothing that names the software.
+
+    Args:
+        answer: Any response.
+        **own: Headers that the route set itself, with `_` for `-`.
+    """
+    chosen = {name.replace("_", "-"): value for name, value in own.items()}
+    for name, value in {**HEADERS, **chosen}.items():
+        assert answer.all(name) == [value], f"{name} of a {answer.status}"
+    if "content-security-policy" not in chosen:
+        directives = answer["content-security-policy"].split("; ")
+        assert set(directives) >= POLICY, f"content-security-policy of a {answer.status}"
+        assert len(directives) == len({each.split()[0] for each in directives})
+        assert "unsafe" not in answer["content-security-policy"]
+    if "permissions-policy" not in chosen:
+        denied = {f"{name}=()" for name in FEATURES.split()} | {"sync-xhr=(self)"}
+        assert set(answer["permissions-policy"].split(", ")) == denied, f"permissions-policy of a {answer.status}"
+    assert len(answer["x-request-id"]) == 32
+    assert set(answer["x-request-id"]) <= set("0123456789abcdef")
+    assert answer.all("server") in ([], [""]), "a name of the server"
+    assert not REVEALING & {name.lower() for name, _ in answer.headers}
+
+
+def assert_problem(answer: Response, status: int, echo: str | bytes = "canary") -> dict[str, Any]:
+    """A problem document (RFC 9457) that repeats nothing of the input and nothing of the inside; returns it."""
+    assert answer.status == status, answer.body
+    assert_hardened(answer)
+    assert answer["content-type"] == "application/problem+json"
+    assert answer["content-length"] == str(len(answer.body))
+    given = echo.encode() if isinstance(echo, str) else echo
+    assert given not in answer.body, "an echo"
+    assert not [word for word in INSIDE if word in answer.body.decode().lower()], answer.body
+    problem: dict[str, Any] = json.loads(answer.body)
+    assert problem.keys() == {"type", "title", "status", "request_id"} | ({"errors"} if "errors" in problem else set())
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["request_id"] == answer["x-request-id"]
+    return problem

@@ -1,0 +1,171 @@
+"""What is emitted, file by file: nothing unrendered, nothing empty, answers shown literally, one owner each."""
+
+import ast
+import re
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from jinja2 import Environment
+from markdown_it import MarkdownIt
+from pathspec import PathSpec
+
+from .conftest import REPOSITORY, Emit, commit, files, git
+from .test_questions import HOSTILE, answers
+
+CONFIG: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
+SEEDS: list[str] = CONFIG["_skip_if_exists"]
+OWNED = [
+    "/.copier-answers.yml",
+    "/.env.example",
+    "/HARDENING.md",
+    "/src/*/__main__.py",
+    "/src/*/hardening/**",
+    "/tests/hardening/**",
+]
+EVERY_ANSWER = [
+    {},
+    {"ci": "gitlab", "cors_origins": "https://a.example, https://b.example:8443,http://localhost:3000"},
+    {"ci": "none", "package_name": "no", "cors_origins": "https://a.example"},
+    {"project_name": HOSTILE, "description": HOSTILE, "package_name": "x" * 40},
+    {"project_name": "'", "description": '"', "package_name": "a__b_"},
+]
+UNRENDERED = re.compile(r"\{[{%#][-+ ]")  # with a blank or a sign, unlike the doubled braces of an f-string
+
+
+def matches(patterns: list[str], path: str) -> bool:
+    """Whether Copier would hold these patterns to match this path."""
+    return PathSpec.from_lines(copier._main._pathspec_pattern, patterns).match_file(path)
+
+
+def text(token_children: Any) -> str:
+    """What a reader sees of a piece of Markdown; everything but text counts as a failure to show it literally."""
+    assert {child.type for child in token_children} <= {"text"}, token_children
+    return "".join(child.content for child in token_children)
+
+
+@pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)
+def test_no_file_is_empty_or_ends_without_a_line_break(emit: Emit, given: dict[str, str]) -> None:
+    folder = emit(**given)
+
+    for name in files(folder):
+        content = (folder / name).read_bytes()
+        assert content.strip(), name
+        assert content.endswith(b"\n"), name
+        assert not content.endswith(b"\n\n"), name
+        assert not content.startswith(b"\n"), name
+        assert b"\r" not in content, name
+        assert not re.search(rb"[ \t]\n", content), name
+
+
+def test_nothing_of_jinja_is_left(emit: Emit) -> None:
+    for given in EVERY_ANSWER[:3]:
+        folder = emit(**given)
+        for name in files(folder):
+            assert not set(name) & set("{}%"), name
+            assert not UNRENDERED.search((folder / name).read_text()), name
+
+
+def test_only_what_has_something_to_render_is_named_so() -> None:
+    for name in git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "template").split("\0"):
+        path = REPOSITORY / name
+        if path.is_file():
+            assert bool(UNRENDERED.search(path.read_text())) == (path.suffix == ".jinja"), name
+
+
+@pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)
+def test_every_file_belongs_to_the_team_or_to_the_template(emit: Emit, given: dict[str, str]) -> None:
+    for name in files(emit(**given)):
+        assert matches(SEEDS, name) != matches(OWNED, name), name
+
+
+def test_an_update_leaves_out_exactly_the_seeds() -> None:
+    entry = CONFIG["_exclude"][-1]
+    jinja = Environment(autoescape=False)  # noqa: S701 - these are patterns, not HTML
+
+    assert jinja.from_string(entry).render(_copier_operation="update").split() == SEEDS
+    assert not jinja.from_string(entry).render(_copier_operation="copy").strip()
+    assert all(pattern.lstrip("!").startswith("/") and "{" not in pattern for pattern in SEEDS)
+
+
+def test_an_owned_module_says_so_in_its_first_line(emit: Emit) -> None:
+    folder = emit()
+    for name in files(folder):
+        if name != ".copier-answers.yml" and not matches(SEEDS, name):
+            first = (folder / name).read_text().splitlines()[0]
+            assert "Owned by the template" in first, name
+
+
+def test_git_takes_in_every_file(emit: Emit, tmp_path: Path) -> None:
+    for given in EVERY_ANSWER:
+        folder = emit(**given)
+        shutil.copytree(folder, tmp_path / "service", dirs_exist_ok=True)
+    commit(tmp_path / "service", "emitted")
+
+    assert git(tmp_path / "service", "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)
+def test_one_workflow_is_emitted_or_none(emit: Emit, given: dict[str, str]) -> None:
+    ci = given.get("ci", "github")
+    folder = emit(**given)
+
+    assert (folder / ".github").exists() == (ci == "github")
+    assert (folder / ".gitlab-ci.yml").exists() == (ci == "gitlab")
+
+
+@pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)
+def test_toml_and_yaml_read_back_what_was_answered(emit: Emit, given: dict[str, str]) -> None:
+    folder = emit(**given)
+    package = given.get("package_name", "orders_api")
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    compose = yaml.safe_load((folder / "compose.yaml").read_text())
+
+    assert {name: value for name, value in answers(folder).items() if name in given} == given
+    assert answers(folder)["example"] == "minimal"
+    assert answers(folder)["store"] == "memory"
+    if "description" in given:
+        assert project["project"]["description"] == given["description"]
+    assert re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", project["project"]["name"])
+    assert project["tool"]["uv"]["build-backend"]["module-name"] == package
+    assert compose["name"] == project["project"]["name"]
+    assert (folder / "src" / package / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("given", EVERY_ANSWER[3:], ids=str)
+def test_markdown_shows_the_names_literally(emit: Emit, given: dict[str, str]) -> None:
+    folder = emit(**given)
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse((folder / "README.md").read_text())
+
+    assert [tokens[0].tag, tokens[3].tag] == ["h1", "p"]
+    assert text(tokens[1].children) == given["project_name"]
+    assert text(tokens[4].children) == given["description"]
+
+
+@pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)
+def test_python_is_python_and_carries_the_name_literally(emit: Emit, given: dict[str, str]) -> None:
+    folder = emit(**given)
+    literals = {
+        node.value
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(), path.name))
+        if isinstance(node, ast.Constant)
+    }
+
+    assert given.get("project_name", "orders-api") in literals
+
+
+def test_every_action_is_pinned_and_no_job_may_write(emit: Emit) -> None:
+    for workflow in [*emit().glob(".github/workflows/*"), *REPOSITORY.glob(".github/workflows/*")]:
+        content = workflow.read_text()
+        parsed = yaml.safe_load(content)
+        used = re.findall(r"uses: (.*)", content)
+
+        assert used
+        assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[0-9.]+", action) for action in used), workflow
+        assert parsed["permissions"] == {}
+        assert all(job["permissions"] == {"contents": "read"} for job in parsed["jobs"].values()), workflow

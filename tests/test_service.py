@@ -1,0 +1,120 @@
+"""Emitted services pass their own checks, whatever was answered. Each pair of answers meets in one of them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Emit, Render, commit
+from .test_questions import HOSTILE
+
+LONGEST = "x" * 40
+ORIGINS = "https://app.example.com, https://admin.example.com:8443,http://localhost:3000"
+SERVICES = [
+    {"ci": "github"},
+    {"ci": "github", "package_name": LONGEST, "cors_origins": ORIGINS, "project_name": HOSTILE, "description": HOSTILE},
+    {"ci": "gitlab", "package_name": "a", "cors_origins": "https://a.example", "project_name": "日本" * 40},
+    {
+        "ci": "none",
+        "package_name": "zz9",
+        "cors_origins": ORIGINS,
+        "project_name": "Müller’s – “API”",
+        "description": "x" * 200,
+    },
+]
+PRODUCTION = {"APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "192.0.2.1"}
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run a command in a service. All services of a worker share one environment, so the libraries come once."""
+    shared = tmp_path_factory.mktemp("environment")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))},
+        "MYPY_CACHE_DIR": str(shared / "mypy"),
+        "RUFF_NO_CACHE": "true",
+        "UV_PROJECT_ENVIRONMENT": str(shared / "venv"),
+        "UV_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
+    }
+
+    def completed(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=folder, env={**environment, **variables}, capture_output=True, text=True, check=False
+        )
+
+    return completed
+
+
+@pytest.mark.parametrize(
+    "given", SERVICES, ids=lambda given: "-".join(given.values()).encode("ascii", "ignore")[:40].decode()
+)
+def test_an_emitted_service_passes_its_own_checks(
+    emit: Emit, run: Run, tmp_path: Path, subtests: pytest.Subtests, given: dict[str, str]
+) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(**given), service)
+    package = given.get("package_name", "orders_api")
+    commit(service, "emitted")
+
+    synced = run(service, "uv", "sync")
+    assert synced.returncode == 0, synced.stderr
+    assert (service / "uv.lock").is_file()
+
+    for command, variables in [
+        ("ruff check", {}),
+        ("ruff format --check --diff", {}),
+        ("mypy", {}),
+        ("pytest", {}),
+        (f"python -m {package} check", PRODUCTION),
+    ]:
+        with subtests.test(command):
+            result = run(service, "uv", "run", "--no-sync", *command.split(), **variables)
+            assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_path: Path) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(), service)
+    source = re.findall(r"```python\n(.*?)```", (service / "README.md").read_text(), re.DOTALL)
+    (service / "src/orders_api/routes/orders.py").write_text(*source)
+    app = service / "src/orders_api/app.py"
+    included = "    app.include_router(users.router)\n"
+    app.write_text(
+        app.read_text()
+        .replace("import users", "import orders, users")
+        .replace(included, included + included.replace("users", "orders"))
+    )
+    assert run(service, "uv", "sync").returncode == 0
+
+    checked = run(service, "uv", "run", "--no-sync", "python", "-m", "orders_api", "check", **PRODUCTION)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "POST /orders" in checked.stdout
+    for command in ["ruff check", "ruff format --check --diff", "mypy src"]:
+        result = run(service, "uv", "run", "--no-sync", *command.split())
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_package_takes_a_name_that_its_environment_imports(
+    emit: Emit, run: Run, render: Render, asked: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(), service)
+    listing = """\
+import importlib.metadata, re
+names = {re.sub("[-_.]+", "_", item.metadata["Name"]).lower() for item in importlib.metadata.distributions()}
+print(*names | set(importlib.metadata.packages_distributions()))
+"""
+    assert run(service, "uv", "sync").returncode == 0
+
+    names = run(service, "uv", "run", "--no-sync", "python", "-c", listing).stdout.split()
+
+    assert "fastapi" in names
+    for name in set(names) - {"orders_api"}:
+        assert render(asked["package_name"]["validator"], package_name=name), name
