@@ -2,18 +2,29 @@
 """A client that speaks ASGI: it sends what no honest client would, and sees every message that comes back."""
 
 import asyncio
+import atexit
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
 HOST = "api.example.com"
 CLIENT = "203.0.113.9"
+T = TypeVar("T")
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+_runner = asyncio.Runner()
+atexit.register(_runner.close)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the one event loop of all tests, as a server has one."""
+    return _runner.run(work)
 
 
 class Stall:
@@ -31,22 +42,26 @@ Part = bytes | type[Stall] | type[Leave]
 class Answer:
     """A response as it left, header by header."""
 
-    messages: list[Message]
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    messages: list[Message] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        for message in self.messages:
+    @classmethod
+    def of(cls, messages: list[Message]) -> "Answer":
+        """Put together what an application sent."""
+        answer = cls(messages=messages)
+        for message in messages:
             kind = message["type"].removeprefix("websocket.")
             if kind == "http.response.start":
-                assert not self.status, "a response began twice"
-                self.status = message["status"]
-                self.headers = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
+                assert not answer.status, "a response began twice"
+                answer.status = message["status"]
+                answer.headers = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
             elif kind == "http.response.pathsend":
-                self.body += Path(message["path"]).read_bytes()
+                answer.body += Path(message["path"]).read_bytes()
             elif kind == "http.response.body":
-                self.body += message.get("body", b"")
+                answer.body += message.get("body", b"")
+        return answer
 
     def all(self, name: str) -> list[str]:
         """Every value of a header."""
@@ -70,7 +85,7 @@ class Answer:
         return not self.messages[-1].get("more_body", False)
 
 
-def _scope(kind: str, target: str, headers: Headers, client: str, **more: Any) -> Scope:
+def scope_of(kind: str, target: str, headers: Headers, client: str, **more: Any) -> Scope:
     path, _, query = target.partition("?")
     pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
     if not any(name == "host" for name, _ in pairs):
@@ -111,7 +126,7 @@ async def exchange(
         whole = isinstance(body, bytes)
         pairs.append(("content-length", str(len(body))) if whole else ("transfer-encoding", "chunked"))
     parts: list[Part] = [body or b""] if body is None or isinstance(body, bytes) else list(body)
-    scope = _scope(
+    scope = scope_of(
         "http", target, pairs, client, method=method, scheme="http", extensions={"http.response.pathsend": {}}
     )
     done = asyncio.Event()
@@ -131,7 +146,7 @@ async def exchange(
             done.set()
 
     await asyncio.wait_for(app(scope, receive, send), 10)
-    return Answer(messages)
+    return Answer.of(messages)
 
 
 def request(
@@ -154,7 +169,7 @@ def request(
         client: Address of the peer.
         json: In place of `body`.
     """
-    return asyncio.run(exchange(app, method, target, headers, body, client, json))
+    return run(exchange(app, method, target, headers, body, client, json))
 
 
 def together(app: ASGIApp, *targets: str) -> list[Answer]:
@@ -163,7 +178,7 @@ def together(app: ASGIApp, *targets: str) -> list[Answer]:
     async def all_of_them() -> list[Answer]:
         return await asyncio.gather(*(exchange(app, "GET", target) for target in targets))
 
-    return asyncio.run(all_of_them())
+    return run(all_of_them())
 
 
 def handshake(
@@ -171,7 +186,7 @@ def handshake(
 ) -> list[Message]:
     """Open a WebSocket, send texts, close; return what the application sent."""
     extensions: dict[str, Any] = {"websocket.http.response": {}} if extended else {}
-    scope = _scope("websocket", target, headers, CLIENT, scheme="ws", subprotocols=[], extensions=extensions)
+    scope = scope_of("websocket", target, headers, CLIENT, scheme="ws", subprotocols=[], extensions=extensions)
     waiting: list[Message] = [
         {"type": "websocket.connect"},
         *({"type": "websocket.receive", "text": text} for text in texts),
@@ -185,7 +200,7 @@ def handshake(
     async def send(message: Message) -> None:
         messages.append(message)
 
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
+    run(asyncio.wait_for(app(scope, receive, send), 10))
     return messages
 
 

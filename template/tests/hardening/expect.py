@@ -2,7 +2,9 @@
 """What every response must have, written down a second time: a header that is lost in the code is missed here."""
 
 import json
-from typing import Any, Protocol
+from typing import Any
+
+from .asgi import Answer
 
 HEADERS = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
@@ -30,18 +32,7 @@ REVEALING = {
 INSIDE = ("traceback", "site-packages", ".py", "fastapi", "starlette", "pydantic", "granian", "python", "exception")
 
 
-class Response(Protocol):
-    """What the two clients, ASGI and raw socket, both return."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def all(self, name: str) -> list[str]: ...
-    def __getitem__(self, name: str) -> str: ...
-
-
-def assert_hardened(answer: Response, **own: str) -> None:
+def assert_hardened(answer: Answer, **own: str) -> None:
     """The complete header set, each header once, and nothing that names the software.
 
     Args:
@@ -65,15 +56,15 @@ def assert_hardened(answer: Response, **own: str) -> None:
     assert not REVEALING & {name.lower() for name, _ in answer.headers}
 
 
-def assert_problem(answer: Response, status: int, echo: str | bytes = "canary") -> dict[str, Any]:
+def assert_problem(answer: Answer, status: int, echo: str | bytes = "canary") -> dict[str, Any]:
     """A problem document (RFC 9457) that repeats nothing of the input and nothing of the inside; returns it."""
-    assert answer.status == status, answer.body
+    assert answer.status == status, answer.body[:500]
     assert_hardened(answer)
     assert answer["content-type"] == "application/problem+json"
     assert answer["content-length"] == str(len(answer.body))
     given = echo.encode() if isinstance(echo, str) else echo
     assert given not in answer.body, "an echo"
-    assert not [word for word in INSIDE if word in answer.body.decode().lower()], answer.body
+    assert not [word for word in INSIDE if word in answer.body.decode().lower()], answer.body[:500]
     problem: dict[str, Any] = json.loads(answer.body)
     assert problem.keys() == {"type", "title", "status", "request_id"} | ({"errors"} if "errors" in problem else set())
     assert problem["status"] == status

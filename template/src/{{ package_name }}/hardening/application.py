@@ -1,11 +1,14 @@
 # Owned by the template: an update rewrites this file.
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .checks import Finding, InsecureConfigurationError, settings_findings
 from .cors import CrossOrigin
@@ -14,13 +17,21 @@ from .errors import Errors
 from .headers import SecurityHeaders
 from .health import Health, Probe
 from .logging import log
-from .models import models_in
 from .perimeter import Perimeter
-from .policy import Routes, dependants
+from .policy import Routes
 from .rate_limit import RateLimit
 from .route_checks import route_findings
 from .settings import HardeningSettings
 from .validation import Validation
+
+_DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
+
+
+def _telemetry() -> dict[str, Any]:
+    """FastAPI's telemetry looks for providers at each request; it is off unless the environment configures it."""
+    if any(name.startswith("OTEL_") for name in os.environ):
+        return {}
+    return {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
 
 
 class Hardened(FastAPI):
@@ -50,10 +61,19 @@ class Hardened(FastAPI):
         self._errors = Errors(settings.is_production)
         self._perimeter: Perimeter | None = None
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
-        defaults = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
-        super().__init__(exception_handlers=handlers, **{**defaults, **fastapi})
+        super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **_telemetry(), **fastapi})
         if settings.docs:
             add_docs(self)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
+        if self.exception_handlers.keys() & {500, Exception}:
+            return super().build_middleware_stack()
+        app: ASGIApp = AsyncExitStackMiddleware(self.router)
+        app = ExceptionMiddleware(app, handlers=self.exception_handlers)
+        for factory, arguments, options in reversed(self.user_middleware):
+            app = factory(app, *arguments, **options)
+        return app
 
     def table(self) -> Routes:
         """Every route as it stands now."""
@@ -92,27 +112,5 @@ class Hardened(FastAPI):
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         table = self.table()
-        self._errors.declared = frozenset(_declared(table))
-        self._perimeter = Perimeter(super().__call__, self.settings, table, self._health)
+        self._perimeter = Perimeter(super().__call__, self.settings, table, self._health, self._errors)
         return self._perimeter
-
-
-def _declared(table: Routes) -> set[str]:
-    """Every name that a route declares for its input: the only ones that a 422 may repeat."""
-    names = {"body", "query", "path", "header", "cookie"}
-    for route in table:
-        dependant = getattr(route.context, "dependant", None)
-        for each in dependants(dependant) if dependant is not None else ():
-            for param in (
-                *each.path_params,
-                *each.query_params,
-                *each.header_params,
-                *each.cookie_params,
-                *each.body_params,
-            ):
-                names |= {param.name, param.alias}
-                for model in models_in(param.field_info.annotation):
-                    names |= {
-                        name for field, info in model.model_fields.items() for name in (field, info.alias or field)
-                    }
-    return names

@@ -127,14 +127,12 @@ class Errors:
 
     def __init__(self, is_production: bool) -> None:
         self.is_production = is_production
-        self.declared: frozenset[str] = frozenset()
 
     def handlers(self) -> dict[int | type[Exception], Any]:
         return {
             HTTPException: self.http,
             RequestValidationError: self.validation,
             WebSocketRequestValidationError: self.websocket,
-            Exception: self.unhandled,
         }
 
     def _respond(
@@ -143,9 +141,8 @@ class Errors:
         x: Exchange = request.scope["hardening"]
         if status in _BODILESS:
             return Response(status_code=status, headers=headers)
-        if not self.is_production and not isinstance(exc, RequestValidationError):
-            detail = exc.detail if isinstance(exc, HTTPException) else f"{type(exc).__name__}: {exc}"
-            more["detail"] = str(detail)
+        if not self.is_production and isinstance(exc, HTTPException):
+            more["detail"] = str(exc.detail)
         body = document(status, x.request_id, **more)
         return Response(body, status, {**(headers or {}), "content-type": MEDIA_TYPE})
 
@@ -155,15 +152,16 @@ class Errors:
 
     async def validation(self, request: Request, exc: RequestValidationError) -> Response:
         x: Exchange = request.scope["hardening"]
-        errors = validation_errors(exc.errors(), self.declared)
+        errors = validation_errors(exc.errors(), x.declared)
         x.note("validation_failed", errors=[f"{error['type']} at {error['loc']}" for error in errors])
         return self._respond(request, exc, 422, errors=errors)
 
-    async def unhandled(self, request: Request, exc: Exception) -> Response:
-        more: dict[str, Any] = {}
-        if not self.is_production:
-            more["traceback"] = traceback.format_exception(exc)
-        return self._respond(request, exc, 500, **more)
+    def unhandled(self, request_id: str, exc: Exception) -> bytes:
+        """The document of a 500; only development tells what happened."""
+        if self.is_production:
+            return document(500, request_id)
+        told: dict[str, Any] = {"detail": f"{type(exc).__name__}: {exc}", "traceback": traceback.format_exception(exc)}
+        return document(500, request_id, **told)
 
     async def websocket(self, websocket: WebSocket, exc: WebSocketRequestValidationError) -> None:
         x: Exchange = websocket.scope["hardening"]

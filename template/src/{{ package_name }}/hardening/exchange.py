@@ -50,6 +50,16 @@ class Exchange:
         self.added: Fields = []
         self.fields: dict[str, Any] = {}
 
+    @property
+    def route_method(self) -> str:
+        """The method that the routes see: HEAD is answered as GET."""
+        return "GET" if self.method == "HEAD" else self.method
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names that routes declare for their input."""
+        return self._perimeter.declared
+
     def _repeated(self) -> frozenset[bytes]:
         names = [name for name, _ in self.scope["headers"] if name in SINGLE]
         return frozenset(name for name in names if names.count(name) > 1)

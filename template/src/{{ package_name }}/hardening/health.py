@@ -5,7 +5,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from .errors import document
+from .errors import MEDIA_TYPE, document
 from .logging import log
 
 Probe = Callable[[], Awaitable[bool]]
@@ -22,11 +22,11 @@ class Health:
         self._checked = float("-inf")
         self._ready = True
 
-    async def answer(self, path: str, request_id: str) -> tuple[int, bytes]:
-        """The status and body for one of the two paths."""
+    async def answer(self, path: str, request_id: str) -> tuple[int, str, bytes]:
+        """The status, media type and body for one of the two paths."""
         if path == LIVE or await self._is_ready():
-            return 200, _OK
-        return 503, document(503, request_id)
+            return 200, "application/json", _OK
+        return 503, MEDIA_TYPE, document(503, request_id)
 
     async def _is_ready(self) -> bool:
         if not self._probes:

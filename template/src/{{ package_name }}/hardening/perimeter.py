@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .cookies import guard_cookies
 from .cors import CrossOrigin
-from .errors import Refusal, describe
+from .errors import Errors, Refusal, describe
 from .exchange import Exchange
 from .headers import REVEALING, Fields, SecurityHeaders
 from .health import LIVE, READY, Health
@@ -27,9 +27,12 @@ _PATROL = 0.1
 class Perimeter:
     """Asks each step whether it refuses, lets the rest through, and completes every response."""
 
-    def __init__(self, app: ASGIApp, settings: HardeningSettings, routes: Routes, health: Health) -> None:
-        self.app, self.settings, self.health = app, settings, health
+    def __init__(
+        self, app: ASGIApp, settings: HardeningSettings, routes: Routes, health: Health, errors: Errors
+    ) -> None:
+        self.app, self.settings, self.health, self.errors = app, settings, health, errors
         self.routes = routes
+        self.declared = routes.declared()
         self.security = SecurityHeaders(settings)
         self.limit = RateLimit(settings)
         self.cors = CrossOrigin(settings)
@@ -72,8 +75,8 @@ class Perimeter:
             path = x.scope["path"]
             if path in (LIVE, READY) and x.method in ("GET", "HEAD"):
                 x.event = "health"
-                status, body = await self.health.answer(path, x.request_id)
-                await x.answer(status, [(b"content-type", b"application/json")], body)
+                status, media_type, body = await self.health.answer(path, x.request_id)
+                await x.answer(status, [(b"content-type", media_type.encode())], body)
             elif (refusal := self._refusal(x)) is not None:
                 await x.refuse(refusal)
             elif x.is_preflight:
@@ -88,8 +91,7 @@ class Perimeter:
         if len(self._running) >= self.settings.max_concurrency:
             return self._overloaded
         if self.routes.has_special:
-            method = "GET" if x.method == "HEAD" else x.method
-            x.route = self.routes.find(method, x.scope["path"])
+            x.route = self.routes.find(x.route_method, x.scope["path"])
             x.policy = x.route.policy if x.route is not None else DEFAULT
         for refuse in self._steps:
             if (refusal := refuse(x)) is not None:
@@ -110,7 +112,7 @@ class Perimeter:
                 raise
             x.refusal = x.overdue
         except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
-            self._fail(x, error)
+            await self._fail(x, error)
         finally:
             self._running.pop(x, None)
         if not x.started:
@@ -148,11 +150,13 @@ class Perimeter:
         if self._watching:
             asyncio.get_running_loop().call_later(_PATROL, self._watch)
 
-    def _fail(self, x: Exchange, error: Exception) -> None:
+    async def _fail(self, x: Exchange, error: Exception) -> None:
         if x.refusal is not None or (x.method == "HEAD" and x.finished):
             return
         x.note("unhandled_error", exception=mask(describe(error), log.secrets))
-        if x.started and not x.finished:
+        if not x.started:
+            await x.answer(500, self._failed.headers, self.errors.unhandled(x.request_id, error))
+        elif not x.finished:
             raise error  # the server cuts the connection, so that nobody takes half a response for a whole one
 
     async def _websocket(self, x: Exchange) -> None:

@@ -13,8 +13,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
-from starlette.routing import BaseRoute, Mount, compile_path
+from starlette.routing import BaseRoute, Host, Mount, compile_path
 
+from .models import models_in
 from .settings import Quota, seconds
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -115,17 +116,27 @@ class Route:
             return "public"
         return f"guard {', '.join(self.guards)}" if self.guards else "not said"
 
+    def dependants(self) -> Iterator[Dependant]:
+        """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
+        if (dependant := getattr(self.context, "dependant", None)) is not None:
+            yield from _tree(dependant)
+
     @property
     def is_special(self) -> bool:
         own = self.policy
         return any(value for value in (own.quota, own.body_timeout, own.request_timeout, own.script_cookies))
 
 
-def dependants(dependant: Dependant) -> Iterator[Dependant]:
-    """A dependant and all that it depends on."""
+def _tree(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for each in dependant.dependencies:
-        yield from dependants(each)
+        yield from _tree(each)
+
+
+def params_of(dependant: Dependant) -> Iterator[Any]:
+    """Every parameter that one endpoint or dependency reads from a request."""
+    for kind in ("path_params", "query_params", "header_params", "cookie_params", "body_params"):
+        yield from getattr(dependant, kind)
 
 
 def _names(name: str, info: FieldInfo) -> Iterator[str]:
@@ -142,7 +153,7 @@ def _repeats(annotation: Any) -> bool:
 
 def _query(dependant: Dependant) -> dict[str, bool]:
     declared: dict[str, bool] = {}
-    for each in dependants(dependant):
+    for each in _tree(dependant):
         for param in each.query_params:
             annotation = param.field_info.annotation
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -180,10 +191,22 @@ class Routes:
                 return route
         return None
 
+    def declared(self) -> frozenset[str]:
+        """Every name that a route declares for its input: the only ones that a 422 may repeat."""
+        names = {"body", "query", "path", "header", "cookie"}
+        for route in self._all:
+            for each in route.dependants():
+                for param in params_of(each):
+                    names |= {param.name, param.alias}
+                    for model in models_in(param.field_info.annotation):
+                        for name, info in model.model_fields.items():
+                            names |= {name, info.alias or name}
+        return frozenset(names)
+
     def _collect(self, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]) -> Iterator[Route]:
         for context in iter_route_contexts(routes):
             path = prefix + (context.path or "")
-            inner = getattr(context, "app", None) if isinstance(context.original_route, Mount) else None
+            inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
             if inner is not None and is_hardened(inner):
                 yield from self._collect(list(inner.routes), path, is_hardened)
             elif inner is not None:
@@ -194,7 +217,7 @@ class Routes:
     @staticmethod
     def _route(context: RouteContext, path: str) -> Route:
         dependant = getattr(context, "dependant", None)
-        tree = list(dependants(dependant)) if dependant is not None else []
+        tree = list(_tree(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
         methods = getattr(context, "methods", None)
         return Route(

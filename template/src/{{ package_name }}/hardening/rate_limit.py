@@ -27,19 +27,25 @@ FORWARDED = frozenset(
 
 
 @lru_cache(maxsize=4096)
-def client_key(address: str) -> str:
-    """The address that a quota is counted on: IPv4 as it is, IPv6 by /64, a mapped IPv4 address as IPv4."""
-    if address.startswith("[") or address.count(":") == 1:  # some proxies write the port too
-        address = address.removeprefix("[").partition("]")[0] if address.startswith("[") else address.partition(":")[0]
+def canonical(address: str) -> str:
+    """One spelling for each address, without port and zone, a mapped IPv4 address as IPv4; empty if it is none."""
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:  # some proxies write the port too
+        address = address.partition(":")[0]
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
-        return "unknown"
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
-    return str(ip)
+        return ""
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+@lru_cache(maxsize=4096)
+def client_key(address: str) -> str:
+    """What a quota is counted on: an IPv4 address, or the /64 of an IPv6 one, since one client has all of it."""
+    if ":" not in (address := canonical(address)):
+        return address
+    return f"{IPv6Address(int(IPv6Address(address)) >> 64 << 64)}/64"
 
 
 class RateLimit:
@@ -96,9 +102,10 @@ class RateLimit:
             return
         lines = [value for name, value in x.scope["headers"] if name == b"x-forwarded-for"]
         for hop in reversed(b",".join(lines).decode("latin-1").split(",")):
-            address = hop.strip()
-            x.client = address or x.client
-            if not self._is_trusted(address):
+            if not (address := canonical(hop.strip())):
+                break
+            x.client = address
+            if not self._is_trusted(x.client):
                 break
         x.scope["client"] = (x.client, 0)
         if (scheme := x.headers.get(b"x-forwarded-proto")) in (b"http", b"https"):

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from .checks import Finding
 from .models import ApiModel, QueryModel, models_in
-from .policy import dependants, is_form
+from .policy import is_form
 
 if TYPE_CHECKING:
     from .policy import Route, Routes
@@ -45,7 +45,7 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
             "does not say who may call it.",
             "Put `@public` beneath its path decorator, or depend on a function marked with `@guard`.",
         )
-    if (dependant := getattr(route.context, "dependant", None)) is None:
+    if getattr(route.context, "dependant", None) is None:
         return
     if route.methods and not _has_response_model(route):
         yield (
@@ -53,7 +53,7 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
             "has no response model: whatever it returns leaves.",
             "Annotate what it returns with an `ApiModel`, `None` or a response class.",
         )
-    everything = list(dependants(dependant))
+    everything = list(route.dependants())
     yield from _body([param for each in everything for param in each.body_params], route)
     for each in everything:
         for param in each.query_params:

@@ -160,7 +160,7 @@ class Validation:
     def _refuse_query(self, x: "Exchange", path: str, query: bytes) -> Refusal | None:
         if _QUERY_CONTROL.search(query):
             return self._bad_query
-        route = x.route or self._routes.find(x.method, path)
+        route = x.route or self._routes.find(x.route_method, path)
         if route is None or route.query is None:
             return None
         try:
@@ -179,7 +179,7 @@ class Validation:
         length = x.headers.get(b"content-length")
         size = int(length) if length is not None and length.isdigit() else 0
         if not x.is_json or size > self._max_body_bytes or self._routes.has_sizes:
-            route = x.route or self._routes.find(x.method, x.scope["path"])
+            route = x.route or self._routes.find(x.route_method, x.scope["path"])
             if route is not None and route.max_body_bytes is not None:
                 x.max_body_bytes = route.max_body_bytes
             types = x.policy.content_types if route is None else route.policy.content_types

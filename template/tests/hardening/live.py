@@ -1,0 +1,128 @@
+# Owned by the template: an update rewrites this file.
+"""A server in a process of its own, and raw sockets to attack it with."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .asgi import HOST, Answer
+
+START = 20.0
+PRODUCTION = {
+    "APP_ALLOWED_HOSTS": HOST,
+    "APP_TRUSTED_PROXIES": "none",
+    "APP_RATE_LIMIT": "900000/1s",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """That of this process without what steers the service, and these."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("APP_")}
+    return {**kept, **variables}
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """The probe application as production would serve it."""
+
+    def __init__(self, log: Path, *arguments: str, **variables: str) -> None:
+        self.port = free_port()
+        self._log = log
+        command = [sys.executable, "-m", "tests.hardening.served", "serve", "--port", str(self.port), *arguments]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command line
+                command, env=environment(**PRODUCTION, **variables), stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    def wait(self) -> None:
+        """Wait until it answers `/health/ready`; fail with its last lines if it does not."""
+        end = time.monotonic() + START
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if self.get("/health/ready").status == 200:
+                    return
+            except OSError:
+                time.sleep(0.05)
+        last = "\n".join(self._log.read_text().splitlines()[-20:])
+        raise AssertionError(f"the server did not start:\n{last}")
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def get(self, target: str, **headers: str) -> Answer:
+        """One honest GET on a connection of its own."""
+        lines = [f"GET {target} HTTP/1.1", f"Host: {HOST}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return self.send("\r\n".join([*lines, "", ""]))
+
+    def send(self, data: str | bytes, method: str = "GET") -> Answer:
+        """Send raw bytes on a connection of its own and read one response."""
+        with self.connect() as connection:
+            connection.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+            return read(connection, method)
+
+    def stop(self) -> int:
+        """End it by its process id, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+def read(connection: socket.socket, method: str = "GET") -> Answer:
+    """Read one response from a connection.
+
+    Raises:
+        OSError, http.client.HTTPException: There is none, or it is cut short.
+    """
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response.status, response.getheaders(), response.read())
+
+
+def drain(connection: socket.socket) -> bytes:
+    """Everything that comes until the server closes the connection."""
+    parts = []
+    while True:
+        try:
+            part = connection.recv(65536)
+        except ConnectionResetError:
+            part = b""
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+@contextmanager
+def server(log: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+    """A server that is ready, and gone afterwards."""
+    running = Server(log, *arguments, **variables)
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()

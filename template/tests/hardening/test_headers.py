@@ -1,0 +1,62 @@
+# Owned by the template: an update rewrites this file.
+"""Headers: `hardening/headers.py`. That every kind of response has them is in `test_perimeter.py`."""
+
+from .asgi import request
+from .expect import assert_hardened
+from .probe import probe, shared
+
+
+def test_a_plain_answer_carries_the_whole_set() -> None:
+    answer = request(shared(), "GET", "/ok")
+
+    assert answer.status == 200
+    assert_hardened(answer)
+    assert answer["content-type"] == "application/json"
+
+
+def test_a_value_that_a_route_sets_is_kept_once() -> None:
+    answer = request(shared(), "GET", "/own-headers")
+
+    assert_hardened(answer, cache_control="max-age=60", content_security_policy="default-src 'self'")
+    assert answer["x-own"] == "yes"
+
+
+def test_nothing_names_the_software_even_when_a_route_tries() -> None:
+    answer = request(shared(), "GET", "/own-headers")
+
+    assert answer["server"] == ""
+    assert "x-powered-by" not in answer
+    assert "canary" not in str(answer.headers)
+
+
+def test_a_route_cannot_choose_the_request_id() -> None:
+    answer = request(shared(), "GET", "/own-headers")
+
+    assert len(answer["x-request-id"]) == 32
+
+
+def test_a_request_id_of_the_client_is_not_believed() -> None:
+    answer = request(shared(), "GET", "/ok", {"x-request-id": "canary"})
+
+    assert answer["x-request-id"] != "canary"
+
+
+def test_vary_of_a_route_and_of_cors_become_one() -> None:
+    answer = request(shared(), "GET", "/own-headers")
+
+    assert {each.strip() for each in answer["vary"].split(",")} == {"accept", "origin"}
+
+
+def test_no_two_requests_have_the_same_id() -> None:
+    assert len({request(shared(), "GET", "/ok")["x-request-id"] for _ in range(20)}) == 20
+
+
+def test_browsers_report_violations_where_the_setting_says() -> None:
+    app = probe(csp_report_uri="https://reports.example.com/csp")
+
+    answer = request(app, "GET", "/ok")
+
+    assert_hardened(answer)
+    assert "report-uri https://reports.example.com/csp" in answer["content-security-policy"]
+    assert "report-to csp" in answer["content-security-policy"]
+    assert answer["reporting-endpoints"] == 'csp="https://reports.example.com/csp"'

@@ -1,0 +1,90 @@
+# Owned by the template: an update rewrites this file.
+"""Health: `hardening/health.py`. A status and nothing else, however often and from wherever it is asked."""
+
+import asyncio
+import time
+
+import pytest
+
+from .asgi import exchange, request, run, together
+from .conftest import Lines
+from .expect import assert_hardened, assert_problem
+from .probe import assemble, probe, shared
+
+PATHS = ["/health/live", "/health/ready"]
+SETTINGS = probe().settings
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "no", "evil.example"])
+def test_a_probe_of_the_platform_needs_no_right_host(path: str, host: str) -> None:
+    answer = request(shared(), "GET", path, {"host": host})
+
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    assert_hardened(answer)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_probe_uses_up_no_quota_and_is_never_refused(path: str) -> None:
+    app = probe(rate_limit="1/1h")
+
+    assert [request(app, "GET", path).status for _ in range(5)] == [200] * 5
+    assert request(app, "GET", "/ok").status == 200
+    assert request(app, "GET", "/ok").status == 429
+    assert request(app, "GET", path).status == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_other_methods_are_refused(path: str) -> None:
+    assert_problem(request(shared(), "POST", path), 404)
+
+
+def test_a_service_that_cannot_work_is_alive_and_not_ready(logged: Lines) -> None:
+    async def fails() -> bool:
+        raise OSError("canary://user:password@database")
+
+    app = assemble(SETTINGS, ready=[fails])
+
+    assert_problem(request(app, "GET", "/health/ready"), 503)
+    assert request(app, "GET", "/health/live").status == 200
+    assert [line["event"] for line in logged()] == ["not_ready"]
+
+
+def test_a_service_is_ready_again_when_what_it_needs_is_back() -> None:
+    state = [False]
+
+    async def database() -> bool:
+        return state[0]
+
+    app = assemble(SETTINGS, ready=[database])
+    assert request(app, "GET", "/health/ready").status == 503
+
+    state[0] = True
+    time.sleep(1.05)
+    assert request(app, "GET", "/health/ready").status == 200
+
+
+def test_many_probes_at_once_make_one_look_up() -> None:
+    asked: list[int] = []
+
+    async def slow() -> bool:
+        asked.append(1)
+        await asyncio.sleep(0.05)
+        return True
+
+    answers = together(assemble(SETTINGS, ready=[slow]), *["/health/ready"] * 20)
+
+    assert {answer.status for answer in answers} == {200}
+    assert len(asked) == 1
+
+
+def test_a_look_up_that_hangs_is_a_no() -> None:
+    async def hangs() -> bool:
+        await asyncio.sleep(30)
+        return True
+
+    began = time.monotonic()
+    answer = run(exchange(assemble(SETTINGS, ready=[hangs]), "GET", "/health/ready"))
+
+    assert answer.status == 503
+    assert time.monotonic() - began < 3
