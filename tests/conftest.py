@@ -84,14 +84,14 @@ def questions(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def emit(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Emit:
-    """Emit a service for these answers, once a session. Tests read it; one that writes takes a copy."""
+    """Emit a service for these answers, once a session, without the hook. A test that writes to it takes a copy."""
     emitted: dict[frozenset[tuple[str, str]], Path] = {}
 
     def service(**answers: str) -> Path:
         key = frozenset(answers.items())
         if key not in emitted:
             folder = tmp_path_factory.mktemp("emitted") / FOLDER
-            run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
+            run_copy(str(template), folder, data=answers, defaults=True, quiet=True, skip_tasks=True)
             emitted[key] = folder
         return emitted[key]
 

@@ -157,6 +157,7 @@ REFUSED = {
     "example": {"'accounts' is not in": ["accounts"], "'' is not in": [""]},
     "store": {"'redis' is not in": ["redis"], "'memory://' is not in": ["memory://"]},
     "ci": {"'jenkins' is not in": ["jenkins"], "'GitHub Actions' is not in": ["GitHub Actions"]},
+    "checks": {"'on' is not in": ["on"], "'false' is not in": ["false"], "'' is not in": [""]},
 }
 
 ADMITTED = {
@@ -206,6 +207,7 @@ ADMITTED = {
     "example": ["minimal"],
     "store": ["memory"],
     "ci": ["github", "gitlab", "none"],
+    "checks": ["warn", "strict", "off"],
 }
 
 
@@ -220,7 +222,7 @@ def test_a_bad_answer_is_refused_with_a_sentence_and_nothing_is_written(
     folder = tmp_path / "orders-api"
 
     with pytest.raises(ValueError, match=re.escape(question)) as refusal:
-        run_copy(str(questions), folder, data={question: value}, defaults=True, quiet=True)
+        run_copy(str(questions), folder, data={question: value}, defaults=True, quiet=True, skip_tasks=True)
 
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -235,7 +237,7 @@ def test_a_good_answer_is_remembered_as_it_was_given(
 ) -> None:
     folder = tmp_path / "orders-api"
 
-    run_copy(str(questions), folder, data={question: value}, defaults=True, quiet=True)
+    run_copy(str(questions), folder, data={question: value}, defaults=True, quiet=True, skip_tasks=True)
 
     assert answers(folder)[question] == value
 
@@ -267,7 +269,7 @@ def test_a_good_answer_is_remembered_as_it_was_given(
 def test_any_folder_gets_a_name_that_the_questions_take(
     questions: Path, tmp_path: Path, folder: str, project_name: str, package_name: str
 ) -> None:
-    run_copy(str(questions), tmp_path / folder, defaults=True, quiet=True)
+    run_copy(str(questions), tmp_path / folder, defaults=True, quiet=True, skip_tasks=True)
 
     assert answers(tmp_path / folder)["project_name"] == project_name
     assert answers(tmp_path / folder)["package_name"] == package_name
@@ -280,7 +282,7 @@ def test_the_folder_one_stands_in_gives_its_name(
     folder.mkdir()
     monkeypatch.chdir(folder)
 
-    run_copy(str(questions), ".", defaults=True, quiet=True)
+    run_copy(str(questions), ".", defaults=True, quiet=True, skip_tasks=True)
 
     assert answers(folder)["project_name"] == "2024-svc"
     assert answers(folder)["package_name"] == "svc_2024_svc"
@@ -309,7 +311,16 @@ def test_no_package_takes_a_name_of_this_python(render: Render, asked: dict[str,
 
 
 def test_the_questions_are_the_ones_that_scripts_know(asked: dict[str, dict[str, str]]) -> None:
-    assert list(asked) == ["project_name", "package_name", "description", "example", "cors_origins", "store", "ci"]
+    assert list(asked) == [
+        "project_name",
+        "package_name",
+        "description",
+        "example",
+        "cors_origins",
+        "store",
+        "ci",
+        "checks",
+    ]
     for name, details in asked.items():
         assert details["help"][-1] in ".?", name
         assert "default" in details, name
@@ -317,7 +328,18 @@ def test_the_questions_are_the_ones_that_scripts_know(asked: dict[str, dict[str,
 
 def test_the_command_names_the_reason_last_and_leaves_no_folder(questions: Path, tmp_path: Path) -> None:
     folder = tmp_path / "orders-api"
-    command = [sys.executable, "-m", "copier", "copy", "--defaults", "-d", "store=redis", str(questions), str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "copier",
+        "copy",
+        "--skip-tasks",
+        "--defaults",
+        "-d",
+        "store=redis",
+        str(questions),
+        str(folder),
+    ]
 
     result = subprocess.run(command, capture_output=True, text=True, check=False)
 

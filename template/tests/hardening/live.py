@@ -52,8 +52,18 @@ class Server:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """What it logged."""
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        """What it logged, as far as the last line is whole."""
+        return [json.loads(line) for line in self._log.read_text().rpartition("\n")[0].splitlines()]
+
+    def line(self, path: str) -> dict[str, Any]:
+        """Wait for the one line that the request for a path left."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            if found := [line for line in self.lines if line.get("path") == path]:
+                (line,) = found
+                return line
+            time.sleep(0.02)
+        raise AssertionError(f"no line tells of {path}")
 
     def wait(self) -> None:
         """Wait until it answers `/health/ready`; fail with its last lines if it does not."""
@@ -106,7 +116,7 @@ def read(connection: socket.socket, method: str = "GET") -> Answer:
 
 def drain(connection: socket.socket) -> bytes:
     """Everything that comes until the server closes the connection."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = connection.recv(65536)

@@ -98,7 +98,6 @@ def test_a_preflight_of_any_other_origin_is_refused(origin: str) -> None:
 UNSAFE = [("POST", "/items"), ("POST", "/raw"), ("POST", "/nothing"), ("PUT", "/items/1"), ("DELETE", "/items/1")]
 
 
-@pytest.mark.parametrize("prefix", ["", "/nested/deeper", "/mounted"])
 @pytest.mark.parametrize(("method", "target"), UNSAFE)
 @pytest.mark.parametrize(
     "headers",
@@ -114,15 +113,16 @@ UNSAFE = [("POST", "/items"), ("POST", "/raw"), ("POST", "/nothing"), ("PUT", "/
     ids=str,
 )
 def test_a_change_from_another_site_is_refused(
-    prefix: str, method: str, target: str, headers: dict[str, str], logged: Lines
+    method: str, target: str, headers: dict[str, str], logged: Lines
 ) -> None:
     body = None if target == "/nothing" or method == "DELETE" else b'{"name":"x"}'
 
-    answer = request(shared(), method, prefix + target, {**headers, "cookie": "session=canary"}, body)
+    for prefix in ("", "/nested/deeper", "/mounted"):
+        answer = request(shared(), method, prefix + target, {**headers, "cookie": "session=canary"}, body)
 
-    assert_problem(answer, 403)
-    assert happened == []
-    assert [(line["event"], line["level"]) for line in logged()] == [("origin_refused", "warning")]
+        assert_problem(answer, 403)
+        assert happened == []
+        assert [(line["event"], line["level"]) for line in logged()] == [("origin_refused", "warning")]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ import pytest
 from .asgi import exchange, request, run, together
 from .conftest import Lines
 from .expect import assert_hardened, assert_problem
-from .probe import assemble, probe, shared
+from .probe import at_the_root, made, probe, shared
 
 PATHS = ["/health/live", "/health/ready"]
-SETTINGS = probe().settings
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -43,7 +42,7 @@ def test_a_service_that_cannot_work_is_alive_and_not_ready(logged: Lines) -> Non
     async def fails() -> bool:
         raise OSError("canary://user:password@database")
 
-    app = assemble(SETTINGS, ready=[fails])
+    app = at_the_root(made(), ready=[fails])
 
     assert_problem(request(app, "GET", "/health/ready"), 503)
     assert request(app, "GET", "/health/live").status == 200
@@ -56,7 +55,7 @@ def test_a_service_is_ready_again_when_what_it_needs_is_back() -> None:
     async def database() -> bool:
         return state[0]
 
-    app = assemble(SETTINGS, ready=[database])
+    app = at_the_root(made(), ready=[database])
     assert request(app, "GET", "/health/ready").status == 503
 
     state[0] = True
@@ -72,7 +71,7 @@ def test_many_probes_at_once_make_one_look_up() -> None:
         await asyncio.sleep(0.05)
         return True
 
-    answers = together(assemble(SETTINGS, ready=[slow]), *["/health/ready"] * 20)
+    answers = together(at_the_root(made(), ready=[slow]), *["/health/ready"] * 20)
 
     assert {answer.status for answer in answers} == {200}
     assert len(asked) == 1
@@ -84,7 +83,7 @@ def test_a_look_up_that_hangs_is_a_no() -> None:
         return True
 
     began = time.monotonic()
-    answer = run(exchange(assemble(SETTINGS, ready=[hangs]), "GET", "/health/ready"))
+    answer = run(exchange(at_the_root(made(), ready=[hangs]), "GET", "/health/ready"))
 
     assert answer.status == 503
     assert time.monotonic() - began < 3

@@ -2,14 +2,16 @@
 """Validation: `hardening/validation.py`. One reading of a request, or none: 4xx, nothing told back, no route run."""
 
 import time
+from functools import cache
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 
 from .asgi import Part, Stall, request
 from .conftest import Lines
 from .expect import assert_problem
-from .probe import happened, probe, shared
+from .probe import assemble, happened, made, probe, shared
 
 PREFIXES = ["", "/nested/deeper", "/mounted"]
 ITEM = b'{"name":"canary"}'
@@ -61,17 +63,11 @@ JSON: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("body", JSON.values(), ids=JSON)
-def test_json_that_parsers_read_differently_is_refused(prefix: str, body: bytes) -> None:
-    for target in ("/everything", "/items"):
-        assert_problem(request(shared(), "POST", prefix + target, body=body), 400)
-    assert happened == []
-
-
-@pytest.mark.parametrize("body", JSON.values(), ids=JSON)
-def test_raw_body_routes_get_no_such_json_either(body: bytes) -> None:
-    assert_problem(request(shared(), "POST", "/raw", body=body), 400)
+def test_json_that_parsers_read_differently_is_refused_by_every_route(body: bytes) -> None:
+    for prefix in PREFIXES:
+        for target in ("/everything", "/items", "/raw"):
+            assert_problem(request(shared(), "POST", prefix + target, body=body), 400)
     assert happened == []
 
 
@@ -126,7 +122,6 @@ def unsafe_routes() -> list[tuple[str, str]]:
     return routes
 
 
-@pytest.mark.parametrize(("method", "target"), unsafe_routes())
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -143,14 +138,12 @@ def unsafe_routes() -> list[tuple[str, str]]:
         "*/*",
     ],
 )
-def test_no_route_takes_a_body_of_another_content_type(
-    method: str, target: str, content_type: str, logged: Lines
-) -> None:
-    answer = request(shared(), method, target, {"content-type": content_type}, ITEM)
+def test_no_route_takes_a_body_of_another_content_type(content_type: str, logged: Lines) -> None:
+    for method, target in unsafe_routes():
+        assert_problem(request(shared(), method, target, {"content-type": content_type}, ITEM), 415)
 
-    assert_problem(answer, 415)
     assert happened == []
-    assert [line["event"] for line in logged()] == ["content_type_refused"]
+    assert {line["event"] for line in logged()} == {"content_type_refused"}
 
 
 def test_a_body_in_chunks_has_a_content_type_as_well() -> None:
@@ -233,13 +226,17 @@ def test_the_limit_of_the_setting_holds() -> None:
     assert request(app, "POST", "/items", body=b'{"name":"x"}').status == 201
 
 
+@cache
+def impatient() -> ASGIApp:
+    return assemble(made(body_timeout="100ms"))
+
+
 @pytest.mark.parametrize("target", ["/items", "/raw", "/mounted/items", "/mounted/raw", "/nested/deeper/items"])
 @pytest.mark.parametrize("body", [[Stall], [b'{"name":', Stall], [b'{"name":', b'"canary', Stall]], ids=len)
 def test_a_body_that_stalls_is_408_within_its_time(target: str, body: list[Part], logged: Lines) -> None:
-    app = probe(body_timeout="100ms")
     began = time.monotonic()
 
-    answer = request(app, "POST", target, body=body)
+    answer = request(impatient(), "POST", target, body=body)
 
     assert_problem(answer, 408)
     assert answer["connection"] == "close"
@@ -285,11 +282,11 @@ HOSTS: list[list[tuple[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize("target", ["/ok", "/mounted/ok", "/nope", "/static/pytest.ini"])
 @pytest.mark.parametrize("hosts", HOSTS, ids=str)
-def test_no_other_host_is_answered_for(target: str, hosts: list[tuple[str, str]], logged: Lines) -> None:
-    assert_problem(request(shared(), "GET", target, hosts), 400, "evil")
-    assert [(line["event"], line["level"]) for line in logged()] == [("host_refused", "warning")]
+def test_no_other_host_is_answered_for(hosts: list[tuple[str, str]], logged: Lines) -> None:
+    for target in ("/ok", "/mounted/ok", "/nope", "/static/pytest.ini"):
+        assert_problem(request(shared(), "GET", target, hosts), 400, "evil")
+        assert [(line["event"], line["level"]) for line in logged()] == [("host_refused", "warning")]
 
 
 @pytest.mark.parametrize("host", ["api.example.com", "api.example.com:8443", "API.Example.COM", "[::1]", "[::1]:8000"])
@@ -308,11 +305,11 @@ PATHS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("prefix", ["/named/canary", "/mounted/named/canary", "/static/canary", "/mounted-raw/", "/"])
 @pytest.mark.parametrize("path", PATHS)
-def test_control_characters_in_a_path_are_refused(prefix: str, path: str, logged: Lines) -> None:
-    assert_problem(request(shared(), "GET", prefix + path), 400)
-    assert [line["event"] for line in logged()] == ["path_refused"]
+def test_control_characters_in_a_path_are_refused(path: str, logged: Lines) -> None:
+    for before in ("/named/canary", "/mounted/named/canary", "/static/canary", "/mounted-raw/", "/"):
+        assert_problem(request(shared(), "GET", before + path), 400)
+        assert [line["event"] for line in logged()] == ["path_refused"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
@@ -326,10 +323,9 @@ def test_a_path_is_decoded_once() -> None:
     assert request(shared(), "GET", "/named/%252e%252e").body == b"6"
 
 
-@pytest.mark.parametrize("path", ["..%2fconftest.py", "%2e%2e/conftest.py", "../probe.py", "..%5cprobe.py"])
-def test_a_static_folder_is_not_left(path: str) -> None:
-    assert request(shared(), "GET", f"/static/hardening/{path}").status in (404, 400)
-    assert request(shared(), "GET", f"/static/{path}").status == 404
+@pytest.mark.parametrize("up", ["../../", "..%2f..%2f", "%2e%2e/%2e%2e/", "..%5c..%5c", "//", "x/../../../"])
+def test_a_static_folder_is_not_left(up: str) -> None:
+    assert_problem(request(shared(), "GET", f"/static/{up}pyproject.toml"), 404)
 
 
 QUERIES = [
@@ -347,7 +343,6 @@ QUERIES = [
     "page=" + "1" * 5000,
     "exact=canary",
     "tag=1&tag=2&tag=3&tag=4",
-    "tag=" + "x" * 8000 + "&tag=" + "x" * 10,
     "page=%00",
     "tag=canary%0a",
     "tag=canary%0D%0A",
@@ -360,16 +355,16 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:40])
-def test_a_query_that_is_not_declared_so_is_422(prefix: str, query: str) -> None:
-    answer = request(shared(), "GET", f"{prefix}/search?{query}")
-
-    assert_problem(answer, 422 if len(query) < 8000 else 422)
+def test_a_query_that_is_not_declared_so_is_422(query: str) -> None:
+    for prefix in PREFIXES:
+        assert_problem(request(shared(), "GET", f"{prefix}/search?{query}"), 422)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("target", ["/find?canary=1", "/find?q=canary&q=b", "/find?n=1&n=1", "/find?n=canary", "/ok?canary=1"])
+@pytest.mark.parametrize(
+    "target", ["/find?canary=1", "/find?q=canary&q=b", "/find?n=1&n=1", "/find?n=canary", "/ok?canary=1"]
+)
 def test_loose_parameters_are_as_strict(prefix: str, target: str) -> None:
     assert_problem(request(shared(), "GET", prefix + target), 422)
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .checks import Finding, InsecureConfigurationError, settings_findings
 from .cors import CrossOrigin
-from .docs import add_docs
+from .docs import add_docs, describe_problems
 from .errors import Errors
 from .headers import SecurityHeaders
 from .health import Health, Probe
@@ -74,6 +74,13 @@ class Hardened(FastAPI):
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, with the problems that the perimeter answers."""
+        schema = super().openapi()
+        if "Problem" not in schema.get("components", {}).get("schemas", {}):
+            describe_problems(schema)
+        return schema
 
     def table(self) -> Routes:
         """Every route as it stands now."""

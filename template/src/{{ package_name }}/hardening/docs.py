@@ -1,18 +1,20 @@
 # Owned by the template: an update rewrites this file.
-"""The documentation pages of development: from this host only, under a policy that lets no inline script run.
+"""What the OpenAPI document says of errors, and the pages of development that show it: from this host only, under a
+policy that lets no inline script run.
 
 The assets are Swagger UI's, from a package of the development group; production has neither the package nor the pages.
 """
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from .checks import Finding, InsecureConfigurationError
+from .errors import MAX_ERRORS, MEDIA_TYPE
 from .policy import public
 
 if TYPE_CHECKING:
@@ -38,6 +40,47 @@ _PAGE = """<!doctype html>
 """
 _START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
 """
+
+_TEXT = {"type": "string", "maxLength": 1000}
+_PROBLEM = {
+    "title": "Problem",
+    "description": "A problem document (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "request_id"],
+    "properties": {
+        "type": {**_TEXT, "format": "uri-reference", "default": "about:blank"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": "#/components/schemas/InputError"}},
+    },
+}
+_INPUT_ERROR = {
+    "title": "InputError",
+    "type": "object",
+    "required": ["loc", "type", "msg"],
+    "properties": {
+        "loc": {"type": "array", "maxItems": 64, "items": {"anyOf": [_TEXT, {"type": "integer"}]}},
+        "type": _TEXT,
+        "msg": _TEXT,
+    },
+}
+
+
+def describe_problems(schema: dict[str, Any]) -> None:
+    """Replace FastAPI's description of errors by what the perimeter really answers, in place."""
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas.update(Problem=_PROBLEM, InputError=_INPUT_ERROR)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    retry = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+    for item in schema.get("paths", {}).values():
+        for operation in item.values():
+            responses = operation["responses"]
+            responses["422"] = {"description": "The input is not valid", "content": content}
+            responses["429"] = {"description": "Too many requests", "content": content, "headers": retry}
+            responses.setdefault("default", {"description": "Any other problem", "content": content})
 
 
 def add_docs(app: "Hardened") -> None:

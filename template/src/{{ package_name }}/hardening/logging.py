@@ -9,7 +9,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -25,7 +24,7 @@ _SECRET = re.compile(
         (?P<mark> \s*[:=]\s* ) (?P<value> (?:b?["'][^"']*["']) | (?:(?:bearer|basic)\s+)?[^\s,;&"')\]}]+ )
       | (?P<scheme> \b(?:bearer|basic)\s+ ) [\w.~+/=-]{8,}
       | (?P<user> ://[^/\s:@]*: ) [^/\s@]+ (?=@)
-      | (?P<query> \?[\w.\[\]-]+= ) [^\s"'&]+ """
+      | (?P<query> [?&][\w.\[\]-]+= ) [^\s"'&]+ """
 )
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -49,6 +48,7 @@ class Log:
         self.threshold = LEVELS["info"]
         self.readable = False
         self.secrets: tuple[str, ...] = ()
+        self.lost = 0
         self._second = 0
         self._stamp = ""
 
@@ -79,9 +79,11 @@ class Log:
             line = _readable(stamp, level, event, fields)
         else:
             line = _encode({"time": stamp, "level": level, "event": event, **fields})
-        with suppress(OSError, ValueError):  # nobody reads the log any more: no reason to fail the request
+        try:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
+        except (OSError, ValueError):  # nobody reads the log any more, which is no reason to fail the request
+            self.lost += 1
 
 
 def _encode(fields: dict[str, Any]) -> str:

@@ -72,6 +72,8 @@ def _harden(schema: Any, strict: bool) -> Any:
     for key in _NESTED:
         if isinstance(schema.get(key), dict):
             schema[key] = _harden(schema[key], strict)
+    if "keys_schema" in schema:  # the names of a JSON object are strings, so 1 arrives as "1"
+        schema["keys_schema"] = _harden(schema["keys_schema"], strict=False)
     for key in ("fields", "choices", "definitions", "steps"):
         nested = schema.get(key)
         if isinstance(nested, dict):

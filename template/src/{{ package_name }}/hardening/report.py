@@ -3,7 +3,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ def report(
 ) -> str:
     """Everything, as text for a person or as JSON for a program."""
     told = list(_settings(settings, from_file)) if settings is not None else []
-    routes = [_route(route) for route in app.table()] if app is not None else []
+    routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
@@ -49,11 +49,13 @@ def secrets_in(settings: HardeningSettings) -> Iterator[str]:
     """The secret values of the settings, so that the log can mask them wherever they turn up."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
+        secret: str | bytes | None = None
         if isinstance(value, SecretStr | SecretBytes):
             secret = value.get_secret_value()
+        elif isinstance(value, str) and "://" in value:
+            secret = urlsplit(value).password
+        if secret:
             yield secret if isinstance(secret, str) else secret.decode("latin-1")
-        elif isinstance(value, str) and "://" in value and (password := urlsplit(value).password):
-            yield password
 
 
 def _settings(settings: HardeningSettings, from_file: set[str]) -> Iterator[dict[str, str]]:
@@ -75,12 +77,14 @@ def _settings(settings: HardeningSettings, from_file: set[str]) -> Iterator[dict
         yield {"name": full, "value": text, "source": source}
 
 
-def _route(route: Route) -> dict[str, Any]:
+def _route(route: Route, insecure_mounts: Mapping[str, str]) -> dict[str, Any]:
     policy: dict[str, Any] = {"max_body_size": route.max_body_bytes} if route.max_body_bytes is not None else {}
     for each in fields(route.policy):
         value = getattr(route.policy, each.name)
         if each.name != "public" and value != getattr(DEFAULT, each.name):
             policy[each.name] = _plain(value)
+    if route.app is not None and route.path in insecure_mounts:
+        policy["insecure_because"] = {"routes.E005": insecure_mounts[route.path]}
     return {"route": str(route), "access": "mounted" if route.app is not None else route.access, "policy": policy}
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .policy import Route, Routes
 
 
+_NO_SCHEMA = ("default", "expected", "members", "metadata", "serialization")
 _BODY_HINT = "Take one `ApiModel`, not embedded: `async def create(user: NewUser)`."
 
 
@@ -86,6 +87,8 @@ def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
         models = list(models_in(param.field_info.annotation))
         if not models:
             yield "routes.E004", f"its body {param.name} is no model: it is coerced and unbounded.", _BODY_HINT
+        if models and _unbounded(param):
+            yield "routes.E006", f"its body {param.name} has no upper bound.", "Give it one: `Body(max_length=100)`."
         for model in models:
             if not issubclass(model, ApiModel) or model.model_config.get("extra") != "forbid":
                 yield (
@@ -103,17 +106,18 @@ def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
 
 def _unbounded(param: Any) -> bool:
     adapter: TypeAdapter[Any] = TypeAdapter(Annotated[param.field_info.annotation, "", *param.field_info.metadata])
-    return any(_is_open(schema) for schema in _schemas(adapter.json_schema()))
+    return _is_open(adapter.core_schema)
 
 
-def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(schema, dict):
-        yield schema
-    for child in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        yield from _schemas(child)
-
-
-def _is_open(schema: dict[str, Any]) -> bool:
-    if schema.get("type") == "string":
-        return not schema.keys() & {"maxLength", "pattern", "enum", "const", "format"}
-    return schema.get("type") == "array" and not schema.keys() & {"maxItems", "prefixItems"}
+def _is_open(schema: Any) -> bool:
+    if isinstance(schema, list | tuple):
+        return any(map(_is_open, schema))
+    if not isinstance(schema, dict):
+        return False
+    kind = schema.get("type")
+    if kind in ("str", "bytes") and not schema.keys() & {"max_length", "pattern"}:
+        return True
+    is_collection = kind in ("list", "set", "frozenset", "dict") or "variadic_item_index" in schema
+    if is_collection and "max_length" not in schema:
+        return True
+    return any(_is_open(child) for key, child in schema.items() if key not in _NO_SCHEMA)

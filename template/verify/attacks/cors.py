@@ -1,0 +1,108 @@
+# Owned by the template: an update rewrites this file.
+"""CORS and cross-site requests: a page of another origin that reads an answer, or makes a browser change something."""
+
+from tests.hardening.asgi import Answer
+
+from ..discover import Found
+from ..service import ORIGIN
+from . import EVIL, Arena, Attacks, Seen, expect, statuses
+from .headers import HANDSHAKE, PREFLIGHT
+
+attacks = Attacks("cors", "HARDENING.md, CORS: `hardening/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
+LOOKALIKES = (
+    EVIL,
+    "null",
+    f"{ORIGIN}.evil.example",
+    "https://evilapp.example.com",
+    "https://app.example.com.",
+    "http://app.example.com",
+    f"{ORIGIN}:444",
+    f"{ORIGIN}/",
+    "https://APP.example.com",
+    "https://app_example.com",
+    "file://",
+    "*",
+)
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+ALLOWING = "access-control-allow-"
+
+
+def granted(answer: Answer) -> list[str]:
+    """The CORS headers of an answer."""
+    return [f"{name}: {value}" for name, value in answer.headers if name.lower().startswith(ALLOWING)]
+
+
+@attacks("read an answer from another origin, or one that looks like a listed one")
+def read(arena: Arena) -> Seen:
+    answers = {origin: arena.probe.ask("GET", "/ok", [("Origin", origin)]) for origin in LOOKALIKES}
+    faults = [f"{origin} gets {', '.join(gets)}" for origin, answer in answers.items() if (gets := granted(answer))]
+    listed = arena.probe.ask("GET", "/ok", [("Origin", ORIGIN)])
+    if listed.all("access-control-allow-origin") != [ORIGIN]:
+        faults.append("the listed origin gets no access, so nothing is known of the others")
+    return Seen(f"{len(answers)} origins get no CORS header, the listed one does", faults)
+
+
+@attacks("get a preflight answered for another origin")
+def preflight(arena: Arena) -> Seen:
+    answers = {origin: arena.probe.ask("OPTIONS", "/items", [("Origin", origin), PREFLIGHT]) for origin in LOOKALIKES}
+    faults = [f"{origin} gets {', '.join(gets)}" for origin, answer in answers.items() if (gets := granted(answer))]
+    seen = expect(answers, 403)
+    return Seen(f"{seen.text}, without a CORS header", [*seen.faults, *faults])
+
+
+@attacks("make a browser change something from another site")
+def change(arena: Arena) -> Seen:
+    def post(*headers: tuple[str, str]) -> Answer:
+        return arena.probe.ask("POST", "/nothing", headers)
+
+    return expect(
+        {
+            "a script of another origin": post(("Origin", EVIL)),
+            "a form of another site": post(("Origin", EVIL), ("Sec-Fetch-Site", "cross-site"), FORM),
+            "another site without an origin": post(("Sec-Fetch-Site", "cross-site")),
+            "a sibling domain": post(("Origin", "https://sibling.example.com"), ("Sec-Fetch-Site", "same-site")),
+            "a sandboxed frame": post(("Origin", "null")),
+            "a DELETE": arena.probe.ask("DELETE", "/items/1", [("Origin", EVIL)]),
+        },
+        403,
+    )
+
+
+@attacks("open a WebSocket from another site")
+def websocket(arena: Arena) -> Seen:
+    answers = {origin: arena.probe.ask("GET", "/ws", [*HANDSHAKE, ("Origin", origin)]) for origin in (EVIL, "null")}
+    return expect(answers, 403)
+
+
+@attacks("read an answer of your routes from another origin")
+def read_own(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        answer = arena.ask("OPTIONS", route.target, [("Origin", EVIL), ("Access-Control-Request-Method", route.method)])
+        gets = granted(answer)
+        if route.is_safe:
+            gets += granted(arena.ask(route.method, route.target, [("Origin", EVIL)]))
+        fault = f"the preflight is answered {answer.status}" if answer.status < 400 else ""
+        return f"preflight {answer.status}, no CORS header", f"gets {', '.join(gets)}" if gets else fault
+
+    return arena.each(arena.routes, ask)
+
+
+@attacks("make a browser change something through your routes from another site")
+def change_own(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        answers = [
+            arena.ask(route.method, route.target, [("Origin", EVIL), ("Sec-Fetch-Site", "cross-site")]),
+            arena.ask(route.method, route.target, [("Origin", "null")]),
+        ]
+        allowed = [answer for answer in answers if answer.status != 403]
+        return statuses(answers[:1]), f"answered {statuses(allowed)}" if allowed else ""
+
+    return arena.each((route for route in arena.routes if not route.is_safe and not route.is_mount), ask)
+
+
+@attacks("open one of your WebSockets from another site")
+def websocket_own(arena: Arena) -> Seen:
+    routes = [route for route in arena.routes if route.is_websocket]
+    if not routes:
+        return Seen("the service has no WebSocket", [])
+    return expect({str(route): arena.ask("GET", route.target or route.path, [*HANDSHAKE, ("Origin", EVIL)]) for route in routes}, 403)

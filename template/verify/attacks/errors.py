@@ -1,0 +1,115 @@
+# Owned by the template: an update rewrites this file.
+"""Errors: a message, a path, an echo that tells what runs here and where it gives way."""
+
+import json
+
+from tests.hardening.asgi import Answer
+from tests.hardening.expect import INSIDE
+
+from ..discover import Found
+from . import Arena, Attacks, Seen, expect, statuses
+
+attacks = Attacks("errors", "HARDENING.md, Errors: `hardening/errors.py` answers, the log has the rest.")
+CANARY = "verify-canary"
+SECRET = "hunter2-secret"  # noqa: S105 - the probe raises it, so that it can be looked for
+
+
+def leaks(answer: Answer, *canaries: str) -> list[str]:
+    """What an answer of 400 or more tells; each of the canaries was sent or raised, and may not come back."""
+    if answer.status < 400:
+        return []
+    text = answer.body.decode("utf-8", "replace").lower()
+    faults = [f"tells {word!r}" for word in (*INSIDE, *canaries) if word.lower() in text]
+    if answer.all("content-type") != ["application/problem+json"]:
+        faults.append(f"is {', '.join(answer.all('content-type')) or 'of no type'}, no problem document")
+        return faults
+    try:
+        problem = json.loads(answer.body)
+        known = isinstance(problem, dict) and problem.get("status") == answer.status
+    except ValueError:
+        known = False
+    return faults if known else [*faults, "is no problem document"]
+
+
+def silent(answers: dict[str, Answer], *canaries: str) -> Seen:
+    faults = [f"{name} ({answer.status}) {fault}" for name, answer in answers.items() for fault in leaks(answer, *canaries)]
+    return Seen(f"{statuses(answers.values())}: a problem document and nothing of the inside", faults)
+
+
+@attacks("make a route fail, and read why")
+def failures(arena: Arena) -> Seen:
+    answers = {
+        "an exception": arena.probe.ask("GET", "/boom"),
+        "an exception in a mounted application": arena.probe.ask("GET", "/mounted/boom"),
+        "a wrong answer": arena.probe.ask("GET", "/wrong-answer"),
+        "an HTTPException": arena.probe.ask("GET", "/http-exception/404"),
+        "a refusal of its own": arena.probe.ask("GET", "/http-exception/500"),
+        "a slow route": arena.probe.ask("GET", "/slow"),
+    }
+    seen = silent(answers, "canary", SECRET)
+    faults = [f"{name}: {answer.status}" for name, answer in answers.items() if answer.status < 400]
+    after = arena.probe.ask("GET", "/ok").status
+    faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
+    return Seen(f"{seen.text}; the service lives on", [*seen.faults, *faults])
+
+
+@attacks("have my own input sent back in an error")
+def echoes(arena: Arena) -> Seen:
+    answers = {
+        "a value": arena.probe.ask("POST", "/items", body=json.dumps({"name": [CANARY]}).encode()),
+        "a field's name": arena.probe.ask("POST", "/items", body=json.dumps({"name": "x", CANARY: 1}).encode()),
+        "a validator's message": arena.probe.ask("POST", "/everything", body=json.dumps({"pin": CANARY}).encode()),
+        "a path": arena.probe.ask("GET", f"/{CANARY}"),
+        "a path parameter": arena.probe.ask("DELETE", f"/items/{CANARY}"),
+        "a query": arena.probe.ask("GET", f"/search?page={CANARY}"),
+        "a query's name": arena.probe.ask("GET", f"/search?{CANARY}=1"),
+        "a method": arena.probe.ask(CANARY.upper(), "/ok"),
+    }
+    seen = silent(answers, CANARY)
+    large = max(len(answer.body) for answer in answers.values())
+    return Seen(f"{seen.text}, at most {large} bytes", seen.faults)
+
+
+@attacks("break off a stream, and read why")
+def streams(arena: Arena) -> Seen:
+    answer = arena.probe.ask("GET", "/stream-breaks")
+    told = b"canary" in answer.body or b"Traceback" in answer.body
+    return Seen("cut off without a word", ["the answer tells the exception"] if told else [])
+
+
+@attacks("read a password in the log, or find nothing there at all")
+def logged(arena: Arena) -> Seen:
+    answer = arena.probe.ask("GET", "/boom?")
+    ident = "".join(answer.all("x-request-id"))
+    lines = [line for line in arena.probe.log.read_text(encoding="utf-8").splitlines() if ident and ident in line]
+    faults = [] if len(lines) == 1 else [f"{len(lines)} lines have the request id, where one should"]
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            faults.append("a line is no JSON")
+            continue
+        faults += [] if "RuntimeError" in str(event.get("exception")) else ["the line does not say what happened"]
+        faults += ["the line has the password"] if SECRET in line else []
+    return Seen("one line with the request id and the exception, its password masked", faults)
+
+
+@attacks("read the documentation of the service")
+def documentation(arena: Arena) -> Seen:
+    declared = {route.path for route in arena.routes}
+    targets = [path for path in ("/docs", "/redoc", "/openapi.json") if path not in declared]
+    return expect({target: arena.ask("GET", target) for target in targets}, 404)
+
+
+@attacks("read the inside in an error of your routes, or have my own input sent back")
+def own_errors(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        answers = {
+            "an unknown parameter": arena.ask(route.method, f"{route.target}?{CANARY}={CANARY}"),
+            "a wrong method": arena.ask("VERIFY", route.target),
+        }
+        if route.takes_body:
+            answers["an unknown field"] = arena.ask(route.method, route.target, body=json.dumps({CANARY: CANARY}).encode())
+        return statuses(answers.values()), "; ".join(silent(answers, CANARY).faults)
+
+    return arena.each((route for route in arena.routes if not route.is_mount), ask)

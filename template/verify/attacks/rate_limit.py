@@ -1,0 +1,148 @@
+# Owned by the template: an update rewrites this file.
+"""Rate limit: guessing, scraping and floods, and the disguises that make one client look like many."""
+
+import http.client
+import re
+import time
+from collections.abc import Callable
+
+from tests.hardening.asgi import HOST, Answer
+
+from .. import processes
+from ..service import PROBE, Service
+from ..wire import Pairs
+from . import EVIL, Arena, Attacks, Seen, UnknownError, statuses
+
+attacks = Attacks("rate_limit", "HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many.")
+MOST = 3000
+_POLICY = re.compile(r'"default";q=(\d+);w=(\d+)')
+
+
+class Client:
+    """A client that keeps one connection open, so that a burst takes little time."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def get(self, target: str, headers: Pairs = (), method: str = "GET") -> Answer:
+        pairs = list(headers)
+        self._connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        if not any(name == "Host" for name, _ in pairs):
+            self._connection.putheader("Host", HOST)
+        for name, value in pairs:
+            self._connection.putheader(name, value)
+        self._connection.endheaders()
+        response = self._connection.getresponse()
+        return Answer(response.status, response.getheaders(), response.read())
+
+
+def quota(answer: Answer) -> tuple[int, int] | None:
+    """How many requests in how many seconds the service says that it grants."""
+    match = _POLICY.search(", ".join(answer.all("ratelimit-policy")))
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def flood(client: Client, disguise: Callable[[int], list[tuple[str, str]]]) -> tuple[int, Answer, tuple[int, int] | None]:
+    """Send requests until one is refused, or until there should have been a refusal; return how many were served."""
+    began = time.monotonic()
+    answer = client.get("/verify-nothing", disguise(0))
+    granted = quota(answer)
+    if granted is None:
+        granted_for_now = (100, 900)
+    elif granted[0] > MOST:
+        raise UnknownError(f"APP_RATE_LIMIT grants {granted[0]} requests at once; verify sends at most {MOST}")
+    else:
+        granted_for_now = granted
+    limit, window = granted_for_now
+    served = 0
+    while answer.status != 429:
+        served += 1
+        if served > limit + (time.monotonic() - began) * limit / window + 1:
+            break
+        answer = client.get("/verify-nothing", disguise(served))
+    return served, answer, granted
+
+
+@attacks("send more requests than the quota, to a path that does not exist")
+def burst(arena: Arena) -> Seen:
+    address = [("X-Forwarded-For", arena.stranger())]
+    with Client(arena.own.port) as client:
+        served, answer, granted = flood(client, lambda _: address)
+        if answer.status != 429:
+            return Seen("", [f"{served} requests of one client were answered, the last with {answer.status}"])
+        faults = [] if granted is not None else ["no RateLimit-Policy tells a client its quota"]
+        faults += [f"the 429 has no {name}" for name in ("retry-after", "ratelimit", "ratelimit-policy") if name not in answer]
+        elsewhere = {
+            "a wrong method": client.get("/verify-nothing", address, "PATCH"),
+            "a wrong host": client.get("/", [*address, ("Host", "evil.example")]),
+            "another site": client.get("/", [*address, ("Origin", EVIL)], "POST"),
+            "another path": client.get("/verify-more", address),
+        }
+        faults += [f"{name} is answered {each.status}" for name, each in elsewhere.items() if each.status != 429]
+        other = client.get("/verify-nothing", [("X-Forwarded-For", arena.stranger())])
+        if other.status == 429:
+            faults.append("another client is refused too: all share one quota")
+        health = client.get("/health/live", address)
+        if health.status == 429:
+            faults.append("/health/live is refused: an orchestrator would end the service")
+    wait = answer.all("retry-after")
+    return Seen(f"{served} answered, then 429 with Retry-After {', '.join(wait)}, on every path; other clients are served", faults)
+
+
+@attacks("look like a new client each time, behind the proxy (X-Forwarded-For)")
+def disguised_behind_proxy(arena: Arena) -> Seen:
+    address = arena.stranger()
+    with Client(arena.own.port) as client:
+        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"203.0.113.{n % 250}, {address}")])
+    fault = f"{served} requests under changing addresses were all answered"
+    return Seen(f"429 after {served} requests, whatever stands before the address that the proxy saw", [] if answer.status == 429 else [fault])
+
+
+@attacks("use another address of the same IPv6 network each time")
+def ipv6(arena: Arena) -> Seen:
+    with Client(arena.own.port) as client:
+        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"2001:db8:7:7::{n + 1:x}")])
+    fault = f"{served} requests from one /64 were all answered"
+    return Seen(f"429 after {served} requests from one /64", [] if answer.status == 429 else [fault])
+
+
+@attacks("look like a new client each time, without a proxy (X-Forwarded-For, Forwarded, X-Real-IP)")
+def disguised(arena: Arena) -> Seen:
+    answers = [
+        arena.probe.ask(
+            "GET",
+            "/nested/deeper/scarce",
+            [
+                ("X-Forwarded-For", f"198.51.100.{number}"),
+                ("Forwarded", f"for=198.51.100.{number}"),
+                ("X-Real-IP", f"198.51.100.{number}"),
+            ],
+        )
+        for number in range(1, 5)
+    ]
+    seen = [answer.status for answer in answers]
+    return Seen(f"a route with a quota of 2: {statuses(answers)}", [] if seen == [200, 200, 429, 429] else [f"a route with a quota of 2 answered {seen}"])
+
+
+@attacks("keep on after the burst, and count what comes through", thorough=True)
+def refill(arena: Arena) -> Seen:
+    variables = {**PROBE, "APP_RATE_LIMIT": "20/2s"}
+    with Service("refill", "tests.hardening.served", arena.probe.log.parent, variables) as service:
+        service.wait()
+        with Client(service.port) as client:
+            began, answers = time.monotonic(), []
+            while time.monotonic() < began + 4.0:
+                answers.append(client.get("/ok"))
+                time.sleep(0.01)
+            elapsed = time.monotonic() - began
+        processes.end(service.process)
+    served = sum(answer.status == 200 for answer in answers)
+    due = 20 + elapsed / 0.1
+    fault = f"{served} of {len(answers)} were answered in {elapsed:.1f} s where 20 at once and 10 a second allow {due:.0f}"
+    return Seen(f"{served} of {len(answers)} answered in {elapsed:.1f} s: 20 at once, then 10 a second", [] if abs(served - due) <= 2 else [fault])

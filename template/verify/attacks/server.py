@@ -1,0 +1,203 @@
+# Owned by the template: an update rewrites this file.
+"""Server: clients that are slow, silent or many, messages that two parsers cut differently, and a start without settings."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from tests.hardening.asgi import HOST
+
+from .. import processes
+from ..service import Service
+from ..wire import connect, raw, receive, send, until_closed
+from . import Arena, Attacks, Seen, UnknownError, expect, statuses
+
+attacks = Attacks("server", "HARDENING.md, Server: `hardening/server.py` sets its bounds, the perimeter the rest.")
+last = Attacks("server", attacks.remedy)
+"""Made when all other attacks are over: they use the service up, or end it."""
+SLACK = 4.0
+HEAD = f"POST /raw HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+INNER = f"GET /whoami HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+FRAMINGS = {
+    "both, the chunked one empty": f"{HEAD}Content-Length: {len(INNER) + 5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{INNER}",
+    "both, the length short": f"{HEAD}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{INNER}",
+    "two lengths": f"{HEAD}Content-Length: 2\r\nContent-Length: {len(INNER) + 2}\r\n\r\n[]{INNER}",
+    "a coding that is no coding": f"{HEAD}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{INNER}",
+    "chunked twice": f"{HEAD}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n{INNER}",
+    "chunked, not last": f"{HEAD}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{INNER}",
+    "a length with a sign": f"{HEAD}Content-Length: +2\r\n\r\n[]{INNER}",
+    "a space before the colon": f"{HEAD}Content-Length : 2\r\n\r\n[]{INNER}",
+    "a bad chunk size": f"{HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n{INNER}",
+    "a negative chunk size": f"{HEAD}Transfer-Encoding: chunked\r\n\r\n-1\r\n{INNER}",
+}
+
+
+def _closing(port: int, data: bytes, seconds: float) -> tuple[bytes, float]:
+    """What comes after these bytes and then silence, and how long it takes until the connection is closed."""
+    began = time.monotonic()
+    with connect(port, seconds + SLACK) as connection:
+        connection.sendall(data)
+        said = until_closed(connection)
+    return said, time.monotonic() - began
+
+
+def _closed(name: str, port: int, data: bytes, seconds: float) -> tuple[str, str]:
+    try:
+        said, took = _closing(port, data, seconds)
+    except TimeoutError:
+        return name, f"{name}: still open after {seconds + SLACK:g} s"
+    head = said.partition(b"\r\n")[0].decode("latin-1")
+    fault = f"{name}: answered {head}" if head.startswith("HTTP/1.1 2") else ""
+    return f"{name}: {head.removeprefix('HTTP/1.1 ') or 'closed'} after {took:.1f} s", fault
+
+
+@attacks("hold a connection open by saying nothing, or only half")
+def slow(arena: Arena) -> Seen:
+    half = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
+    body = f"{HEAD}Content-Length: 100\r\n\r\n[".encode()
+    silences = {"nothing": b"", "half a header": half, "half a body": body}
+    with ThreadPoolExecutor(len(silences)) as pool:
+        results = list(pool.map(lambda item: _closed(item[0], arena.probe.port, item[1], 1.0), silences.items()))
+    return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
+
+
+@attacks("send a header or a body byte by byte, without end", thorough=True)
+def dripping(arena: Arena) -> Seen:
+    def drip(item: tuple[str, bytes]) -> tuple[str, str]:
+        name, data = item
+        began = time.monotonic()
+        with connect(arena.probe.port, 0.1) as connection:
+            connection.sendall(data)
+            while time.monotonic() < began + 1 + SLACK:
+                try:
+                    connection.sendall(b"1")
+                    if not connection.recv(4096):
+                        break
+                except TimeoutError:
+                    continue
+                except OSError:
+                    break
+            else:
+                return name, f"{name}: still open after {1 + SLACK:g} s"
+        return f"{name}: ended after {time.monotonic() - began:.1f} s", ""
+
+    half = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
+    body = f"{HEAD}Content-Length: 100000\r\n\r\n[".encode()
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(drip, {"a header": half, "a body": body}.items()))
+    return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
+
+
+@attacks("smuggle a second request past a proxy, in a message that can be cut in two ways")
+def framings(arena: Arena) -> Seen:
+    seen, faults = [], []
+    for name, data in FRAMINGS.items():
+        try:
+            said, _ = _closing(arena.probe.port, data.encode(), 1.0)
+        except TimeoutError:
+            faults.append(f"{name}: the connection stays open")
+            continue
+        answers = said.count(b"HTTP/1.1 ")
+        seen.append(said[9:12].decode("latin-1") or "closed")
+        if answers > 1 or b"forwarded" in said:
+            faults.append(f"{name}: {answers} answers to one message")
+        elif said[9:10] == b"5":
+            faults.append(f"{name}: {seen[-1]}")
+    return Seen(f"{len(FRAMINGS)} messages: {', '.join(sorted(set(seen)))}, each at most one answer, then closed", faults)
+
+
+@attacks("use up the memory with headers")
+def header_bombs(arena: Arena) -> Seen:
+    bombs = {
+        "one of 200 kB": raw("GET", "/ok", [("X-Bomb", "x" * 200_000)]),
+        "5,000 of them": raw("GET", "/ok", [(f"X-{number}", "x") for number in range(5000)]),
+        "a path of 20 kB": raw("GET", f"/named/{'x' * 20_000}"),
+    }
+    return expect({name: send(arena.probe.port, data) for name, data in bombs.items()}, 0, 400, 414, 431)
+
+
+@attacks("use up the memory with one header of 60 MB", thorough=True)
+def header_flood(arena: Arena) -> Seen:
+    with connect(arena.probe.port, 10) as connection:
+        sent = 0
+        try:
+            connection.sendall(f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Bomb: ".encode())
+            while sent < 60_000_000:
+                connection.sendall(b"x" * 1_000_000)
+                sent += 1_000_000
+            connection.sendall(b"\r\n\r\n")
+        except OSError:
+            return Seen(f"cut off after {sent // 1_000_000} MB", [])
+        status = receive(connection).status
+    return Seen("431", [] if status in (0, 400, 431) else [f"60 MB were taken, and answered {status}"])
+
+
+@attacks("keep others out with idle connections")
+def idle(arena: Arena) -> Seen:
+    wanted = 500 if arena.thorough else 60
+    with ExitStack() as stack:
+        for _ in range(wanted):
+            stack.enter_context(connect(arena.probe.port))
+        began = time.monotonic()
+        status = arena.probe.ask("GET", "/ok").status
+        took = time.monotonic() - began
+    faults = [] if status == 200 else [f"with {wanted} idle connections an honest request is answered {status or 'nothing'}"]
+    faults += [f"with {wanted} idle connections an honest request takes {took:.1f} s"] if took > 2 else []
+    return Seen(f"with {wanted} of them an honest request is answered {status} in {took * 1000:.0f} ms", faults)
+
+
+@attacks("start the service with nothing set, so that it is open by default")
+def defaults(arena: Arena) -> Seen:
+    with Service("defaults", arena.own.module, arena.own.log.parent, {}) as service:
+        end = time.monotonic() + 20
+        while service.process.poll() is None and not service.ready and time.monotonic() < end:
+            time.sleep(0.02)
+        code = service.process.poll()
+        if code is not None:
+            named = [word.rstrip(":") for word in service.last_lines.split() if word.endswith(":") and ".E" in word]
+            fault = [] if code == 1 and named else [f"it ended with exit code {code}: {service.last_lines}"]
+            return Seen(f"it refuses to start: {', '.join(named)}", fault)
+        if not service.ready:
+            raise UnknownError(f"it neither started nor refused to; its last lines:\n{service.last_lines}")
+        # Its own settings.py says what production needs, so it may start; then it must be in production.
+        answers = {
+            "another host": service.ask("GET", "/", [("Host", "evil.example")]),
+            "the documentation": service.ask("GET", "/openapi.json"),
+        }
+    faults = [f"{name} is answered {answer.status}" for name, answer in answers.items() if answer.status < 400]
+    return Seen(f"it starts, since its settings.py says what it needs; {statuses(answers.values())}", faults)
+
+
+@last("keep others out with requests that take long")
+def overload(arena: Arena) -> Seen:
+    with ThreadPoolExecutor(28) as pool:
+        answers = list(pool.map(lambda _: arena.probe.ask("GET", "/sleep/800"), range(28)))
+    served = sum(answer.status == 200 for answer in answers)
+    refused = sum(answer.status == 503 and "retry-after" in answer for answer in answers)
+    after = arena.probe.ask("GET", "/ok").status
+    faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 is the bound"]
+    faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
+    return Seen(f"28 at once: {statuses(answers)} with Retry-After; then 200 again", faults)
+
+
+@last("have a request cut off while the service stops, or keep it from stopping")
+def stops(arena: Arena) -> Seen:
+    faults: list[str] = []
+    with ExitStack() as stack:
+        busy = [stack.enter_context(connect(arena.probe.port, 10)) for _ in range(8 if arena.thorough else 2)]
+        for connection in busy:
+            connection.sendall(raw("GET", "/sleep/400"))
+        stack.enter_context(connect(arena.probe.port))  # and one that stays idle
+        time.sleep(0.2)
+        began = time.monotonic()
+        processes.ask_to_end(arena.probe.process)
+        processes.ask_to_end(arena.own.process)
+        cut = [answer for connection in busy if (answer := receive(connection)).status != 200]
+        faults += [f"{len(cut)} of {len(busy)} requests at work were answered {statuses(cut)}"] if cut else []
+    for service in (arena.probe, arena.own):
+        code = processes.end(service.process, 10)
+        took = time.monotonic() - began
+        faults += [f"{service.name} ended with exit code {code} after {took:.1f} s"] if code else []
+        faults += [f"{service.name}: its port is still open"] if service.is_listening else []
+    return Seen(f"what was at work was answered; ended after {took:.1f} s, ports closed", faults)
+

@@ -1,0 +1,180 @@
+# Owned by the template: an update rewrites this file.
+"""Validation: what two parsers read differently, what nobody declared, and what never ends."""
+
+from tests.hardening.asgi import HOST, Answer
+
+from ..discover import Found
+from ..wire import raw, send
+from . import Arena, Attacks, Seen, expect
+
+attacks = Attacks("validation", "HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`.")
+LARGE = ("Content-Length", "3000000000")
+HOSTILE = {
+    "NaN": b'{"name":"x","amount":NaN}',
+    "a number that is too large": b'{"number":1e999}',
+    "a name twice": b'{"name":"x","name":"y"}',
+    "a name twice, once escaped": b'{"name":"x","n\\u0061me":"y"}',
+    "half of a surrogate pair": b'{"name":"\\ud800"}',
+    "a NUL": b'{"name":"\\u0000"}',
+    "UTF-16": '{"name":"x"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"name":"x"}',
+    "depth 10,000": b"[" * 10_000 + b"]" * 10_000,
+    "5,000 digits": b'{"integer":' + b"1" * 5000 + b"}",
+    "half of it": b'{"name":"x"',
+    "more after it": b'{"name":"x"}{}',
+}
+
+
+@attacks("send JSON that parsers read differently")
+def hostile_json(arena: Arena) -> Seen:
+    return expect({name: arena.probe.ask("POST", "/everything", body=body) for name, body in HOSTILE.items()}, 400)
+
+
+@attacks("send every hostile JSON that is known, to every kind of route", thorough=True)
+def whole_corpus(arena: Arena) -> Seen:
+    from tests.hardening.test_validation import JSON
+
+    targets = [f"{prefix}{target}" for prefix in ("", "/nested/deeper", "/mounted") for target in ("/everything", "/items", "/raw")]
+    answers = {
+        f"{name} to {target}": arena.probe.ask("POST", target, body=body)
+        for name, body in JSON.items()
+        for target in targets
+    }
+    return expect(answers, 400)
+
+
+@attacks("send a field that nobody declared, or a value of another type")
+def types(arena: Arena) -> Seen:
+    bodies = {
+        "an unknown field": b'{"name":"x","is_admin":true}',
+        "a number in quotes": b'{"name":"x","amount":"1"}',
+        "true for a number": b'{"name":"x","amount":true}',
+        "a fraction": b'{"name":"x","amount":1.5}',
+        "a number for a text": b'{"name":1}',
+        "a text without end": b'{"name":"' + b"x" * 100_000 + b'"}',
+        "a list for an object": b'[{"name":"x"}]',
+        "null": b"null",
+    }
+    return expect({name: arena.probe.ask("POST", "/items", body=body) for name, body in bodies.items()}, 422)
+
+
+@attacks("send a body as another content type, as a form of another site would")
+def content_types(arena: Arena) -> Seen:
+    kinds = ("no", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json")
+    answers = {
+        f"{kind} to {target}": arena.probe.ask("POST", target, [("Content-Type", kind)], b'{"name":"x"}')
+        for kind in kinds
+        for target in ("/items", "/raw", "/mounted/items")
+    }
+    answers["a compressed body"] = arena.probe.ask("POST", "/items", [("Content-Encoding", "gzip")], b"\x1f\x8b")
+    return expect(answers, 415)
+
+
+@attacks("send more than the service keeps in memory, announced or in chunks")
+def sizes(arena: Arena) -> Seen:
+    json = ("Content-Type", "application/json")
+    chunk = b"10000\r\n" + b"[" * 0x10000 + b"\r\n"
+    endless = raw("POST", "/items", [json, ("Transfer-Encoding", "chunked")]) + chunk * 40
+    return expect(
+        {
+            "announced": arena.probe.ask("POST", "/items", [json, LARGE]),
+            "in chunks": send(arena.probe.port, endless),
+            "more than a route takes": arena.probe.ask("POST", "/small", [json, ("Content-Length", "101")]),
+        },
+        413,
+    )
+
+
+@attacks("send a query parameter that nobody declared, or one twice")
+def queries(arena: Arena) -> Seen:
+    targets = ("/ok?admin=1", "/find?q=a&q=b", "/search?page=1&page=2", "/search?other=1", "/find?q=%00", "/find?q=%ff")
+    return expect({target: arena.probe.ask("GET", target) for target in targets}, 422)
+
+
+@attacks("send another host, two of them, or none")
+def hosts(arena: Arena) -> Seen:
+    kinds = {
+        "another": [("Host", "evil.example")],
+        "two": [("Host", HOST), ("Host", "evil.example")],
+        "none": [("Host", "no")],
+        "one that looks like it": [("Host", f"{HOST}.evil.example")],
+        "one with an account": [("Host", f"{HOST}@evil.example")],
+    }
+    return expect({name: arena.probe.ask("GET", "/ok", headers) for name, headers in kinds.items()}, 400)
+
+
+@attacks("send control characters in a path, and be sent on to another host")
+def paths(arena: Arena) -> Seen:
+    controls = ("/named/a%00b", "/named/a%0d%0aSet-Cookie:x=1", "/named/a%1b[2J")
+    seen = expect({target: arena.probe.ask("GET", target) for target in controls}, 400)
+    slash = arena.probe.ask("GET", "/ok/")
+    faults = [f"/ok/ is sent on to {slash.all('location')}"] if "location" in slash else []
+    return Seen(f"{seen.text}; no redirect", [*seen.faults, *faults])
+
+
+def refused(answer: Answer, *wanted: int) -> tuple[str, str]:
+    return f"{answer.status or 'closed'}", "" if answer.status in wanted else f"answered {answer.status or 'nothing'}"
+
+
+def taking_body(arena: Arena) -> list[Found]:
+    return [route for route in arena.routes if route.method in ("POST", "PUT", "PATCH", "DELETE") and not route.is_mount]
+
+
+def taking_json(arena: Arena) -> list[Found]:
+    return [route for route in taking_body(arena) if route.takes_body and "application/json" in route.content_types]
+
+
+@attacks("send your routes a query parameter that nobody declared")
+def own_queries(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        return refused(arena.ask(route.method, f"{route.target}?verify_unknown=1"), 422)
+
+    return arena.each((route for route in arena.routes if route.checks_query), ask)
+
+
+@attacks("send your routes a body of another content type")
+def own_content_types(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        return refused(arena.ask(route.method, route.target, [("Content-Type", "application/x-verify")], b"x"), 415)
+
+    return arena.each(taking_body(arena), ask)
+
+
+@attacks("send your routes malformed JSON")
+def own_malformed(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        return refused(arena.ask(route.method, route.target, body=b'{"a":1,"a":'), 400)
+
+    return arena.each(taking_json(arena), ask)
+
+
+@attacks("send your routes a field that nobody declared")
+def own_fields(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        if "routes.E002" in route.accepted:
+            return "accepted by its policy", ""
+        wanted = (422, 401, 403) if route.is_guarded else (422,)
+        return refused(arena.ask(route.method, route.target, body=b'{"verify_unknown":1}'), *wanted)
+
+    return arena.each(taking_json(arena), ask)
+
+
+@attacks("send your routes a body of 3 GB")
+def own_sizes(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        kind = route.content_types[0] if route.content_types else "application/json"
+        return refused(arena.ask(route.method, route.target, [("Content-Type", kind), LARGE]), 413)
+
+    return arena.each(taking_body(arena), ask)
+
+
+@attacks("call your routes by another host, or by a method that they do not have")
+def own_methods(arena: Arena) -> Seen:
+    def ask(route: Found) -> tuple[str, str]:
+        host = arena.ask(route.method, route.target, [("Host", "evil.example")])
+        method = arena.ask("VERIFY", route.target)
+        faults = [] if host.status == 400 else [f"another host is answered {host.status}"]
+        faults += [] if method.status == 405 or route.is_mount else [f"an unknown method is answered {method.status}"]
+        return f"{host.status} and {method.status}", ", ".join(faults)
+
+    return arena.each(arena.routes, ask)

@@ -1,0 +1,126 @@
+# Owned by the template: an update rewrites this file.
+"""A service started as production would start it, on a free port of loopback, in an empty folder: no `.env` that lies
+about, no setting of this machine and no file of the project reaches it.
+"""
+
+import os
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tests.hardening.asgi import HOST, Answer
+
+from . import processes, wire
+
+START = 20.0
+# What a program needs of the machine that it runs on; all else stays outside.
+_MACHINE = frozenset(
+    "COMSPEC HOME LANG LD_LIBRARY_PATH LOCALAPPDATA LOGNAME PATH PATHEXT PROGRAMDATA SYSTEMDRIVE SYSTEMROOT TEMP TMP "
+    "TMPDIR TZ USER USERPROFILE WINDIR".split()
+)
+ORIGIN = "https://app.example.com"
+# The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
+OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
+# The probe application, with deadlines that can be waited for.
+PROBE = {
+    "APP_ALLOWED_HOSTS": HOST,
+    "APP_TRUSTED_PROXIES": "none",
+    "APP_CORS_ORIGINS": ORIGIN,
+    "APP_RATE_LIMIT": "900000/1s",
+    "APP_HEADER_TIMEOUT": "1s",
+    "APP_BODY_TIMEOUT": "1s",
+    "APP_MAX_CONCURRENCY": "16",
+}
+
+
+class NotStartedError(Exception):
+    """The service did not come up; the message holds its last lines."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """What the machine needs, and these."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() in _MACHINE or name.startswith("LC_")}
+    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def given(project: Path) -> dict[str, str]:
+    """Made-up values for settings of the team's own, from `[tool.hardening.verify.environment]` in pyproject.toml.
+
+    What verify sets itself stays as verify sets it.
+    """
+    try:
+        tables = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+        values = tables["tool"]["hardening"]["verify"]["environment"]
+        return {str(name): str(value) for name, value in values.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])
+
+
+class Service:
+    """A process that serves. Leaving its `with` block ends it, whatever happened."""
+
+    def __init__(self, name: str, module: str, folder: Path, variables: Mapping[str, str]) -> None:
+        self.name, self.module = name, module
+        self.port = free_port()
+        self.log = folder / f"{name}.log"
+        work = folder / name
+        work.mkdir()
+        command = [sys.executable, "-m", module, "serve", "--port", str(self.port)]
+        self.began = time.monotonic()
+        with self.log.open("wb") as output:
+            self.process = processes.start(command, work, environment(**variables), output)
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        processes.end(self.process)
+
+    @property
+    def ready(self) -> bool:
+        try:
+            return wire.send(self.port, wire.raw("GET", "/health/ready"), 2).status == 200
+        except OSError:
+            return False
+
+    def wait(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            NotStartedError: It ended, or took too long.
+        """
+        while time.monotonic() < self.began + START:
+            if self.ready:
+                return
+            if (code := self.process.poll()) is not None:
+                raise NotStartedError(f"it ended with exit code {code}; its last lines:\n{self.last_lines}")
+            time.sleep(0.02)
+        raise NotStartedError(f"it was not ready after {START:g} s; its last lines:\n{self.last_lines}")
+
+    @property
+    def last_lines(self) -> str:
+        return processes.last_lines(self.log)
+
+    def ask(self, method: str, target: str, headers: wire.Pairs = (), body: bytes | None = None) -> Answer:
+        """Send one request on a connection of its own."""
+        return wire.send(self.port, wire.raw(method, target, headers, body))
+
+    @property
+    def is_listening(self) -> bool:
+        try:
+            wire.connect(self.port, 1).close()
+        except OSError:
+            return False
+        return True
