@@ -56,7 +56,7 @@ DISASTERS = [
         "Make it writable (uv names it above), then go on by hand with the commands below.",
     ),
     (
-        r"no interpreter found|python requirement|python downloads are|failed to download[^\n]*cpython",
+        r"no interpreter found|python requirement|python downloads are|querying python|failed to download[^\n]*cpython",
         "There is no Python here that the service can run on.",
         "Get one with `uv python install 3.13`, then go on by hand with the commands below.",
     ),
@@ -157,18 +157,24 @@ class Screen:
         return f"\x1b[{colour}m{text}\x1b[0m" if self.colours and colour else text
 
     def begin(self, name: str) -> None:
-        if not self.terminal:
+        if self.terminal:
+            self.turn(name, 0)
+        else:
             self.line(f"{name} ...")
 
     def turn(self, name: str, seconds: float) -> None:
         if self.terminal:
             self.turns += 1
             hint = "  Ctrl-C stops this and keeps the project" if seconds > 5 else ""
-            self.write(f"\r{name:<15}{SPINNER[self.turns % 4]} {seconds:.0f} s{hint}")
+            self.write(f"\r{name:14} {SPINNER[self.turns % 4]} {seconds:4.1f} s{hint}")
 
     def end(self, name: str, result: str, seconds: float) -> None:
         start = "\r\x1b[K" if self.colours else f"\r{'':<70}\r" if self.terminal else ""
-        self.line(f"{start}{name:<15}{self.paint(f'{result:<15}', result)}{seconds:6.1f} s")
+        self.line(f"{start}{self.row(name, result, seconds)}")
+
+    def row(self, name: str, result: str, seconds: float | None) -> str:
+        taken = "" if seconds is None else f"{seconds:6.1f} s"
+        return f"{name:14} {self.paint(f'{result:>12}', result)} {taken}".rstrip()
 
 
 class Hook:
@@ -244,7 +250,7 @@ class Hook:
         self.screen.end(name, result, seconds)
         if code:
             errors = [line for line in said.splitlines() if re.match(r"\s*(error|cause)\b", line)] or said.splitlines()
-            for line in [errors[0], errors[-1]][: len(errors)]:
+            for line in dict.fromkeys(errors[:1] + errors[-1:]):
                 self.screen.line(f"    uv: {visible(line.strip())[:300]}")
             raise CannotGoOnError(explained(said, name))
 
@@ -402,11 +408,10 @@ class Hook:
         report = self.report
         say()
         if report.stages:
-            say(f"{'stage':<15}{'result':<15}{'time':>8}")
+            say(f"{'stage':14} {'result':>12} {'time':>8}")
             for stage in report.stages:
-                time_taken = "" if stage.seconds is None else f"{stage.seconds:6.1f} s"
-                say(f"{stage.name:<15}{self.screen.paint(f'{stage.result:<15}', stage.result)}{time_taken}")
-            say(f"{'all':<30}{time.monotonic() - self.started:6.1f} s")
+                say(self.screen.row(stage.name, stage.result, stage.seconds))
+            say(self.screen.row("all", "", time.monotonic() - self.started))
             say()
         say(self.screen.paint(self.verdict(), WORDS.get(report.outcome, "")))
         for problem in report.problems[:10]:
@@ -434,15 +439,15 @@ class Hook:
         return self.given.checks == "strict" and self.report.outcome != PROVED
 
     def will_be_removed(self) -> bool:
-        """Whether Copier deletes the folder when this fails: not one that was there before, as its oldest file tells.
+        """Whether Copier deletes the folder when this fails: not one with a file from before it cloned the template.
 
         A folder that was there and empty cannot be told from a new one; the words allow for that.
         """
         if self.given.cleanup != "True":
             return False
-        recent = time.time() - 60 - (time.monotonic() - self.started)
         try:
-            return all(path.lstat().st_ctime > recent for path in self.folder.iterdir())
+            cloned = Path(__file__).stat().st_ctime
+            return all(path.lstat().st_ctime >= cloned for path in self.folder.iterdir())
         except OSError:
             return True
 
@@ -553,12 +558,11 @@ def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
 
 
 def found_by(record: dict[str, Any]) -> Iterator[str]:
-    """What verify could not prove, the worst first."""
+    """What verify could not prove, the worst first. It has printed what it saw and the remedy."""
     for outcome in (INSECURE, UNVERIFIED):
         for check in record["checks"]:
             if check["outcome"] == outcome:
-                remedy = f" {check['remedy']}" if check.get("remedy") else ""
-                yield visible(f"{check['step']}: {check['name']}: {check['seen']}.{remedy}".replace("..", "."))
+                yield visible(f"{check['step']}: {check['name']}")[:200]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -66,7 +66,7 @@ class Finding:
     """Releases beyond the locked one in which it is fixed."""
 
     def __str__(self) -> str:
-        return f"{self.names[0]} in {self.package}"
+        return f"{self.package} has {self.names[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +256,12 @@ def _doubts(lock: Lock, answer: Answer, service: str) -> Iterator[Check]:
     if missing:
         seen = f"{len(missing)} of {len(lock.published)} locked packages are not in the answer: {listed(missing)}"
         yield _untold(seen, "Look at `uv export`: what it leaves out cannot be audited.")
+    elsewhere = [str(package) for package in lock.published if "registry" not in package.source]
+    if elsewhere:
+        seen = (
+            f"{len(elsewhere)} packages are not from an index, and advisories are about releases: {listed(elsewhere)}"
+        )
+        yield _untold(seen, "Take a release from an index instead of a repository, an address or a file.")
     if answer.warnings:
         seen = f"{len(answer.warnings)} advisories were not understood: {answer.warnings[0]}"
         yield _untold(seen, "Upgrade pip-audit: `uv lock --upgrade-package pip-audit`.")
@@ -300,10 +306,10 @@ def _judged(project: Path, lock: Lock, findings: list[Finding], waivers: Waivers
         )
         waiver = next((each for each in waivers.valid if each.covers(*_named(finding))), None)
         if waiver is not None:
-            name = f"{finding} is waived until {waiver.expires.isoformat()}"
+            name = f"{finding}, waived until {waiver.expires.isoformat()}"
             yield Check("audit", name, Outcome.PROVED, f"{waiver.reason} ({seen})")
         else:
-            yield Check("audit", f"no {finding}", Outcome.INSECURE, seen, advice.on(finding))
+            yield Check("audit", str(finding), Outcome.INSECURE, seen, advice.on(finding))
     if told and not findings:
         yield Check("audit", "no locked package is known to be vulnerable", Outcome.PROVED, "no advisory hits one")
     if told:

@@ -46,10 +46,8 @@ class Found:
 
 def read(text: str) -> list[Found]:
     """What this module printed, read again."""
-    return [
-        Found(**{name: tuple(value) if isinstance(value, list) else value for name, value in each.items()})
-        for each in json.loads(text)
-    ]
+    found: list[dict[str, Any]] = json.loads(text)
+    return [Found(**{name: tuple(v) if isinstance(v, list) else v for name, v in each.items()}) for each in found]
 
 
 def routes(package: str) -> Iterator[Found]:

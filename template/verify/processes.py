@@ -112,18 +112,12 @@ def end_all() -> None:
         end(process, 1.0)
 
 
-def run(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float, log: Path
-) -> int | None:
-    """Run a command to its end with its output in a file; `None` if it took too long and was ended."""
-    with log.open("wb") as output:
-        process = start(command, folder, environment, output)
+def wait(process: "subprocess.Popen[bytes]", seconds: float) -> int | None:
+    """Wait for a process to end by itself; `None` if it takes longer."""
     try:
-        return process.wait(seconds)
+        return process.wait(max(0.0, seconds))
     except subprocess.TimeoutExpired:
         return None
-    finally:
-        end(process, 0.5)
 
 
 def last_lines(log: Path, count: int = 12) -> str:

@@ -18,10 +18,10 @@ from . import processes, wire
 
 START = 20.0
 # What a program needs of the machine that it runs on; all else stays outside.
-_MACHINE = frozenset(
-    "COMSPEC HOME LANG LD_LIBRARY_PATH LOCALAPPDATA LOGNAME PATH PATHEXT PROGRAMDATA SYSTEMDRIVE SYSTEMROOT TEMP TMP "
-    "TMPDIR TZ USER USERPROFILE WINDIR".split()
-)
+_MACHINE = """
+    COMSPEC HOME LANG LD_LIBRARY_PATH LOCALAPPDATA LOGNAME PATH PATHEXT PROGRAMDATA SYSTEMDRIVE SYSTEMROOT TEMP TMP
+    TMPDIR TZ USER USERPROFILE WINDIR
+"""
 ORIGIN = "https://app.example.com"
 # The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
 OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
@@ -43,7 +43,8 @@ class NotStartedError(Exception):
 
 def environment(**variables: str) -> dict[str, str]:
     """What the machine needs, and these."""
-    kept = {name: value for name, value in os.environ.items() if name.upper() in _MACHINE or name.startswith("LC_")}
+    names = _MACHINE.split()
+    kept = {name: value for name, value in os.environ.items() if name.upper() in names or name.startswith("LC_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **variables}
 
 

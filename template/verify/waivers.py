@@ -66,7 +66,7 @@ def read(project: Path, today: date) -> Waivers:
         return Waivers(wrong=(_wrong(line, "is not UTF-8", "Save the file as UTF-8."),))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = re.search(r"at line (\d+)", str(error))
-        line = int(at[1]) if at else text.count("\n") + 1
+        line = int(at[1]) if at else text.rstrip().count("\n") + 1
         return Waivers(wrong=(_wrong(line, f"is not TOML: {error}", "A waiver looks like the example in the file."),))
     return _read(text, data, today)
 

@@ -4,6 +4,7 @@
 import http.client
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 
 from tests.hardening.asgi import HOST, Answer
 
@@ -36,10 +37,8 @@ def connect(port: int, timeout: float = TIMEOUT) -> socket.socket:
 def send(port: int, data: bytes, timeout: float = TIMEOUT) -> Answer:
     """Send bytes on a connection of their own and read one response; status 0 if there was none."""
     with connect(port, timeout) as connection:
-        try:
+        with suppress(ConnectionError):  # refused before it was all sent; the answer may be there nevertheless
             connection.sendall(data)
-        except ConnectionError:
-            pass  # refused before it was all sent; the answer may be there nevertheless
         return receive(connection, data[:8].partition(b" ")[0].decode("latin-1"))
 
 
@@ -65,7 +64,7 @@ def until_closed(connection: socket.socket) -> bytes:
     Raises:
         TimeoutError: It stays open.
     """
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = connection.recv(65_536)

@@ -45,11 +45,11 @@ def examine(workers: int) -> tuple[Settings | None, Hardened | None, list[Findin
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 1 when an error was found."""
     options = _parse(arguments)
-    from_file = _develop() if options.dev else set()
+    sources = _develop() if options.dev else {}
     settings, app, findings = examine(options.workers)
     errors = [finding for finding in findings if finding.level == "error"]
     if options.command == "check":
-        print(report(settings, app, findings, from_file, options.format))
+        print(report(settings, app, findings, sources, options.format))
         return 1 if errors else 0
     if settings is None or (errors and settings.is_production):
         print(f"Not safe to start ({len(errors)} errors):\n", file=sys.stderr)
@@ -95,12 +95,12 @@ def _workers(text: str) -> int:
     return int(text)
 
 
-def _develop() -> set[str]:
-    """Switch this run, and the worker processes it starts, to development; return the names that `.env` gave."""
+def _develop() -> dict[str, str]:
+    """Switch this run, and the worker processes it starts, to development; return where names were taken from."""
     given = {name: value for name, value in dotenv_values(".env").items() if name.upper().startswith(PREFIX) and value}
     new = {name: value for name, value in given.items() if name not in os.environ}
     os.environ.update({**new, f"{PREFIX}ENV": "development"})
-    return {name.upper() for name in new}
+    return {**{name.upper(): ".env" for name in new}, f"{PREFIX}ENV": "--dev"}
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ WRONG: list[tuple[str, Any]] = [
     ("row", [1] * 1001),
     ("row", [True]),
     ("table", {"a": "1"}),
+    ("table", {"x" * 10_001: 1}),
     ("table", {str(n): n for n in range(1001)}),
     ("table", [["a", 1]]),
     ("either", True),

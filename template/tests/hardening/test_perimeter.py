@@ -220,6 +220,12 @@ def test_the_time_out_of_the_setting_holds_where_a_route_says_nothing() -> None:
     assert request(app, "GET", "/sleep/1").status == 200
 
 
+def test_the_time_out_holds_though_a_test_client_uses_one_event_loop_after_another() -> None:
+    app = probe(request_timeout="50ms")
+
+    assert [asyncio.run(exchange(app, "GET", "/sleep/1000")).status for _ in range(2)] == [503, 503]
+
+
 def test_a_response_that_has_begun_is_not_cut_by_the_time_out() -> None:
     app = probe(request_timeout="40ms")
 

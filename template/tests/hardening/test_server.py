@@ -106,19 +106,31 @@ def test_headers_that_drip_are_cut_off(live: Server) -> None:
     assert time.monotonic() - began < 4
 
 
-@pytest.mark.parametrize(
-    ("target", "framing"),
-    [("/items", "Content-Length: 20\r\n"), ("/mounted/raw", "Transfer-Encoding: chunked\r\n")],
-)
-def test_a_body_that_stalls_is_408_and_closed(live: Server, target: str, framing: str) -> None:
-    with live.connect() as connection:
-        connection.sendall(post(target, framing, '{"na' if "Length" in framing else '4\r\n{"na\r\n').encode())
-        answer = read(connection, "POST")
-        assert_problem(answer, 408)
-        elapsed, rest = seconds_until_closed(connection)
+STALLS = [
+    post("/items", "Content-Length: 20\r\n", '{"na'),
+    post("/mounted/raw", "Transfer-Encoding: chunked\r\n", '4\r\n{"na\r\n'),
+]
 
-    assert elapsed < 4
-    assert rest == b""
+
+@pytest.mark.parametrize("sent", STALLS)
+def test_a_body_that_stalls_is_408(live: Server, sent: str) -> None:
+    began = time.monotonic()
+
+    answer = live.send(sent, "POST")
+
+    assert_problem(answer, 408)
+    assert answer["connection"] == "close"
+    assert time.monotonic() - began < 4
+
+
+def test_connections_whose_body_stalls_do_not_stay_open(live: Server) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(live.connect()) for _ in range(8)]
+        for connection in connections:
+            connection.sendall(STALLS[0].encode())
+        for connection in connections:
+            connection.settimeout(3)
+            assert b" 408 " in drain(connection)
 
 
 def test_a_body_that_drips_is_408(live: Server) -> None:

@@ -131,7 +131,5 @@ def statuses(answers: Iterable[Answer]) -> str:
 
 def expect(answers: dict[str, Answer], *wanted: int) -> Seen:
     """Each answer, by the name of the attack, must have one of these statuses; 0 is a connection that was closed."""
-    faults = [
-        f"{name}: {answer.status or 'closed'}" for name, answer in answers.items() if answer.status not in wanted
-    ]
+    faults = [f"{name}: {answer.status or 'closed'}" for name, answer in answers.items() if answer.status not in wanted]
     return Seen(statuses(answers.values()), faults)

@@ -8,7 +8,9 @@ from tests.hardening.asgi import Answer
 from ..discover import Found
 from . import Arena, Attacks, Seen
 
-attacks = Attacks("cookies", "HARDENING.md, Cookies: set it with `set_cookie`; `hardening/cookies.py` adds what is missing.")
+attacks = Attacks(
+    "cookies", "HARDENING.md, Cookies: set it with `set_cookie`; `hardening/cookies.py` adds what is missing."
+)
 FLAGS = ("secure", "httponly", "samesite")
 
 

@@ -105,4 +105,7 @@ def websocket_own(arena: Arena) -> Seen:
     routes = [route for route in arena.routes if route.is_websocket]
     if not routes:
         return Seen("the service has no WebSocket", [])
-    return expect({str(route): arena.ask("GET", route.target or route.path, [*HANDSHAKE, ("Origin", EVIL)]) for route in routes}, 403)
+    return expect(
+        {str(route): arena.ask("GET", route.target or route.path, [*HANDSHAKE, ("Origin", EVIL)]) for route in routes},
+        403,
+    )

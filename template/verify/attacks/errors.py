@@ -32,7 +32,9 @@ def leaks(answer: Answer, *canaries: str) -> list[str]:
 
 
 def silent(answers: dict[str, Answer], *canaries: str) -> Seen:
-    faults = [f"{name} ({answer.status}) {fault}" for name, answer in answers.items() for fault in leaks(answer, *canaries)]
+    faults = [
+        f"{name} ({answer.status}) {fault}" for name, answer in answers.items() for fault in leaks(answer, *canaries)
+    ]
     return Seen(f"{statuses(answers.values())}: a problem document and nothing of the inside", faults)
 
 
@@ -109,7 +111,9 @@ def own_errors(arena: Arena) -> Seen:
             "a wrong method": arena.ask("VERIFY", route.target),
         }
         if route.takes_body:
-            answers["an unknown field"] = arena.ask(route.method, route.target, body=json.dumps({CANARY: CANARY}).encode())
+            answers["an unknown field"] = arena.ask(
+                route.method, route.target, body=json.dumps({CANARY: CANARY}).encode()
+            )
         return statuses(answers.values()), "; ".join(silent(answers, CANARY).faults)
 
     return arena.each((route for route in arena.routes if not route.is_mount), ask)

@@ -82,7 +82,11 @@ def every_kind(arena: Arena) -> Seen:
     answers = {name: send(arena.probe.port, data) for name, data in KINDS.items()}
     for _ in range(3):
         answers["too many requests"] = arena.probe.ask("GET", "/mounted/scarce")
-    faults = [f"{name} ({answer.status}) lacks {', '.join(lacks)}" for name, answer in answers.items() if (lacks := lacking(answer))]
+    faults = [
+        f"{name} ({answer.status}) lacks {', '.join(lacks)}"
+        for name, answer in answers.items()
+        if (lacks := lacking(answer))
+    ]
     return Seen(f"{len(answers)} kinds of answers, each with all: {statuses(answers.values())}", faults)
 
 

@@ -13,7 +13,9 @@ from ..service import PROBE, Service
 from ..wire import Pairs
 from . import EVIL, Arena, Attacks, Seen, UnknownError, statuses
 
-attacks = Attacks("rate_limit", "HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many.")
+attacks = Attacks(
+    "rate_limit", "HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many."
+)
 MOST = 3000
 _POLICY = re.compile(r'"default";q=(\d+);w=(\d+)')
 
@@ -48,7 +50,9 @@ def quota(answer: Answer) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def flood(client: Client, disguise: Callable[[int], list[tuple[str, str]]]) -> tuple[int, Answer, tuple[int, int] | None]:
+def flood(
+    client: Client, disguise: Callable[[int], list[tuple[str, str]]]
+) -> tuple[int, Answer, tuple[int, int] | None]:
     """Send requests until one is refused, or until there should have been a refusal; return how many were served."""
     began = time.monotonic()
     answer = client.get("/verify-nothing", disguise(0))
@@ -77,7 +81,9 @@ def burst(arena: Arena) -> Seen:
         if answer.status != 429:
             return Seen("", [f"{served} requests of one client were answered, the last with {answer.status}"])
         faults = [] if granted is not None else ["no RateLimit-Policy tells a client its quota"]
-        faults += [f"the 429 has no {name}" for name in ("retry-after", "ratelimit", "ratelimit-policy") if name not in answer]
+        faults += [
+            f"the 429 has no {name}" for name in ("retry-after", "ratelimit", "ratelimit-policy") if name not in answer
+        ]
         elsewhere = {
             "a wrong method": client.get("/verify-nothing", address, "PATCH"),
             "a wrong host": client.get("/", [*address, ("Host", "evil.example")]),
@@ -92,7 +98,10 @@ def burst(arena: Arena) -> Seen:
         if health.status == 429:
             faults.append("/health/live is refused: an orchestrator would end the service")
     wait = answer.all("retry-after")
-    return Seen(f"{served} answered, then 429 with Retry-After {', '.join(wait)}, on every path; other clients are served", faults)
+    return Seen(
+        f"{served} answered, then 429 with Retry-After {', '.join(wait)}, on every path; other clients are served",
+        faults,
+    )
 
 
 @attacks("look like a new client each time, behind the proxy (X-Forwarded-For)")
@@ -101,7 +110,10 @@ def disguised_behind_proxy(arena: Arena) -> Seen:
     with Client(arena.own.port) as client:
         served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"203.0.113.{n % 250}, {address}")])
     fault = f"{served} requests under changing addresses were all answered"
-    return Seen(f"429 after {served} requests, whatever stands before the address that the proxy saw", [] if answer.status == 429 else [fault])
+    return Seen(
+        f"429 after {served} requests, whatever stands before the address that the proxy saw",
+        [] if answer.status == 429 else [fault],
+    )
 
 
 @attacks("use another address of the same IPv6 network each time")
@@ -127,7 +139,10 @@ def disguised(arena: Arena) -> Seen:
         for number in range(1, 5)
     ]
     seen = [answer.status for answer in answers]
-    return Seen(f"a route with a quota of 2: {statuses(answers)}", [] if seen == [200, 200, 429, 429] else [f"a route with a quota of 2 answered {seen}"])
+    return Seen(
+        f"a route with a quota of 2: {statuses(answers)}",
+        [] if seen == [200, 200, 429, 429] else [f"a route with a quota of 2 answered {seen}"],
+    )
 
 
 @attacks("keep on after the burst, and count what comes through", thorough=True)
@@ -144,5 +159,10 @@ def refill(arena: Arena) -> Seen:
         processes.end(service.process)
     served = sum(answer.status == 200 for answer in answers)
     due = 20 + elapsed / 0.1
-    fault = f"{served} of {len(answers)} were answered in {elapsed:.1f} s where 20 at once and 10 a second allow {due:.0f}"
-    return Seen(f"{served} of {len(answers)} answered in {elapsed:.1f} s: 20 at once, then 10 a second", [] if abs(served - due) <= 2 else [fault])
+    fault = (
+        f"{served} of {len(answers)} were answered in {elapsed:.1f} s where 20 at once and 10 a second allow {due:.0f}"
+    )
+    return Seen(
+        f"{served} of {len(answers)} answered in {elapsed:.1f} s: 20 at once, then 10 a second",
+        [] if abs(served - due) <= 2 else [fault],
+    )

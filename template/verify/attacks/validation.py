@@ -7,7 +7,9 @@ from ..discover import Found
 from ..wire import raw, send
 from . import Arena, Attacks, Seen, expect
 
-attacks = Attacks("validation", "HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`.")
+attacks = Attacks(
+    "validation", "HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`."
+)
 LARGE = ("Content-Length", "3000000000")
 HOSTILE = {
     "NaN": b'{"name":"x","amount":NaN}',
@@ -34,7 +36,11 @@ def hostile_json(arena: Arena) -> Seen:
 def whole_corpus(arena: Arena) -> Seen:
     from tests.hardening.test_validation import JSON
 
-    targets = [f"{prefix}{target}" for prefix in ("", "/nested/deeper", "/mounted") for target in ("/everything", "/items", "/raw")]
+    targets = [
+        f"{prefix}{target}"
+        for prefix in ("", "/nested/deeper", "/mounted")
+        for target in ("/everything", "/items", "/raw")
+    ]
     answers = {
         f"{name} to {target}": arena.probe.ask("POST", target, body=body)
         for name, body in JSON.items()
@@ -117,7 +123,9 @@ def refused(answer: Answer, *wanted: int) -> tuple[str, str]:
 
 
 def taking_body(arena: Arena) -> list[Found]:
-    return [route for route in arena.routes if route.method in ("POST", "PUT", "PATCH", "DELETE") and not route.is_mount]
+    return [
+        route for route in arena.routes if route.method in ("POST", "PUT", "PATCH", "DELETE") and not route.is_mount
+    ]
 
 
 def taking_json(arena: Arena) -> list[Found]:

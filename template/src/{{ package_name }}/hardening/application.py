@@ -2,7 +2,7 @@
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -89,7 +89,21 @@ class Hardened(FastAPI):
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""
         steps = (Validation.check, RateLimit.check, CrossOrigin.check, SecurityHeaders.check)
-        return [*settings_findings(self.settings, steps), *route_findings(self.table(), self.insecure_mounts)]
+        return [
+            *settings_findings(self.settings, steps),
+            *self._own_findings(),
+            *route_findings(self.table(), self.insecure_mounts),
+        ]
+
+    def _own_findings(self) -> Iterator[Finding]:
+        if self.debug and self.settings.is_production:
+            yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
+        if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in self.user_middleware):
+            yield Finding(
+                "cors.E005",
+                "CORSMiddleware is added: what it grants is dropped at the perimeter.",
+                "List the origins in APP_CORS_ORIGINS.",
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "hardening" in scope:  # mounted in another one, whose perimeter is around it already
@@ -119,5 +133,7 @@ class Hardened(FastAPI):
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         table = self.table()
-        self._perimeter = Perimeter(super().__call__, self.settings, table, self._health, self._errors)
+        for route in table:
+            route.bound()
+        self._perimeter = Perimeter(super().__call__, self.settings, table, self._health, self._errors, self.root_path)
         return self._perimeter

@@ -72,7 +72,7 @@ def mend(value: bytes, readable: frozenset[str]) -> tuple[bytes, list[str]]:
         missing.append("HttpOnly")
     if b"samesite" not in present:
         missing.append("SameSite=Strict")
-    if name.startswith("__Host-") and b"path" not in present:
+    if name.lower().startswith("__host-") and b"path" not in present:
         missing.append("Path=/")
     return b"; ".join([value, *(flag.encode() for flag in missing)]), missing
 

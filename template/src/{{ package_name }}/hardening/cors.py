@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+PREFLIGHT_VARY = (b"vary", b"origin, access-control-request-method, access-control-request-headers")
 _EXPOSED = b"x-request-id, ratelimit, ratelimit-policy, retry-after"
 _HEADER_NAMES = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(?: *, *[a-z0-9!#$%&'*+.^_`|~-]+)*", re.IGNORECASE)
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -47,7 +48,7 @@ class CrossOrigin:
         self._refusal = Refusal(403, "origin_refused")
         vary = [(b"vary", b"origin")] if self._allowed else []
         self.fields = vary
-        self._granted = {
+        self._granted: dict[bytes | None, list[tuple[bytes, bytes]]] = {
             origin: [
                 (b"access-control-allow-origin", origin),
                 (b"access-control-allow-credentials", b"true"),
@@ -66,13 +67,17 @@ class CrossOrigin:
                     "List each origin as its scripts send it, such as https://app.example.com.",
                 )
 
-    def refuse(self, x: "Exchange") -> Refusal | None:
-        """Mark the answer for a listed origin; refuse a preflight, a change or a WebSocket from any other site."""
-        origin = x.headers.get(b"origin")
-        if origin is not None and (granted := self._granted.get(origin)) is not None:
+    def grant(self, x: "Exchange") -> None:
+        """Mark the answer for a listed origin, whatever it will be."""
+        if (granted := self._granted.get(x.headers.get(b"origin", b""))) is not None:
             x.added += granted
+
+    def refuse(self, x: "Exchange") -> Refusal | None:
+        """Refuse a preflight, a change or a WebSocket from any site that is not listed."""
+        origin = x.headers.get(b"origin")
+        if origin in self._granted:
             return None
-        if x.method in SAFE_METHODS and not x.is_websocket:
+        if x.method in SAFE_METHODS:
             return self._refusal if x.is_preflight else None
         site = x.headers.get(b"sec-fetch-site")
         if site in (b"same-origin", b"none"):  # the browser itself vouches that no other site is behind it
@@ -84,12 +89,11 @@ class CrossOrigin:
         return self._refusal
 
     def preflight(self, x: "Exchange") -> list[tuple[bytes, bytes]]:
-        """The headers of the answer to a preflight that was not refused."""
+        """What the answer to a preflight says that was not refused."""
         asked = x.headers.get(b"access-control-request-headers", b"")
         allowed = [(b"access-control-allow-headers", asked)] if _HEADER_NAMES.fullmatch(asked) else []
         return [
             (b"access-control-allow-methods", _METHODS),
             *allowed,
             (b"access-control-max-age", b"7200"),
-            (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
         ]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-_BODILESS = (204, 205, 304)
+PLACES = frozenset({"body", "query", "path", "header", "cookie"})
+BODILESS = (204, 205, 304)
 _MESSAGES = {
     "missing": "Is required.",
     "extra_forbidden": "Has a name that is not known here.",
@@ -53,6 +54,7 @@ _MESSAGES = {
     "model_type": "Must be an object.",
     "model_attributes_type": "Must be an object.",
     "repeated": "Is given more than once.",
+    "query_invalid": "Is not a query string in UTF-8.",
 }
 
 
@@ -79,10 +81,10 @@ class Refusal:
 
     __slots__ = ("_head", "event", "headers", "status")
 
-    def __init__(self, status: int, event: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(self, status: int, event: str, headers: Iterable[tuple[bytes, bytes]] = (), **more: Any) -> None:
         self.status = status
         self.event = event
-        self._head = document(status, "\0").split(b"\\u0000")[0]
+        self._head = document(status, "\0", **more).split(b"\\u0000")[0]
         self.headers = [(b"content-type", MEDIA_TYPE.encode()), *headers]
 
     def body(self, request_id: str) -> bytes:
@@ -108,7 +110,7 @@ def document(status: int, request_id: str, title: str = "", kind: str = "about:b
     ).encode()
 
 
-def validation_errors(errors: Iterable[Mapping[str, Any]], declared: frozenset[str]) -> list[dict[str, Any]]:
+def validation_errors(errors: Iterable[Mapping[str, Any]], declared: frozenset[str] = PLACES) -> list[dict[str, Any]]:
     """What a client may know of its mistakes: declared names, the kind of error, words from our own table."""
     public = []
     for error in list(errors)[:MAX_ERRORS]:
@@ -118,7 +120,7 @@ def validation_errors(errors: Iterable[Mapping[str, Any]], declared: frozenset[s
         except KeyError:
             message = "Is not valid."
         loc = [part for part in error["loc"] if isinstance(part, int) or part in declared]
-        public.append({"loc": [error["loc"][0], *loc[loc[:1] == [error["loc"][0]] :]], "type": kind, "msg": message})
+        public.append({"loc": loc, "type": kind, "msg": message})
     return public
 
 
@@ -139,12 +141,13 @@ class Errors:
         self, request: Request, exc: Exception, status: int, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Response:
         x: Exchange = request.scope["hardening"]
-        if status in _BODILESS:
+        if status in BODILESS:
             return Response(status_code=status, headers=headers)
         if not self.is_production and isinstance(exc, HTTPException):
             more["detail"] = str(exc.detail)
         body = document(status, x.request_id, **more)
-        return Response(body, status, {**(headers or {}), "content-type": MEDIA_TYPE})
+        kept = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
+        return Response(body, status, {**kept, "content-type": MEDIA_TYPE})
 
     async def http(self, request: Request, exc: HTTPException) -> Response:
         words = {"title": exc.title, "kind": exc.kind} if isinstance(exc, Problem) else {}
@@ -156,7 +159,7 @@ class Errors:
         x.note("validation_failed", errors=[f"{error['type']} at {error['loc']}" for error in errors])
         return self._respond(request, exc, 422, errors=errors)
 
-    def unhandled(self, request_id: str, exc: Exception) -> bytes:
+    def unhandled(self, request_id: str, exc: BaseException) -> bytes:
         """The document of a 500; only development tells what happened."""
         if self.is_production:
             return document(500, request_id)

@@ -4,6 +4,7 @@
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
+from starlette._utils import get_route_path
 from starlette.types import Message, Receive, Scope, Send
 
 from .errors import Refusal, Refused
@@ -13,6 +14,9 @@ from .validation import SINGLE, InvalidJSONError, check_json
 
 if TYPE_CHECKING:
     from .perimeter import Perimeter
+
+# Messages that are no part of the response itself.
+_ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
 
 
 class Exchange:
@@ -27,7 +31,7 @@ class Exchange:
     client = ""
     event = "request"
     status = 0
-    started = finished = is_json = is_preflight = False
+    started = finished = is_json = is_preflight = holds_place = False
     max_body_bytes = 0
     _received = 0
     _is_read = False
@@ -40,7 +44,9 @@ class Exchange:
         self._send = send
         self.request_id = urandom(16).hex()
         self.is_websocket = scope["type"] == "websocket"
-        self.method: str = "GET" if self.is_websocket else scope["method"]
+        self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
+        root_path = perimeter.root_path or scope.get("root_path", "")
+        self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         if len(self.headers) != len(scope["headers"]):
             self.repeated = self._repeated()
@@ -118,8 +124,12 @@ class Exchange:
 
         The start waits for the first part of the body, so that a failure between the two still gets a whole answer.
         """
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.start":
             self._start = message
+            return
+        if kind in _ASIDE:
+            await self._send(message)
             return
         if self.finished or (self.refusal is not None and not self.started):
             return
@@ -131,19 +141,33 @@ class Exchange:
             if message.get("more_body"):
                 raise OSError("the answer to HEAD has no body to stream")
             return
-        self.finished = not message.get("more_body", False)
-        await self._send(message)
+        if message.get("more_body", False):
+            self._perimeter.await_reader(self)
+            await self._send(message)
+            self._perimeter.deadlines.relax(self)
+        else:
+            self.finished = True
+            await self._send(message)
+            self._perimeter.deadlines.release(self)
 
     async def _open(self) -> None:
         start = self._start
-        self.started, self.status = True, start["status"]
-        self._perimeter.relax(self)
+        if not 200 <= start["status"] <= 599:
+            raise ValueError(f"{start['status']} is not the status of a response")
         start["headers"] = self._perimeter.complete(self, start.get("headers", ()))
-        await self._send(start)
+        self.started, self.status = True, start["status"]
+        self._perimeter.deadlines.relax(self)
+        try:
+            await self._send(start)
+        except BaseException:
+            self.started = False  # a header that the server refuses: the answer is still to be given
+            raise
 
     async def send_websocket(self, message: Message) -> None:
         """The application's `send` for a WebSocket: a refused handshake leaves with the whole header set."""
         kind = message["type"]
+        if kind == "websocket.accept" and message.get("subprotocol") not in (None, *self.scope.get("subprotocols", ())):
+            raise ValueError("the client did not offer this subprotocol")
         if kind == "websocket.close" and not self.started:
             await self.answer(403, self._perimeter.denied.headers, self._perimeter.denied.body(self.request_id))
             return

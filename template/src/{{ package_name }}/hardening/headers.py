@@ -45,6 +45,11 @@ REVEALING = frozenset(
         b"x-generated-by",
         b"x-runtime",
         b"x-aspnet-version",
+        b"x-aspnetmvc-version",
+        b"x-b3-parentspanid",
+        b"x-b3-sampled",
+        b"x-b3-spanid",
+        b"x-b3-traceid",
         b"x-php-version",
         b"x-sourcemap",
         b"sourcemap",
@@ -83,7 +88,8 @@ class SecurityHeaders:
         others = []
         for name, value in fields:
             if name in self.names and name not in REVEALING:
-                kept.setdefault(name, value)
+                is_policy = name == b"content-security-policy"  # two of them bind together, and so must stay
+                kept[name] = b", ".join((kept[name], value)) if is_policy and name in kept else kept.get(name, value)
             elif name not in REVEALING:
                 others.append((name, value))
         return [*others, *((name, kept.get(name, value)) for name, value in self.fields)]

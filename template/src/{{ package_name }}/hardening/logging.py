@@ -19,13 +19,17 @@ from .errors import describe
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MAX_TEXT = 16_384
+# Bounded and possessive throughout: this runs over text that a client may have written.
 _SECRET = re.compile(
-    r"""(?ix) (?P<name> [\w-]*(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session) [\w-]* ["']? )
-        (?P<mark> \s*[:=]\s* ) (?P<value> (?:b?["'][^"']*["']) | (?:(?:bearer|basic)\s+)?[^\s,;&"')\]}]+ )
-      | (?P<scheme> \b(?:bearer|basic)\s+ ) [\w.~+/=-]{8,}
-      | (?P<user> ://[^/\s:@]*: ) [^/\s@]+ (?=@)
-      | (?P<query> [?&][\w.\[\]-]+= ) [^\s"'&]+ """
+    r"""(?ix)
+        (?P<name> (?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session) [\w-]{0,64}+ ["']? )
+        (?P<mark> [ \t]{0,8}+ [:=,] \s{0,8}+ )
+        (?: b?["'] [^"']{0,512}+ ["'] | (?:(?:bearer|basic)\s{1,8}+)? [^\s,;&"')\]}]{1,4096}+ )
+      | (?P<scheme> \b(?:bearer|basic)\s{1,8}+ ) [\w.~+/=-]{8,4096}+
+      | (?P<user> ://[^/\s:@]{0,256}+: ) [^/\s]{1,512} (?=@)
+      | (?P<query> [?&][\w.\[\]-]{1,64}+= ) [^\s"'&]{1,4096}+ """
 )
+_RESERVED = frozenset({"time", "level", "event", "logger", "request_id", "exception"})
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -39,6 +43,13 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 def _masked(match: re.Match[str]) -> str:
     name = "".join(match[group] or "" for group in ("name", "mark", "scheme", "user", "query"))
     return f"{name}***"
+
+
+def _masked_extra(key: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return mask(f"{key}={text}", log.secrets)[len(key) + 1 :]
 
 
 class Log:
@@ -82,7 +93,11 @@ class Log:
         try:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
-        except (OSError, ValueError):  # nobody reads the log any more, which is no reason to fail the request
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+        ):  # nobody reads the log any more, which is no reason to fail the request
             self.lost += 1
 
 
@@ -109,10 +124,11 @@ class Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            fields = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
-            for key, value in fields.items():
-                if isinstance(value, str):
-                    fields[key] = mask(f"{key}={value}", log.secrets)[len(key) + 1 :]
+            fields = {
+                f"extra_{key}" if key in _RESERVED else key: _masked_extra(key, value)
+                for key, value in record.__dict__.items()
+                if key not in _STANDARD
+            }
             if record.exc_info and record.exc_info[1]:
                 fields["exception"] = mask(describe(record.exc_info[1]), log.secrets)
             event = mask(record.getMessage(), log.secrets)

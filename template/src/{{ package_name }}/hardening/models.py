@@ -5,11 +5,12 @@ coercion and silent extras are how a request comes to mean two things. ASVS v5.0
 
 import re
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints, is_typeddict
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
@@ -24,31 +25,13 @@ def _text_or(native: tuple[type, ...], expected: str, shape: re.Pattern[str] | N
     if isinstance(value, str):
         if shape is None or shape.match(value):
             return value
-    elif type(value) in native:
+    elif (
+        isinstance(value, native)
+        and not isinstance(value, bool)
+        and (expected != "date" or type(value) is not datetime)
+    ):
         return value
     raise PydanticCustomError(f"{expected}_type", "Input should be a valid {expected}", {"expected": expected})
-
-
-_GUARDS: dict[str, Any] = {
-    "date": partial(_text_or, (date,), "date", re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)),
-    "datetime": partial(_text_or, (datetime,), "datetime", re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)),
-    "time": partial(_text_or, (time,), "time", re.compile(r"\d\d:\d\d", re.ASCII)),
-    "timedelta": partial(_text_or, (timedelta,), "time_delta", re.compile(r"[-+]?P|[-+]?\d+:|\d+ ?d", re.ASCII)),
-    "decimal": partial(_text_or, (Decimal, int), "decimal", None),
-    "uuid": partial(_text_or, (UUID,), "uuid", None),
-    "bytes": partial(_text_or, (bytes,), "bytes", None),
-}
-_BOUNDS: dict[str, dict[str, Any]] = {
-    "str": {"strict": True, "max_length": MAX_STRING},
-    "int": {"strict": True, "ge": -_INT64, "le": _INT64 - 1},
-    "float": {"strict": True, "allow_inf_nan": False},
-    "bool": {"strict": True},
-    "decimal": {"allow_inf_nan": False, "max_digits": 64},
-    "bytes": {"max_length": MAX_STRING},
-    **{kind: {"max_length": MAX_ITEMS} for kind in ("list", "set", "frozenset", "dict")},
-}
-_EXCLUSIVE = {"ge": "gt", "le": "lt"}
-_NESTED = ("schema", "items_schema", "values_schema", "lax_schema", "json_schema", "extras_schema")
 
 
 def _one_of(types: frozenset[type], value: Any) -> Any:
@@ -57,43 +40,95 @@ def _one_of(types: frozenset[type], value: Any) -> Any:
     raise PydanticCustomError("enum", "Input should be one of the declared values")
 
 
-def _harden(schema: Any, strict: bool) -> Any:
-    """Make a core schema exact (when `strict`) and bounded, in place; models that did it themselves are left alone."""
-    kind = schema.get("type")
-    metadata = schema.setdefault("metadata", {}) if kind == "model" else {}
-    if metadata.get("hardened"):
-        return schema
-    metadata["hardened"] = True
-    for key, bound in _BOUNDS.get(kind, {}).items():
-        if (strict or key != "strict") and _EXCLUSIVE.get(key) not in schema:
-            schema.setdefault(key, bound)
-    if kind == "tuple" and "variadic_item_index" in schema:
-        schema.setdefault("max_length", MAX_ITEMS)
-    for key in _NESTED:
-        if isinstance(schema.get(key), dict):
-            schema[key] = _harden(schema[key], strict)
-    if "keys_schema" in schema:  # the names of a JSON object are strings, so 1 arrives as "1"
-        schema["keys_schema"] = _harden(schema["keys_schema"], strict=False)
-    for key in ("fields", "choices", "definitions", "steps"):
-        nested = schema.get(key)
-        if isinstance(nested, dict):
-            schema[key] = {
-                name: _harden(item, strict) if isinstance(item, dict) else item for name, item in nested.items()
-            }
-        elif isinstance(nested, list):
-            schema[key] = [
-                (_harden(item[0], strict), *item[1:]) if isinstance(item, tuple) else _harden(item, strict)
-                for item in nested
-            ]
-    if kind == "tuple":
-        schema["items_schema"] = [_harden(item, strict) for item in schema["items_schema"]]
-    if strict and kind in _GUARDS:
-        return core_schema.no_info_before_validator_function(_GUARDS[kind], schema)
-    if strict and kind in ("enum", "literal"):
+def _text(expected: str, *native: type, shape: str = "") -> Any:
+    return partial(_text_or, native, expected, re.compile(shape, re.ASCII) if shape else None)
+
+
+# What a type takes from JSON: text of its own shape, or a value of the type itself where code makes one.
+_GUARDS: dict[str, Any] = {
+    "date": _text("date", date, shape=r"\d{4}-\d\d-\d\d\Z"),
+    "datetime": _text("datetime", datetime, shape=r"\d{4}-\d\d-\d\d[Tt ]"),
+    "time": _text("time", time, shape=r"\d\d:\d\d"),
+    "timedelta": _text("time_delta", timedelta, shape=r"[-+]?P|[-+]?\d+:|\d+ ?d"),
+    "decimal": _text("decimal", Decimal, int),
+    "uuid": _text("uuid", UUID),
+    "bytes": _text("bytes", bytes),
+}
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "str": {"strict": True, "max_length": MAX_STRING},
+    "int": {"strict": True, "ge": -_INT64, "le": _INT64 - 1},
+    "float": {"strict": True, "allow_inf_nan": False},
+    "bool": {"strict": True},
+    "decimal": {"allow_inf_nan": False, "max_digits": 64},
+    "bytes": {"max_length": MAX_STRING},
+    "typed-dict": {"extra_behavior": "forbid"},
+    "dataclass-args": {"extra_behavior": "forbid"},
+    **{kind: {"max_length": MAX_ITEMS} for kind in ("list", "set", "frozenset", "dict", "generator")},
+}
+_EXCLUSIVE = {"ge": "gt", "le": "lt"}
+_NESTED = (
+    "schema", "items_schema", "values_schema", "keys_schema", "lax_schema", "json_schema", "python_schema",
+    "extras_schema", "arguments_schema", "fields", "choices", "definitions", "steps",
+)  # fmt: skip
+
+
+class _Hardener:
+    """Walks a core schema and makes it bounded and, if `strict`, exact, in place.
+
+    Models, dataclasses and the like are done once, wherever they are referred to.
+    """
+
+    def __init__(self, handler: GetCoreSchemaHandler, strict: bool) -> None:
+        self._handler = handler
+        self._strict = strict
+
+    def __call__(self, schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [self(item) for item in schema]
+        if isinstance(schema, tuple):  # a choice of a union and its label
+            return (self(schema[0]), *schema[1:])
+        if not isinstance(schema, dict):
+            return schema
+        target: Any = schema
+        if schema.get("type") == "definition-ref":
+            try:
+                target = self._handler.resolve_ref_schema(schema)
+            except LookupError:  # a model that refers to itself: its own walk is under way
+                return schema
+        self._descend(target)
+        guard = self._guard(target) if self._strict else None
+        return schema if guard is None else core_schema.no_info_before_validator_function(guard, schema)
+
+    def _descend(self, schema: dict[str, Any]) -> None:
+        kind = schema.get("type", "")
+        if kind == "model" or "ref" in schema:
+            metadata = schema.setdefault("metadata", {})
+            if metadata.get("hardened"):
+                return
+            metadata["hardened"] = True
+        for key, bound in _BOUNDS.get(kind, {}).items():
+            if (self._strict or key != "strict") and _EXCLUSIVE.get(key) not in schema:
+                schema.setdefault(key, bound)
+        if "variadic_item_index" in schema:
+            schema.setdefault("max_length", MAX_ITEMS)
+        for key in _NESTED:
+            nested = schema.get(key)
+            if key == "keys_schema":  # the names of a JSON object are strings, so 1 arrives as "1"
+                if nested is not None:
+                    schema[key] = _Hardener(self._handler, strict=False)(nested)
+            elif isinstance(nested, dict) and key in ("fields", "choices"):
+                schema[key] = {name: self(item) for name, item in nested.items()}
+            elif nested is not None:
+                schema[key] = self(nested)
+
+    @staticmethod
+    def _guard(schema: dict[str, Any]) -> Any:
+        kind = schema.get("type", "")
+        if kind not in ("enum", "literal"):
+            return _GUARDS.get(kind)
         declared = schema["members" if kind == "enum" else "expected"]
         types = frozenset(type(item.value if isinstance(item, Enum) else item) for item in declared)
-        return core_schema.no_info_before_validator_function(partial(_one_of, types), schema)
-    return schema
+        return None if types == {str} else partial(_one_of, types)  # nothing is taken for a string
 
 
 class ApiModel(BaseModel):
@@ -107,7 +142,7 @@ class ApiModel(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        schema: CoreSchema = _harden(handler(source), strict=True)
+        schema: CoreSchema = _Hardener(handler, strict=True)(handler(source))
         return schema
 
 
@@ -118,7 +153,15 @@ class QueryModel(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        schema: CoreSchema = _harden(handler(source), strict=False)
+        schema: CoreSchema = _Hardener(handler, strict=False)(handler(source))
+        return schema
+
+
+class Bounded:
+    """Annotation of a parameter: 64-bit integers, finite numbers, and whatever bounds it did not set itself."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: CoreSchema = _Hardener(handler, strict=False)(handler(source))
         return schema
 
 
@@ -130,5 +173,9 @@ def models_in(annotation: Any, seen: set[Any] | None = None) -> Iterator[type[Ba
         yield annotation
         for field in annotation.model_fields.values():
             yield from models_in(field.annotation, seen)
+    elif (is_dataclass(annotation) or is_typeddict(annotation)) and annotation not in seen:
+        seen.add(annotation)
+        for hint in get_type_hints(annotation).values():
+            yield from models_in(hint, seen)
     for argument in get_args(annotation):
         yield from models_in(argument, seen)

@@ -5,12 +5,15 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from .cookies import guard_cookies
-from .cors import CrossOrigin
+from .cors import PREFLIGHT_VARY, CrossOrigin
+from .deadlines import Deadlines
 from .errors import Errors, Refusal, describe
 from .exchange import Exchange
 from .headers import REVEALING, Fields, SecurityHeaders
@@ -21,14 +24,20 @@ from .rate_limit import RateLimit
 from .settings import HardeningSettings
 from .validation import Validation
 
-_PATROL = 0.1
+SPECIAL = frozenset({b"set-cookie", b"vary", b"x-request-id", b"access-control-allow-origin"})
 
 
 class Perimeter:
     """Asks each step whether it refuses, lets the rest through, and completes every response."""
 
     def __init__(
-        self, app: ASGIApp, settings: HardeningSettings, routes: Routes, health: Health, errors: Errors
+        self,
+        app: ASGIApp,
+        settings: HardeningSettings,
+        routes: Routes,
+        health: Health,
+        errors: Errors,
+        root_path: str = "",
     ) -> None:
         self.app, self.settings, self.health, self.errors = app, settings, health, errors
         self.routes = routes
@@ -39,13 +48,14 @@ class Perimeter:
         self.validation = Validation(settings, routes)
         self._steps = (self.limit.refuse, self.validation.refuse, self.cors.refuse)
         self._fields = [*self.security.fields, *self.cors.fields]
-        self._special = self.security.names | REVEALING | {b"set-cookie", b"vary", b"x-request-id"}
-        self._running: dict[Exchange, tuple[float, asyncio.Task[Any], Refusal] | None] = {}
-        self._watching = False
+        self._special = self.security.names | REVEALING | SPECIAL
+        self.deadlines = Deadlines()
+        self.root_path = root_path
         self._overloaded = Refusal(503, "overloaded", [(b"retry-after", b"1")])
         self.denied = Refusal(403, "websocket_refused")
         self._late = Refusal(503, "request_timed_out")
         self._failed = Refusal(500, "unhandled_error")
+        self._unread = Refusal(503, "reader_timed_out")
         self.left = Refusal(400, "client_left")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +71,7 @@ class Perimeter:
             message = await receive()
             limit = time.monotonic() + self.settings.request_timeout
             # Background tasks outlive their response, and servers do not wait for them.
-            while message["type"] == "lifespan.shutdown" and self._running and time.monotonic() < limit:  # noqa: ASYNC110
+            while message["type"] == "lifespan.shutdown" and self.deadlines and time.monotonic() < limit:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return message
 
@@ -72,15 +82,15 @@ class Perimeter:
         token = request_id.set(x.request_id)
         try:
             self.limit.identify(x)
-            path = x.scope["path"]
-            if path in (LIVE, READY) and x.method in ("GET", "HEAD"):
+            if x.path in (LIVE, READY) and x.method in ("GET", "HEAD"):
                 x.event = "health"
-                status, media_type, body = await self.health.answer(path, x.request_id)
+                status, media_type, body = await self.health.answer(x.path, x.request_id)
                 await x.answer(status, [(b"content-type", media_type.encode())], body)
             elif (refusal := self._refusal(x)) is not None:
                 await x.refuse(refusal)
             elif x.is_preflight:
-                await x.answer(204, self.cors.preflight(x), b"")
+                x.added += self.cors.preflight(x)
+                await x.answer(204, [PREFLIGHT_VARY], b"")
             else:
                 await self._pass(x)
         finally:
@@ -88,10 +98,11 @@ class Perimeter:
             self._log(x, began)
 
     def _refusal(self, x: Exchange) -> Refusal | None:
-        if len(self._running) >= self.settings.max_concurrency:
+        self.cors.grant(x)
+        if self.deadlines.busy >= self.settings.max_concurrency:
             return self._overloaded
         if self.routes.has_special:
-            x.route = self.routes.find(x.route_method, x.scope["path"])
+            x.route = self.routes.find(x.route_method, x.path)
             x.policy = x.route.policy if x.route is not None else DEFAULT
         for refuse in self._steps:
             if (refusal := refuse(x)) is not None:
@@ -103,54 +114,44 @@ class Perimeter:
         scope["hardening"] = x
         if x.method == "HEAD":
             scope["method"] = "GET"
+        self.deadlines.enter(x)
         self.await_response(x)
         try:
             await self.app(scope, x.receive if x.has_body else x._receive, x.send)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if x.overdue is None or task is None or task.uncancel():
-                raise
-            x.refusal = x.overdue
-        except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
+        except asyncio.CancelledError as error:
+            await self._cancelled(x, error)
+        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
             await self._fail(x, error)
         finally:
-            self._running.pop(x, None)
+            self.deadlines.leave(x)
         if not x.started:
             await x.refuse(x.refusal or self._failed)
 
     def await_body(self, x: Exchange) -> None:
         """Give the client its time to send the body."""
-        self._allow(x, x.policy.body_timeout or self.settings.body_timeout, self.validation.too_slow)
+        self.deadlines.allow(x, x.policy.body_timeout or self.settings.body_timeout, self.validation.too_slow)
 
     def await_response(self, x: Exchange) -> None:
         """Give the route its time to begin its response."""
-        self._allow(x, x.policy.request_timeout or self.settings.request_timeout, self._late)
+        self.deadlines.allow(x, x.policy.request_timeout or self.settings.request_timeout, self._late)
 
-    def relax(self, x: Exchange) -> None:
-        """The response has begun: a stream may take as long as it takes."""
-        if x in self._running:
-            self._running[x] = None
+    def await_reader(self, x: Exchange) -> None:
+        """Give the client its time to take one part of a stream."""
+        self.deadlines.allow(x, self.settings.body_timeout, self._unread)
 
-    def _allow(self, x: Exchange, seconds: float, overdue: Refusal) -> None:
-        if x.started or (task := asyncio.current_task()) is None:
-            return
-        self._running[x] = (time.monotonic() + seconds, task, overdue)
-        if not self._watching:
-            self._watch()
+    async def _cancelled(self, x: Exchange, error: asyncio.CancelledError) -> None:
+        task = asyncio.current_task()
+        if x.overdue is not None and task is not None and not task.uncancel():
+            x.refusal = x.overdue
+            if x.started:
+                x.note(x.overdue.event)
+                raise ConnectionAbortedError(x.overdue.event)  # the server cuts the connection
+        elif task is not None and task.cancelling():
+            raise error  # the server stops
+        else:
+            await self._fail(x, error)
 
-    def _watch(self) -> None:
-        """Cancel what is overdue. One timer looks after all requests: one for each would cost more than the rest."""
-        now = time.monotonic()
-        for x, entry in self._running.items():
-            if entry is not None and now >= entry[0]:
-                self._running[x] = None
-                x.overdue = entry[2]
-                entry[1].cancel()
-        self._watching = bool(self._running)
-        if self._watching:
-            asyncio.get_running_loop().call_later(_PATROL, self._watch)
-
-    async def _fail(self, x: Exchange, error: Exception) -> None:
+    async def _fail(self, x: Exchange, error: BaseException) -> None:
         if x.refusal is not None or (x.method == "HEAD" and x.finished):
             return
         x.note("unhandled_error", exception=mask(describe(error), log.secrets))
@@ -168,7 +169,9 @@ class Perimeter:
                 await x.refuse(refusal)
                 return
             x.scope["hardening"] = x
-            await self.app(x.scope, x._receive, x.send_websocket)
+            self.deadlines.enter(x)
+            with suppress(WebSocketDisconnect):
+                await self.app(x.scope, x._receive, x.send_websocket)
         except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
             x.note("unhandled_error", exception=mask(describe(error), log.secrets))
             if x.started:
@@ -176,11 +179,13 @@ class Perimeter:
             else:
                 await x.refuse(self._failed)
         finally:
+            self.deadlines.leave(x)
             request_id.reset(token)
             self._log(x, began)
 
     def complete(self, x: Exchange, fields: Any) -> Fields:
         """The fields of a response, with all that the steps add to it."""
+        fields = list(fields)
         names = {name.lower() for name, _ in fields}
         added = [*x.added, (b"x-request-id", x.request_id.encode())]
         if names.isdisjoint(self._special):
@@ -191,12 +196,13 @@ class Perimeter:
             if mended:
                 log("warning", "cookie_mended", request_id=x.request_id, path=x.scope["path"], cookies=mended)
         fields = self.security.complete(fields)
-        varies = [value for name, value in (*fields, *self.cors.fields) if name == b"vary"]
+        varies = [value.lower() for name, value in (*fields, *self.cors.fields) if name == b"vary"]
         if varies:
-            fields = [field for field in fields if field[0] != b"vary"]
-            fields.append((b"vary", b", ".join(dict.fromkeys(varies))))
-        own = {name for name, _ in added}
-        return [*(field for field in fields if field[0] not in own), *added]
+            tokens = dict.fromkeys(token.strip() for value in varies for token in value.split(b","))
+            added.append((b"vary", b", ".join(tokens)))
+        ours = {name for name, _ in added}
+        kept = [field for field in fields if field[0] not in ours and not field[0].startswith(b"access-control-")]
+        return [*kept, *added]
 
     def _log(self, x: Exchange, began: float) -> None:
         level = "info" if x.event in ("request", "client_left") else "warning"

@@ -13,9 +13,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
-from starlette.routing import BaseRoute, Host, Mount, compile_path
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 
-from .models import models_in
+from .errors import PLACES
+from .models import Bounded, models_in
 from .settings import Quota, seconds
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -75,7 +76,8 @@ def policy(
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:
-        endpoint.__policy__ = made  # type: ignore[attr-defined]
+        function: Any = getattr(endpoint, "__func__", endpoint)
+        function.__policy__ = made
         return endpoint
 
     return attach
@@ -116,10 +118,22 @@ class Route:
             return "public"
         return f"guard {', '.join(self.guards)}" if self.guards else "not said"
 
+    @property
+    def is_websocket(self) -> bool:
+        return self.methods == frozenset({"WEBSOCKET"})
+
     def dependants(self) -> Iterator[Dependant]:
         """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
         if (dependant := getattr(self.context, "dependant", None)) is not None:
             yield from _tree(dependant)
+
+    def bound(self) -> None:
+        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
+        for each in self.dependants():
+            for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
+                if not list(models_in(param.field_info.annotation)):
+                    param.field_info.metadata.append(Bounded())
+                    param.__post_init__()  # builds its validator again
 
     @property
     def is_special(self) -> bool:
@@ -171,7 +185,10 @@ class Routes:
     def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
         self._all = list(self._collect(list(routes), "", is_hardened))
         self.has_special = any(route.is_special for route in self._all)
-        self.has_sizes = any(route.max_body_bytes is not None for route in self._all)
+        self.has_bodies = any(
+            route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
+            for route in self._all
+        )
         self._dynamic = [route for route in self._all if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
         self._static = {
@@ -193,14 +210,14 @@ class Routes:
 
     def declared(self) -> frozenset[str]:
         """Every name that a route declares for its input: the only ones that a 422 may repeat."""
-        names = {"body", "query", "path", "header", "cookie"}
+        names = set(PLACES)
         for route in self._all:
             for each in route.dependants():
                 for param in params_of(each):
                     names |= {param.name, param.alias}
                     for model in models_in(param.field_info.annotation):
                         for name, info in model.model_fields.items():
-                            names |= {name, info.alias or name}
+                            names |= {name, *_names(name, info)}
         return frozenset(names)
 
     def _collect(self, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]) -> Iterator[Route]:
@@ -219,7 +236,8 @@ class Routes:
         dependant = getattr(context, "dependant", None)
         tree = list(_tree(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
-        methods = getattr(context, "methods", None)
+        is_websocket = isinstance(context.original_route, WebSocketRoute)
+        methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
             path,
             frozenset(methods) if methods else None,

@@ -76,16 +76,15 @@ class RateLimit:
                 )
 
     def _look_up(self, address: str) -> bool:
-        try:
-            ip = ip_address(address)
-        except ValueError:
+        if not (address := canonical(address)):
             return False
+        ip = ip_address(address)
         return any(ip in network for network in self._trusted)
 
     def identify(self, x: "Exchange") -> None:
         """Set `x.client`; believe `X-Forwarded-*` from a trusted proxy only, and hide it from the routes otherwise."""
         peer = x.scope["client"][0] if x.scope.get("client") else ""
-        x.client = peer
+        x.client = peer if ":" not in peer else canonical(peer)
         if FORWARDED.isdisjoint(x.headers):
             return
         if not self._trusted or not self._is_trusted(peer):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretBytes, SecretStr
 
@@ -20,11 +20,11 @@ def report(
     settings: HardeningSettings | None,
     app: Hardened | None,
     findings: list[Finding],
-    from_file: set[str],
+    sources: Mapping[str, str],
     form: Literal["table", "json"],
 ) -> str:
     """Everything, as text for a person or as JSON for a program."""
-    told = list(_settings(settings, from_file)) if settings is not None else []
+    told = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
@@ -55,10 +55,11 @@ def secrets_in(settings: HardeningSettings) -> Iterator[str]:
         elif isinstance(value, str) and "://" in value:
             secret = urlsplit(value).password
         if secret:
-            yield secret if isinstance(secret, str) else secret.decode("latin-1")
+            text = secret if isinstance(secret, str) else secret.decode("latin-1")
+            yield from {text, unquote(text)}
 
 
-def _settings(settings: HardeningSettings, from_file: set[str]) -> Iterator[dict[str, str]]:
+def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str]]:
     folder = secrets_dir()
     files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
     environment = {name.upper() for name in os.environ}
@@ -66,7 +67,7 @@ def _settings(settings: HardeningSettings, from_file: set[str]) -> Iterator[dict
     for name, value in settings.model_dump(mode="json").items():
         full = f"{PREFIX}{name}".upper()
         if full in environment:
-            source = ".env" if full in from_file else "environment"
+            source = sources.get(full, "environment")
         elif full in files:
             source = "APP_SECRETS_DIR"
         else:

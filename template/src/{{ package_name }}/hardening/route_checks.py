@@ -4,14 +4,16 @@ as safe as the example. Each finding has an id, a sentence and a remedy.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from starlette.staticfiles import StaticFiles
 
 from .checks import Finding
+from .errors import BODILESS
 from .models import ApiModel, QueryModel, models_in
-from .policy import is_form
+from .policy import DEFAULT, is_form
 
 if TYPE_CHECKING:
     from .policy import Route, Routes
@@ -48,7 +50,7 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
         )
     if getattr(route.context, "dependant", None) is None:
         return
-    if route.methods and not _has_response_model(route):
+    if not route.is_websocket and not _has_response_model(route):
         yield (
             "routes.E003",
             "has no response model: whatever it returns leaves.",
@@ -71,23 +73,42 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
 
 def _has_response_model(route: "Route") -> bool:
     context: Any = route.context
-    model = context.response_model
-    if model in (Any, object) or get_origin(model) in (dict, Mapping) or model is dict:
-        return False
-    if model is not None or context.stream_item_type is not None:
-        return True
-    return context.endpoint.__annotations__.get("return", Any) is not Any
+    if context.response_model is not None or context.stream_item_type is not None:
+        return not _is_vague(context.response_model)
+    annotations = getattr(context.endpoint, "__annotations__", {})
+    return context.status_code in BODILESS or not _is_vague(annotations.get("return", Any))
+
+
+def _is_vague(annotation: Any) -> bool:
+    return annotation in (Any, object, dict, list, Mapping, BaseModel) or any(map(_is_vague, get_args(annotation)))
+
+
+def _is_exact(annotation: Any) -> bool:
+    """Whether a body is made of models alone: beside one, a number or a string is coerced."""
+    if get_origin(annotation) in (Union, UnionType, list):
+        return all(_is_exact(argument) for argument in get_args(annotation) if argument is not NoneType)
+    if get_origin(annotation) is Annotated:
+        return _is_exact(get_args(annotation)[0])
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
+    forms = [param for param in params if is_form(param.field_info)]
+    params = [param for param in params if param not in forms]
+    if forms and route.policy.content_types == DEFAULT.content_types:
+        yield (
+            "routes.E007",
+            "reads a form, but its policy takes JSON only: every request would be 415.",
+            "Say `policy(content_types=[...])` beneath its path decorator.",
+        )
     names = {param.name for param in params}
     if len(names) > 1 or any(param.field_info.embed for param in params):
         yield "routes.E004", "its body is embedded under a name, beside which anything may stand.", _BODY_HINT
     for param in params:
         models = list(models_in(param.field_info.annotation))
-        if not models:
+        if not _is_exact(param.field_info.annotation):
             yield "routes.E004", f"its body {param.name} is no model: it is coerced and unbounded.", _BODY_HINT
-        if models and _unbounded(param):
+        elif _unbounded(param):
             yield "routes.E006", f"its body {param.name} has no upper bound.", "Give it one: `Body(max_length=100)`."
         for model in models:
             if not issubclass(model, ApiModel) or model.model_config.get("extra") != "forbid":
@@ -96,12 +117,6 @@ def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
                     f"the body model {model.__name__} takes unknown fields or other types.",
                     "Inherit `ApiModel`, and leave `extra` as it is.",
                 )
-        if is_form(param.field_info) and route.policy.content_types == ("application/json",):
-            yield (
-                "routes.E007",
-                "reads a form, but its policy takes JSON only: every request would be 415.",
-                "Say `policy(content_types=[...])` beneath its path decorator.",
-            )
 
 
 def _unbounded(param: Any) -> bool:

@@ -3,7 +3,6 @@
 of its own. What the server has no bound for (bodies, requests at work) the perimeter bounds.
 """
 
-import os
 import socket
 import sys
 from math import ceil
@@ -35,13 +34,13 @@ def connections() -> int:
 
 def taken(host: str, port: int) -> str:
     """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return os.strerror(error.errno or 0)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.strerror or str(error)
     return ""
 
 
@@ -58,9 +57,11 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
     """
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
+    # What a route raises is in the log already, once and masked.
+    config["loggers"]["_granian.utils"] = {"level": "CRITICAL"}
     Granian(
         target,
-        address=host,
+        address=str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]),
         port=port,
         interface=Interfaces.ASGI,
         workers=workers,

@@ -35,7 +35,7 @@ class MemoryStore:
         self._max_keys = max_keys
         self._arrivals: dict[str, float] = {}
         self._order: deque[str] = deque()
-        self._shared = array("d", bytes(8 * _SHARED))
+        self._shared: dict[Quota, array[float]] = {}
         self._salt = urandom(16)
 
     def take(self, key: str, quota: Quota) -> Decision:
@@ -47,17 +47,19 @@ class MemoryStore:
             arrival = 0.0
             if not self._admit(key, now):
                 slot = int.from_bytes(blake2b(key.encode(), digest_size=2, key=self._salt).digest(), "big")
-                arrival = self._shared[slot]
+                if quota not in self._shared:
+                    self._shared[quota] = array("d", bytes(8 * _SHARED))
+                arrival = self._shared[quota][slot]
         interval = quota.window / quota.limit
         arrival = (arrival if arrival > now else now) + interval
         spare = quota.window - (arrival - now)
-        if spare < -1e-6:
+        if spare < -interval * 1e-3:
             return Decision(False, 0, arrival - interval - now, -spare)
         if slot < 0:
             self._arrivals[key] = arrival
         else:
-            self._shared[slot] = arrival
-        return Decision(True, int(spare / interval + 1e-6), arrival - now, 0.0)
+            self._shared[quota][slot] = arrival
+        return Decision(True, int(spare / interval + 1e-3), arrival - now, 0.0)
 
     def _admit(self, key: str, now: float) -> bool:
         """Make room among keys whose quota is whole, and say whether there is a place for `key`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from .checks import Finding
-from .errors import Refusal
+from .errors import Refusal, validation_errors
 from .policy import Routes
 from .settings import HardeningSettings
 
@@ -36,6 +36,7 @@ SINGLE = frozenset(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUERY_CONTROL = re.compile(rb"%(?:[01][0-9a-f]|7f)|[\x00-\x1f\x7f]", re.IGNORECASE)
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
 _ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:[dD][89a-fA-F]|0000)")
 
 
@@ -106,7 +107,10 @@ class Validation:
         self._bad_host = Refusal(400, "host_refused")
         self._bad_path = Refusal(400, "path_refused")
         self._bad_header = Refusal(400, "header_refused")
-        self._bad_query = Refusal(422, "query_refused")
+        self._bad_query, self._unknown, self._repeated = (
+            Refusal(422, "query_refused", errors=validation_errors([{"type": kind, "loc": ["query"]}]))
+            for kind in ("query_invalid", "extra_forbidden", "repeated")
+        )
         self._long_target = Refusal(414, "path_refused")
         self._bad_type = Refusal(415, "content_type_refused")
         self.too_large = Refusal(413, "body_refused")
@@ -129,7 +133,7 @@ class Validation:
                     f"APP_ALLOWED_HOSTS contains the wildcard {host}: links and redirects could name any host.",
                     "List each name.",
                 )
-            elif match is None or match[1] != host.lower():
+            elif not _NAME.fullmatch(host.lower()) and (match is None or match[1] != host.lower() or host[0] != "["):
                 yield Finding(
                     "hosts.E003",
                     f"APP_ALLOWED_HOSTS contains {host}, which is not a host name.",
@@ -149,7 +153,7 @@ class Validation:
             return self._long_target
         if path[:1] != "/" or (not path.isprintable() and _CONTROL.search(path)):
             return self._bad_path
-        if query and (refusal := self._refuse_query(x, path, query)):
+        if query and (refusal := self._refuse_query(x, query)):
             return refusal
         return self._refuse_body(x) if x.has_body else None
 
@@ -157,20 +161,20 @@ class Validation:
         match = _HOST.fullmatch(host.lower().decode("latin-1"))
         return match is not None and match[1].encode() in self._hosts
 
-    def _refuse_query(self, x: "Exchange", path: str, query: bytes) -> Refusal | None:
+    def _refuse_query(self, x: "Exchange", query: bytes) -> Refusal | None:
         if _QUERY_CONTROL.search(query):
             return self._bad_query
-        route = x.route or self._routes.find(x.route_method, path)
+        route = x.route or self._routes.find(x.route_method, x.path)
         if route is None or route.query is None:
             return None
         try:
             names = [name for name, _ in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")]
         except ValueError:
             return self._bad_query
-        once = {name for name in names if not route.query.get(name, False)}
-        if not once <= route.query.keys() or sum(name in once for name in names) != len(once):
-            return self._bad_query
-        return None
+        if not route.query.keys() >= set(names):
+            return self._unknown
+        once = [name for name in names if not route.query[name]]
+        return self._repeated if len(once) != len(set(once)) else None
 
     def _refuse_body(self, x: "Exchange") -> Refusal | None:
         media_type = x.headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
@@ -178,8 +182,8 @@ class Validation:
         x.max_body_bytes = self._max_body_bytes
         length = x.headers.get(b"content-length")
         size = int(length) if length is not None and length.isdigit() else 0
-        if not x.is_json or size > self._max_body_bytes or self._routes.has_sizes:
-            route = x.route or self._routes.find(x.route_method, x.scope["path"])
+        if not x.is_json or size > self._max_body_bytes or self._routes.has_bodies:
+            route = x.route or self._routes.find(x.route_method, x.path)
             if route is not None and route.max_body_bytes is not None:
                 x.max_body_bytes = route.max_body_bytes
             types = x.policy.content_types if route is None else route.policy.content_types

@@ -1,0 +1,70 @@
+# Owned by the template: an update rewrites this file.
+"""How long a request may take, and how many may be at work. A client that drips its body, a route that hangs, a reader
+that does not read: each holds a place that an honest client needs (OWASP API4:2023).
+
+One timer looks after all requests; one for each would cost more than the rest of the perimeter.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from .errors import Refusal
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+_INTERVAL = 0.1
+
+
+class Deadlines:
+    """The requests at work; `busy` counts those that hold a place, until their response is complete."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self._entries: dict[Exchange, tuple[float, asyncio.Task[Any], Refusal] | None] = {}
+        self._watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def enter(self, x: "Exchange") -> None:
+        """Take a place."""
+        self.busy += 1
+        x.holds_place = True
+        self._entries[x] = None
+
+    def release(self, x: "Exchange") -> None:
+        """Give the place back; a background task may go on without one."""
+        if x.holds_place:
+            x.holds_place = False
+            self.busy -= 1
+
+    def leave(self, x: "Exchange") -> None:
+        """The request is over."""
+        self.release(x)
+        self._entries.pop(x, None)
+
+    def allow(self, x: "Exchange", seconds: float, overdue: Refusal) -> None:
+        """Cancel the request's task after `seconds` from now, with `overdue` as the answer."""
+        task = asyncio.current_task()
+        if task is not None and x in self._entries:
+            self._entries[x] = (time.monotonic() + seconds, task, overdue)
+            if self._watched is not (loop := task.get_loop()):
+                self._watch(loop)
+
+    def relax(self, x: "Exchange") -> None:
+        """What was waited for has come."""
+        if x in self._entries:
+            self._entries[x] = None
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        for x, entry in self._entries.items():
+            if entry is not None and now >= entry[0]:
+                self._entries[x] = None
+                x.overdue = entry[2]
+                entry[1].cancel()
+        self._watched = loop if self._entries else None
+        if self._entries:
+            loop.call_later(_INTERVAL, self._watch, loop)

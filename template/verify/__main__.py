@@ -1,0 +1,196 @@
+# Owned by the template: an update rewrites this file.
+"""`python -m verify` proves that this service is hardened, stage by stage: lock, audit, SBOM, configuration, tests,
+attacks on a real server. Exit code: 0 all proved, 1 something is insecure, 2 something could not be verified.
+
+With `--target URL` it looks at a deployed service instead, politely; 0 then means that all it tried was proved, and it
+lists what it did not try.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from . import processes, record
+from .result import Check, Outcome, overall
+from .show import Screen
+from .stage import Options
+
+# The stages in order, and the module of each. What it takes to begin is loaded when it begins.
+STAGES = {
+    "lock": "lock",
+    "audit": "audit",
+    "sbom": "sbom",
+    "configuration": "configuration",
+    "tests": "testing",
+    "attacks": "smoke",
+}
+ATTACKS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
+STEPS = (*STAGES, *ATTACKS)
+ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be done; the message has the remedy."""
+
+
+class Run:
+    """One run: what was found, how long it took, and what it was kept from."""
+
+    def __init__(self, options: Options, screen: Screen, overridden: Sequence[str]) -> None:
+        self.options = options
+        self.screen = screen
+        self.checks: list[Check] = []
+        self.seconds: dict[str, float] = {}
+        self.overridden: dict[str, Any] = {"ignored": list(overridden)}
+        self.not_made: list[str] = []
+        self.interrupted = False
+
+    def everything(self) -> None:
+        """Run every stage that was asked for."""
+        if self.options.target:
+            self._stage("target", "target")
+            from .target import NOT_MADE
+
+            self.not_made = list(NOT_MADE)
+            return
+        for name, module in STAGES.items():
+            if self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS):
+                self._stage(name, module)
+
+    def _stage(self, name: str, module: str) -> None:
+        self.screen.begin(name)
+        began = time.monotonic()
+        found: list[Check] = []
+        try:
+            for check in import_module(f".{module}", __package__).stage(self.options):
+                found.append(check)
+                self.checks.append(check)
+                self.screen.note(check)
+        except Exception as error:  # noqa: BLE001 - the other stages are still worth their answers
+            self.checks.append(_crash(name, error))
+            found.append(self.checks[-1])
+        finally:
+            self.seconds[name] = time.monotonic() - began
+            self.screen.halt()
+        if not found:
+            self.checks.append(Check(name, "look", Outcome.UNVERIFIED, "nothing was looked at", "Report this."))
+            found.append(self.checks[-1])
+        self.screen.end(name, found, self.seconds[name])
+        if name == "attacks":
+            from .service import OWN, PROBE, given
+
+            self.overridden |= {"service": OWN, "probe": PROBE, "given": sorted(given(self.options.project))}
+
+    def summary(self) -> None:
+        """Say what was not proved, and where the time went."""
+        screen = self.screen
+        open_ends = [check for check in self.checks if check.outcome is not Outcome.PROVED]
+        shown = self.checks if self.options.only else open_ends
+        for check in sorted(shown, key=lambda each: (each.outcome != Outcome.INSECURE, each.outcome == Outcome.PROVED)):
+            screen.line()
+            screen.check(check)
+        screen.line()
+        if self.overridden["ignored"]:
+            screen.line(f"Ignored here: {', '.join(self.overridden['ignored'])}.")
+        if self.not_made:
+            screen.line(f"Not tried on a deployed service: {'; '.join(self.not_made)}.")
+        took = sum(self.seconds.values())
+        spent = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        screen.line(f"{took:.1f} s: {spent}.")
+        if self.interrupted:
+            screen.line("Stopped before its end: nothing is proved. Run it again.")
+            return
+        proved = len(self.checks) - len(open_ends)
+        outcome = overall(self.checks)
+        words = {
+            Outcome.PROVED: "all that was tried is proved" if self.not_made else "all proved",
+            Outcome.INSECURE: "this service is not secure",
+            Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
+        }
+        screen.line(f"{screen.word(outcome)}: {proved} of {len(self.checks)} checks; {words[outcome]}.")
+        screen.line(f"Every check with what was seen: {record.FILE.as_posix()}")
+
+
+def _crash(name: str, error: Exception) -> Check:
+    reason = f"{type(error).__name__}: {error}"
+    missing = isinstance(error, ImportError)
+    remedy = "Run `uv sync`, then try again." if missing else "Run it again; if it stays, report it to the template."
+    return Check(name, f"run the stage {name}", Outcome.UNVERIFIED, reason, remedy)
+
+
+def package_of(project: Path) -> str:
+    """The service's package: the folder under `src/` that holds `hardening/`.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    found = sorted(path.parent.parent.name for path in project.glob("src/*/hardening/__init__.py"))
+    if len(found) != 1:
+        there = f"{len(found)} packages hold" if found else "no package holds"
+        raise UsageError(
+            f"{there} a folder `hardening` under src/. Run this from the root of the service's repository."
+        )
+    return found[0]
+
+
+def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
+    parser = argparse.ArgumentParser(prog="python -m verify", description=__doc__, add_help=True)
+    parser.add_argument("--thorough", action="store_true", help="everything, in minutes instead of seconds")
+    parser.add_argument("--target", default="", metavar="URL", help="look at a deployed service instead")
+    parser.add_argument("--only", default="", metavar="STEP", help=f"one of {', '.join(STEPS)}")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
+    given = parser.parse_args(arguments)
+    project = Path(__file__).resolve().parent.parent
+    if Path.cwd().resolve() != project:
+        raise UsageError(f"This is not the root of the service's repository. Run `cd {project}` first.")
+    steps = ON_TARGET if given.target else STEPS
+    if given.only and given.only not in steps:
+        raise UsageError(f"--only {given.only}: there is no such step. Say one of {', '.join(steps)}.")
+    return Options(project, package_of(project), given.thorough, given.target, given.only), given.format
+
+
+def _forget_settings() -> list[str]:
+    """Take the service's settings out of our own environment, and return their names."""
+    names = sorted(name for name in os.environ if name.upper().startswith("APP_"))
+    for name in names:
+        del os.environ[name]
+    return names
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is the worst outcome."""
+    processes.heed_signals()
+    try:
+        options, form = _options(arguments)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return Outcome.UNVERIFIED
+    run = Run(options, Screen(sys.stderr if form == "json" else sys.stdout), _forget_settings())
+    try:
+        run.everything()
+    except KeyboardInterrupt:
+        run.interrupted = True
+    finally:
+        run.screen.halt()
+        processes.end_all()
+    run.summary()
+    code = Outcome.UNVERIFIED if run.interrupted else overall(run.checks)
+    told = record.made(options, run.checks, run.seconds, run.overridden, run.not_made, run.interrupted)
+    if form == "json":
+        print(json.dumps(told, indent=2))
+    try:
+        record.write(options.project, told)
+    except OSError as error:
+        print(f"{record.FILE} cannot be written: {error.strerror}. Make room for it.", file=sys.stderr)
+        return code or Outcome.UNVERIFIED
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

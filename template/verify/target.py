@@ -1,0 +1,291 @@
+# Owned by the template: an update rewrites this file.
+"""A look at a deployed service: what is polite and safe to send to a service that one owns, and nothing else.
+
+Only requests that change nothing (GET, HEAD, OPTIONS, and methods that do not exist), at most two a second and forty in
+all; a 429 or 503 with `Retry-After` ends it. What it did not try is listed, and does not change the exit code: 0 means
+that all that was tried was proved.
+"""
+
+import http.client
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import SplitResult, urlsplit
+
+from tests.hardening.asgi import Answer
+
+from .attacks.cookies import unsafe
+from .attacks.cors import granted
+from .attacks.errors import leaks
+from .attacks.headers import lacking, telling
+from .result import Check, Outcome
+from .stage import Options
+
+AGENT = "hardened-fastapi-verify (a check by the owner of this service)"
+PAUSE = 0.5
+MOST = 40
+TIMEOUT = 10.0
+EVIL = "https://evil.example"
+MARK = "verify-nothing-here"
+NOT_MADE = (
+    "rate limit (it would take the quota of others)",
+    "validation of bodies",
+    "cross-site requests that change something",
+    "slow and many connections",
+    "ambiguous framing",
+    "routes of your own",
+)
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_PATIENT = "Run it again later, from an address that has quota left."
+
+
+class StoppedError(Exception):
+    """The service asks to be left alone, or the number of requests is used up."""
+
+
+@dataclass
+class Target:
+    """The deployed service, asked one question at a time."""
+
+    address: SplitResult
+    pause: float = PAUSE
+    made: int = 0
+    _last: float = 0.0
+
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
+        """Send one request under the path of the address.
+
+        Raises:
+            StoppedError: No further request may be sent.
+            OSError, http.client.HTTPException: There was no answer.
+        """
+        if self.made >= MOST:
+            raise StoppedError(f"{MOST} requests were made, and no more are sent")
+        time.sleep(max(0.0, self._last + self.pause - time.monotonic()))
+        self.made += 1
+        answer = _exchange(self.address, method, self.address.path.rstrip("/") + path, headers or {})
+        self._last = time.monotonic()
+        if answer.status == 429 or (answer.status == 503 and "retry-after" in answer):
+            raise StoppedError(f"the service answered {answer.status}, so no further request was sent")
+        return answer
+
+
+def _exchange(address: SplitResult, method: str, path: str, headers: dict[str, str]) -> Answer:
+    host = address.hostname or ""
+    connection: http.client.HTTPConnection
+    if address.scheme == "https":
+        connection = http.client.HTTPSConnection(host, address.port, timeout=TIMEOUT, context=_context())
+    else:
+        connection = http.client.HTTPConnection(host, address.port, timeout=TIMEOUT)
+    try:
+        connection.request(method, path or "/", headers={"User-Agent": AGENT, "Accept": "*/*", **headers})
+        response = connection.getresponse()
+        return Answer(response.status, response.getheaders(), response.read(65_536))
+    finally:
+        connection.close()
+
+
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def stage(options: Options) -> Iterator[Check]:
+    """Look at the deployed service."""
+    address = urlsplit(options.target)
+    try:
+        known = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        known = None
+    if not known or address.query or address.fragment or address.username:
+        remedy = "Write it as https://api.example.com, with a path if the service is below one."
+        yield Check("target", "read the address", Outcome.UNVERIFIED, f"{options.target} is no address", remedy)
+        return
+    target = Target(address)
+    for step, name, remedy, look in LOOKS:
+        if not options.wants(step):
+            continue
+        try:
+            seen, faults = look(target)
+        except StoppedError as stopped:
+            yield Check(step, name, Outcome.UNVERIFIED, str(stopped), _PATIENT)
+        except (OSError, http.client.HTTPException) as error:
+            yield Check(
+                step, name, Outcome.UNVERIFIED, f"no answer: {error}", "See that the service runs, and can be reached."
+            )
+        except ValueError as error:
+            yield Check(
+                step, name, Outcome.UNVERIFIED, f"no sense in the answer: {error}", "Look at the answer by hand."
+            )
+        else:
+            outcome = Outcome.INSECURE if faults else Outcome.PROVED
+            yield Check(step, name, outcome, "; ".join(faults) if faults else seen, remedy if faults else "")
+
+
+Look = Callable[[Target], tuple[str, list[str]]]
+
+
+def _tls(target: Target) -> tuple[str, list[str]]:
+    if target.address.scheme == "http":
+        if target.address.hostname in _LOCAL:
+            return "plain http, which does not leave this machine", []
+        return "", ["everything goes over plain http, readable and changeable on the way"]
+    host, port = target.address.hostname or "", target.address.port or 443
+    target.made += 1
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT) as plain,
+            _context().wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            version, certificate = secured.version(), secured.getpeercert()
+    except ssl.SSLCertVerificationError as error:
+        return "", [f"the certificate is not valid: {error.verify_message}"]
+    until = str((certificate or {}).get("notAfter", ""))
+    days = int((ssl.cert_time_to_seconds(until) - datetime.now(UTC).timestamp()) // 86_400)
+    faults = [f"the certificate ends in {days} days"] if days < 7 else []
+    faults += [f"it still speaks {old}" for old in _old_versions(host, port)]
+    return f"{version}, certificate valid for {days} days, nothing older than TLS 1.2", faults
+
+
+def _old_versions(host: str, port: int) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    except (ValueError, ssl.SSLError):
+        return  # this machine cannot speak them, so it cannot be asked
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT) as plain,
+            context.wrap_socket(plain, server_hostname=host) as old,
+        ):
+            yield str(old.version())
+    except OSError:
+        return
+
+
+def _plain(target: Target) -> tuple[str, list[str]]:
+    if target.address.scheme == "http":
+        return "the address itself is plain http", []
+    address = target.address._replace(scheme="http", netloc=target.address.hostname or "")
+    target.made += 1
+    try:
+        answer = _exchange(address, "GET", f"{target.address.path.rstrip('/')}/health/live", {})
+    except (OSError, http.client.HTTPException):
+        return "port 80 is closed", []
+    if answer.status < 300:
+        return "", [f"plain http is answered {answer.status}: a client that forgets the s sends its secrets readable"]
+    where = "".join(answer.all("location"))
+    if 300 <= answer.status < 400 and not where.startswith(f"https://{target.address.hostname}"):
+        return "", [f"plain http is sent on to {where or 'nowhere'}"]
+    return f"plain http is answered {answer.status}", []
+
+
+def _headers(target: Target) -> tuple[str, list[str]]:
+    answers = {
+        "/health/live": target.ask("GET", "/health/live"),
+        "an unknown path": target.ask("GET", f"/{MARK}"),
+        "an unknown method": target.ask("VERIFY", "/health/live"),
+        "the address itself": target.ask("GET", ""),
+    }
+    faults = [
+        f"{name} ({answer.status}) lacks {', '.join(lacks)}"
+        for name, answer in answers.items()
+        if (lacks := [*lacking(answer, exact=False), *_weak(answer)])
+    ]
+    return f"{_statuses(answers)}, each with all", faults
+
+
+def _weak(answer: Answer) -> list[str]:
+    """What a header says that does not help."""
+    faults = []
+    ages = [
+        int(age) for value in answer.all("strict-transport-security") for age in re.findall(r"max-age=(\d+)", value)
+    ]
+    if any(age < 31_536_000 for age in ages):
+        faults.append("a year of strict-transport-security")
+    if answer.all("x-content-type-options") not in ([], ["nosniff"]):
+        faults.append("nosniff")
+    if any("unsafe-inline" in value and "script-src" in value for value in answer.all("content-security-policy")):
+        faults.append("a policy without unsafe-inline")
+    return faults
+
+
+def _software(target: Target) -> tuple[str, list[str]]:
+    answer = target.ask("GET", f"/{MARK}")
+    return "no header names it", [f"it says {told}" for told in telling(answer)]
+
+
+def _foreign(target: Target) -> tuple[str, list[str]]:
+    faults = []
+    for origin in (EVIL, "null"):
+        answer = target.ask("GET", "/health/live", {"Origin": origin})
+        other = target.ask("GET", f"/{MARK}", {"Origin": origin})
+        faults += [f"{origin} gets {each}" for each in dict.fromkeys((*granted(answer), *granted(other)))]
+    return f"{EVIL} and null get no CORS header", faults
+
+
+def _preflight(target: Target) -> tuple[str, list[str]]:
+    headers = {"Origin": EVIL, "Access-Control-Request-Method": "PUT"}
+    answer = target.ask("OPTIONS", f"/{MARK}", headers)
+    faults = [f"{EVIL} gets {each}" for each in granted(answer)]
+    faults += [f"the preflight is answered {answer.status}"] if answer.status < 400 else []
+    return f"{answer.status}, no CORS header", faults
+
+
+def _methods(target: Target) -> tuple[str, list[str]]:
+    answers = {method: target.ask(method, "/health/live") for method in ("TRACE", "VERIFY")}
+    return _statuses(answers), [f"{method} is answered {a.status}" for method, a in answers.items() if a.status < 400]
+
+
+def _hidden(target: Target) -> tuple[str, list[str]]:
+    paths = ("/docs", "/redoc", "/openapi.json", "/metrics", "/.env", "/.git/HEAD")
+    answers = {path: target.ask("GET", path) for path in paths}
+    return _statuses(answers), [f"{path} is answered {a.status}" for path, a in answers.items() if a.status < 400]
+
+
+def _silent(target: Target) -> tuple[str, list[str]]:
+    answers = {
+        "an unknown path": target.ask("GET", f"/{MARK}?{MARK}=1"),
+        "a control character": target.ask("GET", f"/{MARK}%00"),
+        "an unknown method": target.ask("VERIFY", "/health/live"),
+    }
+    faults = [f"{name} ({a.status}) {fault}" for name, a in answers.items() for fault in leaks(a, MARK)]
+    faults += [f"{name} is answered {a.status}" for name, a in answers.items() if a.status >= 500 or a.status < 400]
+    return f"{_statuses(answers)}: a problem document and nothing of the inside", faults
+
+
+def _cookies(target: Target) -> tuple[str, list[str]]:
+    answers = [target.ask("GET", ""), target.ask("GET", f"/{MARK}")]
+    count = sum(len(answer.all("set-cookie")) for answer in answers)
+    faults = [fault for answer in answers for fault in unsafe(answer)]
+    return f"{count} cookies, each with its flags" if count else "no cookie was set", faults
+
+
+def _statuses(answers: dict[str, Answer]) -> str:
+    return ", ".join(f"{name} {answer.status}" for name, answer in answers.items())
+
+
+_TEMPLATE = "See that this is the emitted service, and that no proxy in front of it takes away or adds what is wrong."
+LOOKS: tuple[tuple[str, str, str, Look], ...] = (
+    ("server", "listen on the way (TLS)", "Renew or configure the certificate where TLS ends; TLS 1.2 at least.", _tls),
+    ("server", "speak plain http", "Close port 80, or answer it with an error or a redirect to https.", _plain),
+    ("server", "use methods that no API needs", _TEMPLATE, _methods),
+    ("headers", "find an answer without the security headers", _TEMPLATE, _headers),
+    ("headers", "learn the name or version of the software", _TEMPLATE, _software),
+    ("cors", "read an answer from another origin", _TEMPLATE, _foreign),
+    ("cors", "get a preflight answered for another origin", _TEMPLATE, _preflight),
+    (
+        "errors",
+        "read the documentation, or a file that was left behind",
+        "Leave APP_DOCS unset in production.",
+        _hidden,
+    ),
+    ("errors", "read the inside in an error, or have my own input sent back", _TEMPLATE, _silent),
+    ("cookies", "find an unsafe cookie", _TEMPLATE, _cookies),
+)

@@ -1,0 +1,81 @@
+# Owned by the template: an update rewrites this file.
+"""The tests: the template's own, out of reach of the fixtures in tests/conftest.py, and the team's."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from . import processes
+from .environment import clean
+from .result import Check, Outcome
+from .stage import Options
+
+OWNED = Path("tests", "hardening")
+QUICK, THOROUGH = 60.0, 1800.0
+"""Seconds that each of the two suites may take."""
+_COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.pytest_plugin"]
+_STEP = "tests"
+
+
+def stage(options: Options) -> Iterator[Check]:
+    """Run both suites at the same time, in processes of their own."""
+    names = {"the template's own tests pass": "owned", "your tests pass": "yours"}
+    if find_spec("pytest") is None:
+        for name in names:
+            yield Check(
+                _STEP, name, Outcome.UNVERIFIED, "pytest is not installed", "Run `uv sync`: it is in the group dev."
+            )
+        return
+    arguments = {
+        "owned": ["-c", str(OWNED / "pytest.ini"), str(OWNED), *([] if options.thorough else ["--verify-quick"])],
+        "yours": ["--ignore", str(OWNED)],
+    }
+    with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as folder:
+        running = {}
+        for name, more in arguments.items():
+            report, log = Path(folder, f"{name}.json"), Path(folder, f"{name}.log")
+            command = [sys.executable, *_COMMAND, f"--verify-report={report}", "-p", "no:cacheprovider", *more]
+            with log.open("wb") as output:
+                running[name] = processes.start(command, options.project, clean(), output)
+        limit = THOROUGH if options.thorough else QUICK
+        end = time.monotonic() + limit
+        try:
+            for name, suite in names.items():
+                code = processes.wait(running[suite], end - time.monotonic())
+                yield _judged(name, suite, code, Path(folder), limit)
+        finally:
+            for process in running.values():
+                processes.end(process, 1.0)
+
+
+def _judged(name: str, suite: str, code: int | None, folder: Path, limit: float) -> Check:
+    remedy = f"Run `uv run pytest{f' {OWNED.as_posix()}' if suite == 'owned' else ''}` and look at what it says."
+    if code is None:
+        seen = f"they were not over after {limit:g} s"
+        return Check(_STEP, name, Outcome.UNVERIFIED, seen, f"Make them faster, or use --thorough. {remedy}")
+    try:
+        told: dict[str, Any] = json.loads((folder / f"{suite}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = {}
+    if told.get("failed"):
+        failures = [f"{test}: {reason}" for test, reason in told["failures"].items()]
+        more = f"; {len(failures) - 3} more" if failures[3:] else ""
+        return Check(_STEP, name, Outcome.INSECURE, "; ".join(failures[:3]) + more, remedy)
+    words = [f"{told[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if told.get(kind)]
+    if told.get("left_out"):
+        words.append(
+            f"{told['left_out']} more with --thorough" if suite == "owned" else f"{told['left_out']} deselected"
+        )
+    seen = ", ".join(words)
+    if code == 5 or (code == 0 and not told.get("passed")):
+        reason = f"no test was run{f' ({seen})' if seen else ''}"
+        return Check(_STEP, name, Outcome.UNVERIFIED, reason, "Write a test for each of your routes in tests/.")
+    if code:
+        last = processes.last_lines(folder / f"{suite}.log")
+        return Check(_STEP, name, Outcome.UNVERIFIED, f"pytest ended with exit code {code}:\n{last}", remedy)
+    return Check(_STEP, name, Outcome.PROVED, seen)

@@ -1,0 +1,398 @@
+"""`python -m verify` in emitted services: it proves what holds, finds what does not, and leaves nothing behind."""
+
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Emit
+
+STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
+HARDENING = Path("src/orders_api/hardening")
+
+# For each step, what a saboteur does to the code that protects it.
+SABOTEURS: dict[str, tuple[str, str, str]] = {
+    "headers": (
+        "perimeter.py",
+        "self._fields = [*self.security.fields, *self.cors.fields]",
+        "self._fields = [*self.cors.fields]",
+    ),
+    "rate_limit": ("store.py", "if spare < -1e-6:", "if spare < -1e9:"),
+    "validation": ("exchange.py", "check_json(message[\"body\"])", "pass"),
+    "errors": ("errors.py", "        if self.is_production:\n            return document(500, request_id)\n", ""),
+    "cors": ("cors.py", "        return self._refusal\n", "        return None\n"),
+    "cookies": ("cookies.py", '    if b"httponly" not in present', '    if b"never" in present'),
+    "server": ("perimeter.py", "if entry is not None and now >= entry[0]:", "if entry is not None and now >= entry[0] + 60:"),
+}
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str, str]]:
+    """The variables with which a copy of the service runs, without installing it: the libraries come once."""
+    shared = tmp_path_factory.mktemp("verify-environment")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    def made(service: Path) -> dict[str, str]:
+        return {**kept, "UV_PROJECT_ENVIRONMENT": str(service / ".venv"), "UV_PYTHON": version, "MYPY_CACHE_DIR": str(shared)}
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def synced(emit: Emit, tmp_path_factory: pytest.TempPathFactory, environment: Callable[[Path], dict[str, str]]) -> Path:
+    """A service with everything installed. Tests read it; one that writes takes a copy."""
+    service = tmp_path_factory.mktemp("verify") / "orders-api"
+    shutil.copytree(emit(checks="off"), service)
+    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env=environment(service), check=True)
+    return service
+
+
+class Verified:
+    """One run of verify: exit code, output, record."""
+
+    def __init__(self, service: Path, process: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+        path = service / ".hardening" / "last-verify.json"
+        self.record: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+
+    def outcomes(self, step: str) -> set[str]:
+        return {check["outcome"] for check in self.record["checks"] if check["step"] == step}
+
+    def red(self) -> set[str]:
+        """The steps that have a check which is not proved."""
+        return {check["step"] for check in self.record["checks"] if check["outcome"] != "proved"}
+
+
+def command(service: Path, environment: dict[str, str], *arguments: str) -> tuple[list[str], dict[str, Any]]:
+    """How verify is started: with the interpreter of the shared environment, and this copy of the code."""
+    python = Path(environment["UV_PROJECT_ENVIRONMENT"], "bin", "python")
+    return [str(python), "-m", "verify", *arguments], {"cwd": service, "text": True}
+
+
+def verify(service: Path, *arguments: str, **variables: str) -> Verified:
+    process = subprocess.run(
+        [str(service / ".venv/bin/python"), "-m", "verify", *arguments],
+        cwd=service,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Verified(service, process)
+
+
+def copy(synced: Path, folder: Path) -> Path:
+    """A copy of the service that may be changed, with the libraries of the first and its own code."""
+    service = folder / "orders-api"
+    shutil.copytree(synced, service, symlinks=True)
+    for path in (service / ".venv").rglob("*.pth"):
+        path.write_text(path.read_text().replace(str(synced), str(service)))
+    config = service / ".venv" / "pyvenv.cfg"
+    assert config.is_file()
+    return service
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines of the processes that run with the interpreter of a folder."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if str(folder) in line]
+
+
+def test_a_fresh_service_withstands_every_attack_in_seconds(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    (service / ".env").write_text("APP_ENV=development\nAPP_CORS_ORIGINS=*\nAPP_RATE_LIMIT=9/1s\n")
+
+    run = verify(service, "--only", "attacks", APP_ENV="development", APP_RATE_LIMIT="1/1s", PYTHONPATH="/nowhere")
+
+    assert run.code == 0, run.out
+    assert {check["step"] for check in run.record["checks"]} == set(STEPS)
+    assert not run.red()
+    assert run.record["outcome"] == "proved"
+    assert run.record["overridden"]["ignored"] == ["APP_ENV", "APP_RATE_LIMIT"]
+    assert run.record["overridden"]["service"]["APP_TRUSTED_PROXIES"] == "127.0.0.1"
+    assert run.record["seconds"].keys() == {"attacks"}
+    assert run.out.startswith("attacks ...\nattacks ")
+    assert "\x1b" not in run.out
+    assert not processes_of(service)
+
+
+def test_every_step_is_proved_when_all_examples_are_gone(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    (service / "src/orders_api/routes/users.py").unlink()
+    for test in (service / "tests").glob("test_*.py"):
+        test.unlink()
+    app = service / "src/orders_api/app.py"
+    app.write_text(re.sub(r".*\busers\b.*\n", "", app.read_text()))
+
+    run = verify(service, "--only", "attacks", "--format", "json")
+
+    assert run.code == 0, run.out
+    told = json.loads(run.out)
+    assert told == run.record
+    for step in STEPS:
+        assert run.outcomes(step) == {"proved"}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_control_that_is_off_turns_its_step_red_and_no_other(synced: Path, tmp_path: Path, step: str) -> None:
+    service = copy(synced, tmp_path)
+    name, control, nothing = SABOTEURS[step]
+    path = service / HARDENING / name
+    assert control in path.read_text()
+    path.write_text(path.read_text().replace(control, nothing))
+
+    run = verify(service, "--only", "attacks")
+
+    assert run.red() == {step}, run.out
+    assert run.code == 1
+    assert run.outcomes(step) >= {"insecure"}
+
+
+def test_routes_of_the_team_are_found_and_attacked(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    (service / "src/orders_api/routes/orders.py").write_text(
+        """
+from fastapi import APIRouter, Request, Response
+from ..hardening import ApiModel, policy, public
+
+router = APIRouter(prefix="/orders")
+
+@router.post("/{number}/{part}", status_code=204)
+@public
+async def loose(request: Request, number: int, part: int) -> None:
+    await request.body()
+
+@router.get("/page")
+@public
+async def page() -> Response:
+    return Response("x", headers={"X-Powered-By": "canary", "Set-Cookie": "a=1"})
+"""
+    )
+    app = service / "src/orders_api/app.py"
+    included = "    app.include_router(users.router)\n"
+    app.write_text(
+        app.read_text().replace("import users", "import orders, users").replace(included, included + included.replace("users", "orders"))
+    )
+
+    run = verify(service, "--only", "validation")
+
+    assert run.code == 0, run.out
+    assert "(3 routes)" in run.out or "(2 routes)" in run.out
+    assert {check["step"] for check in run.record["checks"]} == {"validation"}
+
+
+def test_a_service_that_does_not_start_shows_its_last_words(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    settings = service / "src/orders_api/settings.py"
+    settings.write_text(settings.read_text().rstrip() + "\n\n    api_key: str\n")
+
+    run = verify(service, "--only", "cors")
+
+    assert run.code == 2
+    assert "APP_API_KEY cannot be read" in run.out
+    assert "[tool.hardening.verify.environment]" in run.out
+    assert "Traceback" not in run.out + run.err
+    assert not processes_of(service)
+
+    project = service / "pyproject.toml"
+    project.write_text(project.read_text() + '\n[tool.hardening.verify.environment]\nAPP_API_KEY = "made up"\n')
+    assert verify(service, "--only", "cors").code == 0
+
+
+@pytest.mark.parametrize(("number", "wait"), [(signal.SIGINT, 1.0), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.0)])
+def test_an_interrupt_leaves_no_process_and_no_traceback(synced: Path, tmp_path: Path, number: int, wait: float) -> None:
+    service = copy(synced, tmp_path)
+    process = subprocess.Popen(
+        [service / ".venv/bin/python", "-m", "verify", "--only", "attacks"],
+        cwd=service,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(wait)
+    ports = listening(service)
+    process.send_signal(number)
+
+    out, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 2, out
+    assert "Traceback" not in out
+    assert "Run it again" in out
+    assert not processes_of(service)
+    assert not ports & listening(service)
+    assert json.loads((service / ".hardening/last-verify.json").read_text())["interrupted"] is True
+
+
+def listening(service: Path) -> set[int]:
+    """The ports of the servers that run in a service's environment."""
+    return {int(port) for line in processes_of(service) for port in re.findall(r"--port (\d+)", line)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--only", "header"], "Say one of lock"), (["--only", "lock", "--target", "http://x"], "Say one of headers")],
+)
+def test_a_step_that_does_not_exist_is_named(synced: Path, arguments: list[str], says: str) -> None:
+    run = verify(synced, *arguments)
+
+    assert run.code == 2
+    assert says in run.err
+    assert "Traceback" not in run.err
+
+
+def test_it_runs_from_the_root_alone(synced: Path) -> None:
+    process = subprocess.run(
+        [synced / ".venv/bin/python", "-m", "verify"],
+        cwd=synced / "src",
+        env={**os.environ, "PYTHONPATH": str(synced)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert process.returncode == 2
+    assert f"Run `cd {synced}` first." in process.stderr
+
+
+def test_a_stage_that_crashes_is_not_verified_and_the_others_run(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    (service / "verify/lock.py").write_text("raise RuntimeError('canary')\n")
+    (service / "verify/configuration.py").write_text("def stage(options):\n    yield from ()\n    1 / 0\n")
+    (service / "tests/test_users.py").unlink(missing_ok=True)
+    for name in ("audit", "sbom"):
+        (service / f"verify/{name}.py").write_text("def stage(options):\n    yield from ()\n")
+    (service / "tests/hardening").rename(service / "tests/elsewhere")
+    (service / "tests/hardening").mkdir()
+    for name in ("__init__.py", "pytest.ini", "asgi.py", "expect.py", "probe.py", "served.py"):
+        shutil.copy2(service / "tests/elsewhere" / name, service / "tests/hardening")
+    shutil.rmtree(service / "tests/elsewhere")
+
+    run = verify(service)
+
+    assert run.code == 2, run.out
+    assert run.red() == {"lock", "audit", "sbom", "configuration", "tests"}
+    assert "RuntimeError: canary" in run.out
+    assert "ZeroDivisionError" in run.out
+    assert "no test was run" in run.out
+    assert run.outcomes("headers") == {"proved"}
+    assert list(run.record["seconds"]) == ["lock", "audit", "sbom", "configuration", "tests", "attacks"]
+
+
+def test_tests_that_fail_or_are_all_skipped_are_not_green(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    for test in (service / "tests/hardening").glob("test_*.py"):
+        if test.name != "test_headers.py":
+            test.unlink()
+    for test in (service / "tests").glob("test_*.py"):
+        test.unlink()
+    mine = service / "tests/test_mine.py"
+    mine.write_text("import pytest\n\n@pytest.mark.skip\ndef test_mine():\n    pass\n")
+    # A fixture of the team's that breaks everything does not reach the owned tests.
+    (service / "tests/conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef broken():\n    raise RuntimeError\n"
+    )
+
+    skipped = verify(service, "--only", "tests")
+    mine.write_text("def test_mine():\n    pass\n")
+    failed = verify(service, "--only", "tests")
+
+    assert skipped.code == 2, skipped.out
+    assert "no test was run (1 skipped)" in skipped.out
+    assert failed.code == 1, failed.out
+    assert [check["outcome"] for check in failed.record["checks"]] == ["proved", "insecure"]
+
+
+class Bare(http.server.BaseHTTPRequestHandler):
+    """A service that was never hardened."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Set-Cookie", "session=1")
+        self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin", "*"))
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def bare() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bare) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture
+def hardened(synced: Path) -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [synced / ".venv/bin/python", "-m", "orders_api", "serve", "--port", str(port)],
+        env={**os.environ, "APP_ALLOWED_HOSTS": "127.0.0.1", "APP_TRUSTED_PROXIES": "none"},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_deployed_service_is_looked_at_politely(synced: Path, tmp_path: Path, bare: int, hardened: int) -> None:
+    service = copy(synced, tmp_path)
+    began = time.monotonic()
+
+    good = verify(service, "--target", f"http://127.0.0.1:{hardened}")
+    elapsed = time.monotonic() - began
+    bad = verify(service, "--target", f"http://127.0.0.1:{bare}")
+
+    assert good.code == 0, good.out
+    assert good.record["not_made"]
+    assert "Not tried on a deployed service: rate limit" in good.out
+    assert 10 < elapsed < 25  # two requests a second
+    assert bad.code == 1, bad.out
+    assert bad.red() == {"headers", "cors", "errors", "cookies"}
+    assert bad.outcomes("cors") == {"insecure"}
+
+
+def test_a_deployed_service_that_is_away_or_busy_is_not_green(synced: Path, tmp_path: Path) -> None:
+    class Busy(Bare):
+        def do_GET(self) -> None:
+            self.send_response(429)
+            self.end_headers()
+
+    service = copy(synced, tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        busy = verify(service, "--only", "cookies", "--target", f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    away = verify(service, "--only", "cookies", "--target", "http://127.0.0.1:9")
+    wrong = verify(service, "--target", "example")
+
+    assert (busy.code, away.code, wrong.code) == (2, 2, 2)
+    assert "no further request was sent" in busy.out
+    assert "no answer" in away.out
+    assert "Write it as https://" in wrong.out
