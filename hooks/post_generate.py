@@ -265,9 +265,10 @@ class Hook:
         try:
             record = json.loads((self.folder / VERIFIED).read_text(encoding="utf-8"))
             outcome = str(record["outcome"])
-            if EXIT_CODES[outcome] != code:
+            stages = list(verified_stages(record))
+            if EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
                 raise ValueError(outcome)
-            self.report.stages += list(verified_stages(record))
+            self.report.stages += stages
             self.report.problems += list(found_by(record))
             self.report.insecure = sum(check["outcome"] == INSECURE for check in record["checks"])
             self.report.outcome = outcome

@@ -26,6 +26,7 @@ OWNED = [
     "/src/*/__main__.py",
     "/src/*/hardening/**",
     "/tests/hardening/**",
+    "/verify/**",
 ]
 EVERY_ANSWER = [
     {},

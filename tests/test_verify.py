@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +23,25 @@ from .conftest import Emit
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
 HARDENING = Path("src/orders_api/hardening")
 
-# For each step, what a saboteur does to the code that protects it.
-SABOTEURS: dict[str, tuple[str, str, str]] = {
-    "headers": (
-        "perimeter.py",
-        "self._fields = [*self.security.fields, *self.cors.fields]",
-        "self._fields = [*self.cors.fields]",
-    ),
-    "rate_limit": ("store.py", "if spare < -1e-6:", "if spare < -1e9:"),
-    "validation": ("exchange.py", "check_json(message[\"body\"])", "pass"),
-    "errors": ("errors.py", "        if self.is_production:\n            return document(500, request_id)\n", ""),
-    "cors": ("cors.py", "        return self._refusal\n", "        return None\n"),
-    "cookies": ("cookies.py", '    if b"httponly" not in present', '    if b"never" in present'),
-    "server": ("perimeter.py", "if entry is not None and now >= entry[0]:", "if entry is not None and now >= entry[0] + 60:"),
+# For each step, what a saboteur adds at the end of the module that protects it.
+SABOTEURS = {
+    "headers": ("headers.py", "_VALUES.clear()"),
+    "rate_limit": ("store.py", "MemoryStore.take = lambda self, key, quota: Decision(True, quota.limit, 0.0, 0.0)"),
+    "validation": ("validation.py", "def check_json(body): pass"),
+    "errors": ("errors.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
+    "cors": ("cors.py", "CrossOrigin.refuse = lambda self, x: None"),
+    "cookies": ("cookies.py", "def guard_cookies(fields, *_): return fields, []"),
+    "server": ("deadlines.py", "Deadlines.allow = lambda *_: None"),
 }
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str, str]]:
-    """The variables with which a copy of the service runs, without installing it: the libraries come once."""
-    shared = tmp_path_factory.mktemp("verify-environment")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-    def made(service: Path) -> dict[str, str]:
-        return {**kept, "UV_PROJECT_ENVIRONMENT": str(service / ".venv"), "UV_PYTHON": version, "MYPY_CACHE_DIR": str(shared)}
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def synced(emit: Emit, tmp_path_factory: pytest.TempPathFactory, environment: Callable[[Path], dict[str, str]]) -> Path:
+def synced(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service with everything installed. Tests read it; one that writes takes a copy."""
     service = tmp_path_factory.mktemp("verify") / "orders-api"
     shutil.copytree(emit(checks="off"), service)
-    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env=environment(service), check=True)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env={**os.environ, "UV_PYTHON": version}, check=True)
     return service
 
 
@@ -76,12 +61,6 @@ class Verified:
         return {check["step"] for check in self.record["checks"] if check["outcome"] != "proved"}
 
 
-def command(service: Path, environment: dict[str, str], *arguments: str) -> tuple[list[str], dict[str, Any]]:
-    """How verify is started: with the interpreter of the shared environment, and this copy of the code."""
-    python = Path(environment["UV_PROJECT_ENVIRONMENT"], "bin", "python")
-    return [str(python), "-m", "verify", *arguments], {"cwd": service, "text": True}
-
-
 def verify(service: Path, *arguments: str, **variables: str) -> Verified:
     process = subprocess.run(
         [str(service / ".venv/bin/python"), "-m", "verify", *arguments],
@@ -98,11 +77,12 @@ def verify(service: Path, *arguments: str, **variables: str) -> Verified:
 def copy(synced: Path, folder: Path) -> Path:
     """A copy of the service that may be changed, with the libraries of the first and its own code."""
     service = folder / "orders-api"
-    shutil.copytree(synced, service, symlinks=True)
+    shutil.copytree(synced, service, ignore=shutil.ignore_patterns(".venv", ".hardening"))
+    shutil.copytree(synced / ".venv", service / ".venv", symlinks=True, copy_function=os.link)
     for path in (service / ".venv").rglob("*.pth"):
-        path.write_text(path.read_text().replace(str(synced), str(service)))
-    config = service / ".venv" / "pyvenv.cfg"
-    assert config.is_file()
+        text = path.read_text()
+        path.unlink()
+        path.write_text(text.replace(str(synced), str(service)))
     return service
 
 
@@ -150,16 +130,15 @@ def test_every_step_is_proved_when_all_examples_are_gone(synced: Path, tmp_path:
 @pytest.mark.parametrize("step", STEPS)
 def test_a_control_that_is_off_turns_its_step_red_and_no_other(synced: Path, tmp_path: Path, step: str) -> None:
     service = copy(synced, tmp_path)
-    name, control, nothing = SABOTEURS[step]
+    name, sabotage = SABOTEURS[step]
     path = service / HARDENING / name
-    assert control in path.read_text()
-    path.write_text(path.read_text().replace(control, nothing))
+    path.write_text(f"{path.read_text()}\n\n{sabotage}\n")
 
     run = verify(service, "--only", "attacks")
 
     assert run.red() == {step}, run.out
     assert run.code == 1
-    assert run.outcomes(step) >= {"insecure"}
+    assert "insecure" in run.outcomes(step)
 
 
 def test_routes_of_the_team_are_found_and_attacked(synced: Path, tmp_path: Path) -> None:
@@ -185,13 +164,17 @@ async def page() -> Response:
     app = service / "src/orders_api/app.py"
     included = "    app.include_router(users.router)\n"
     app.write_text(
-        app.read_text().replace("import users", "import orders, users").replace(included, included + included.replace("users", "orders"))
+        app.read_text()
+        .replace("import users", "import orders, users")
+        .replace(included, included + included.replace("users", "orders"))
     )
 
     run = verify(service, "--only", "validation")
 
     assert run.code == 0, run.out
-    assert "(3 routes)" in run.out or "(2 routes)" in run.out
+    seen = {check["name"]: check["seen"] for check in run.record["checks"]}
+    assert seen["send your routes a query parameter that nobody declared"] == "422 (4 routes)"
+    assert seen["send your routes a body of another content type"] == "415 (2 routes)"
     assert {check["step"] for check in run.record["checks"]} == {"validation"}
 
 
@@ -214,7 +197,9 @@ def test_a_service_that_does_not_start_shows_its_last_words(synced: Path, tmp_pa
 
 
 @pytest.mark.parametrize(("number", "wait"), [(signal.SIGINT, 1.0), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.0)])
-def test_an_interrupt_leaves_no_process_and_no_traceback(synced: Path, tmp_path: Path, number: int, wait: float) -> None:
+def test_an_interrupt_leaves_no_process_and_no_traceback(
+    synced: Path, tmp_path: Path, number: int, wait: float
+) -> None:
     service = copy(synced, tmp_path)
     process = subprocess.Popen(
         [service / ".venv/bin/python", "-m", "verify", "--only", "attacks"],
@@ -362,12 +347,13 @@ def hardened(synced: Path) -> Iterator[int]:
 
 
 def test_a_deployed_service_is_looked_at_politely(synced: Path, tmp_path: Path, bare: int, hardened: int) -> None:
-    service = copy(synced, tmp_path)
+    services = [copy(synced, tmp_path / name) for name in ("good", "bad")]
+    targets = [f"http://127.0.0.1:{port}" for port in (hardened, bare)]
     began = time.monotonic()
 
-    good = verify(service, "--target", f"http://127.0.0.1:{hardened}")
+    with ThreadPoolExecutor() as pool:
+        good, bad = pool.map(lambda service, target: verify(service, "--target", target), services, targets)
     elapsed = time.monotonic() - began
-    bad = verify(service, "--target", f"http://127.0.0.1:{bare}")
 
     assert good.code == 0, good.out
     assert good.record["not_made"]
@@ -375,7 +361,6 @@ def test_a_deployed_service_is_looked_at_politely(synced: Path, tmp_path: Path, 
     assert 10 < elapsed < 25  # two requests a second
     assert bad.code == 1, bad.out
     assert bad.red() == {"headers", "cors", "errors", "cookies"}
-    assert bad.outcomes("cors") == {"insecure"}
 
 
 def test_a_deployed_service_that_is_away_or_busy_is_not_green(synced: Path, tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ class Run:
         if name == "attacks":
             from .service import OWN, PROBE, given
 
-            self.overridden |= {"service": OWN, "probe": PROBE, "given": sorted(given(self.options.project))}
+            probe = {name: value for name, value in PROBE.items() if name != "PYTHONPATH"}
+            self.overridden |= {"service": OWN, "probe": probe, "given": sorted(given(self.options.project))}
 
     def summary(self) -> None:
         """Say what was not proved, and where the time went."""

@@ -46,8 +46,11 @@ class Found:
 
 def read(text: str) -> list[Found]:
     """What this module printed, read again."""
-    found: list[dict[str, Any]] = json.loads(text)
-    return [Found(**{name: tuple(v) if isinstance(v, list) else v for name, v in each.items()}) for each in found]
+    return [Found(**_frozen(each)) for each in json.loads(text)]
+
+
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def routes(package: str) -> Iterator[Found]:

@@ -23,10 +23,12 @@ _MACHINE = """
     TMPDIR TZ USER USERPROFILE WINDIR
 """
 ORIGIN = "https://app.example.com"
+PROBE_MODULE = "tests.hardening.served"
 # The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
 OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
 # The probe application, with deadlines that can be waited for.
 PROBE = {
+    "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
     "APP_ALLOWED_HOSTS": HOST,
     "APP_TRUSTED_PROXIES": "none",
     "APP_CORS_ORIGINS": ORIGIN,

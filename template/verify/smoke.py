@@ -16,10 +16,8 @@ from pathlib import Path
 from . import discover, processes
 from .attacks import STEPS, Arena, Attacks
 from .result import Check, Outcome
-from .service import OWN, PROBE, NotStartedError, Service, environment, given
+from .service import OWN, PROBE, PROBE_MODULE, NotStartedError, Service, environment, given
 from .stage import Options
-
-PROBE_MODULE = "tests.hardening.served"
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -29,15 +27,14 @@ def stage(options: Options) -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         values = given(options.project)
-        search = {"PYTHONPATH": str(options.project)}
-        probe = stack.enter_context(Service("probe", PROBE_MODULE, folder, {**search, **PROBE}))
+        probe = stack.enter_context(Service("probe", PROBE_MODULE, folder, PROBE))
         own = stack.enter_context(Service("service", options.package, folder, {**values, **OWN}))
         listed = folder / "routes.json"
         with listed.open("wb") as output:
             listing = processes.start(
                 [sys.executable, "-m", "verify.discover", options.package],
                 folder,
-                environment(**search, **values, **OWN),
+                environment(**{**values, **OWN, "PYTHONPATH": str(options.project)}),
                 output,
             )
         stack.callback(processes.end, listing, 0.5)

@@ -123,14 +123,13 @@ def test_a_body_that_stalls_is_408(live: Server, sent: str) -> None:
     assert time.monotonic() - began < 4
 
 
-def test_connections_whose_body_stalls_do_not_stay_open(live: Server) -> None:
-    with ExitStack() as stack:
-        connections = [stack.enter_context(live.connect()) for _ in range(8)]
-        for connection in connections:
+def test_a_connection_whose_body_stalls_does_not_stay_open(live: Server) -> None:
+    for _ in range(4):  # closing it is a race, which has to be won each time
+        with live.connect() as connection:
             connection.sendall(STALLS[0].encode())
-        for connection in connections:
+            assert read(connection, "POST").status == 408
             connection.settimeout(3)
-            assert b" 408 " in drain(connection)
+            assert drain(connection) == b""
 
 
 def test_a_body_that_drips_is_408(live: Server) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tests.hardening.asgi import HOST, Answer
 
 from .. import processes
-from ..service import PROBE, Service
+from ..service import PROBE, PROBE_MODULE, Service
 from ..wire import Pairs
 from . import EVIL, Arena, Attacks, Seen, UnknownError, statuses
 
@@ -148,7 +148,7 @@ def disguised(arena: Arena) -> Seen:
 @attacks("keep on after the burst, and count what comes through", thorough=True)
 def refill(arena: Arena) -> Seen:
     variables = {**PROBE, "APP_RATE_LIMIT": "20/2s"}
-    with Service("refill", "tests.hardening.served", arena.probe.log.parent, variables) as service:
+    with Service("refill", PROBE_MODULE, arena.probe.log.parent, variables) as service:
         service.wait()
         with Client(service.port) as client:
             began, answers = time.monotonic(), []

@@ -23,6 +23,7 @@ FRAMINGS = {
     "both, the length short": f"{HEAD}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{INNER}",
     "two lengths": f"{HEAD}Content-Length: 2\r\nContent-Length: {len(INNER) + 2}\r\n\r\n[]{INNER}",
     "a coding that is no coding": f"{HEAD}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{INNER}",
+    "chunked twice": f"{HEAD}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n{INNER}",
     "chunked, not last": f"{HEAD}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{INNER}",
     "a length with a sign": f"{HEAD}Content-Length: +2\r\n\r\n[]{INNER}",
     "a space before the colon": f"{HEAD}Content-Length : 2\r\n\r\n[]{INNER}",
@@ -54,11 +55,16 @@ def _refused(name: str, port: int, data: bytes, seconds: float) -> tuple[str, st
     return f"{name}: {status or 'closed'} after {took:.1f} s", fault
 
 
-@attacks("hold a connection open by saying nothing, or only half")
+@attacks("hold a connection open by saying nothing, only half, or what takes for ever")
 def slow(arena: Arena) -> Seen:
     half = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
     body = f"{HEAD}Content-Length: 100\r\n\r\n[".encode()
-    silences = {"nothing": b"", "half a header": half, "half a body": body}
+    silences = {
+        "nothing": b"",
+        "half a header": half,
+        "half a body": body,
+        "a route that hangs": raw("GET", "/slow"),
+    }
     with ThreadPoolExecutor(len(silences)) as pool:
         results = list(pool.map(lambda item: _refused(item[0], arena.probe.port, item[1], 1.0), silences.items()))
     return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])

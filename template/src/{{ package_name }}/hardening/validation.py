@@ -106,7 +106,7 @@ class Validation:
         self._routes = routes
         self._bad_host = Refusal(400, "host_refused")
         self._bad_path = Refusal(400, "path_refused")
-        self._bad_header = Refusal(400, "header_refused")
+        self._bad_header = Refusal(400, "header_refused", [(b"connection", b"close")])
         self._bad_query, self._unknown, self._repeated = (
             Refusal(422, "query_refused", errors=validation_errors([{"type": kind, "loc": ["query"]}]))
             for kind in ("query_invalid", "extra_forbidden", "repeated")
@@ -151,7 +151,7 @@ class Validation:
         path, query = scope["path"], scope["query_string"]
         if len(scope.get("raw_path") or path) + len(query) > MAX_TARGET:
             return self._long_target
-        if path[:1] != "/" or (not path.isprintable() and _CONTROL.search(path)):
+        if path[:1] != "/" or "\ufffd" in path or (not path.isprintable() and _CONTROL.search(path)):
             return self._bad_path
         if query and (refusal := self._refuse_query(x, query)):
             return refusal
