@@ -151,6 +151,7 @@ def test_nothing_that_lies_about_changes_the_result(prove: Prove, service: Path)
         "STAGE": "task",
         "UV_FROZEN": "1",
         "UV_NO_DEV": "1",
+        "UV_RESOLUTION": "lowest",
         "UV_PROJECT_ENVIRONMENT": str(service / "elsewhere"),
         "VIRTUAL_ENV": str(service / "elsewhere"),
     }
@@ -643,6 +644,7 @@ def test_a_setting_without_a_default_needs_a_made_up_value(prove: Prove, service
     safe, refusal, *_ = prove("configuration", prepare=THIS_COPY)
     assert safe["outcome"] == refusal["outcome"] == "proved", told([safe, refusal])
     assert "from pyproject.toml APP_GREETING" in safe["seen"]
+    assert refusal["seen"] == "refused: hosts.E001, proxy.E001"
 
 
 def test_a_service_that_is_not_safe_or_starts_with_nothing_set_is_named(prove: Prove, service: Path) -> None:
