@@ -56,7 +56,7 @@ DISASTERS = [
         "Make it writable (uv names it above), then go on by hand with the commands below.",
     ),
     (
-        r"no interpreter found|python requirement|python downloads are|querying python|failed to download[^\n]*cpython",
+        r"no interpreter found|python requirement|python downloads are|querying python|failed to download.*cpython-3",
         "There is no Python here that the service can run on.",
         "Get one with `uv python install 3.13`, then go on by hand with the commands below.",
     ),
@@ -249,9 +249,11 @@ class Hook:
         self.report.stages.append(Stage(name, result, seconds))
         self.screen.end(name, result, seconds)
         if code:
-            errors = [line for line in said.splitlines() if re.match(r"\s*(error|cause)\b", line)] or said.splitlines()
-            for line in dict.fromkeys(errors[:1] + errors[-1:]):
-                self.screen.line(f"    uv: {visible(line.strip())[:300]}")
+            # uv breaks long lines, and a path that is in the way may stand on the next one.
+            errors = re.split(r"\s+(?=(?:error|cause|hint): )", " " + " ".join(said.split()))
+            told = [error for error in errors if error.startswith(("error", "cause"))] or errors
+            for line in dict.fromkeys(told[:1] + told[-1:]):
+                self.screen.line(f"    uv: {visible(line)[:400]}")
             raise CannotGoOnError(explained(said, name))
 
     def verify(self, command: list[str]) -> None:
@@ -537,7 +539,7 @@ def same(one: Path, other: Path) -> bool:
 def explained(said: str, stage: str) -> str:
     """A sentence and its remedy for what uv printed when it failed."""
     for pattern, sentence, remedy in DISASTERS:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, " ".join(said.split()), re.IGNORECASE):
             return f"{sentence} {remedy}"
     command = "uv lock" if stage == "lock" else "uv sync --locked"
     return f"`{command}` failed. Run it in the folder to see all of what it says, then go on with the commands below."

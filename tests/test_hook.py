@@ -495,6 +495,9 @@ def test_a_folder_that_cannot_be_written_to(project: Path, read_only: str) -> No
 
     assert result.returncode == 0
     said(result, "A folder cannot be written to", "NOT VERIFIED")
+    assert re.search(rf"^    uv: .*{re.escape(str(project))}", result.stdout, re.MULTILINE), (
+        "uv names what is in the way"
+    )
     assert [name for name in files(project) if not name.startswith(".hardening")] == kept
 
 

@@ -59,6 +59,12 @@ def test_any_other_origin_gets_no_cors_header_at_all(origin: str) -> None:
     assert "origin" in answer["vary"]
 
 
+def test_a_route_cannot_grant_more_than_the_list() -> None:
+    for headers in ({}, {"origin": "https://evil.example"}):
+        assert granted(request(shared(), "GET", "/own-headers", headers).headers) == {}
+    assert request(shared(), "GET", "/own-headers", {"origin": LISTED})["access-control-allow-origin"] == LISTED
+
+
 def test_without_a_list_no_answer_speaks_of_cors() -> None:
     answer = request(probe(cors_origins=()), "GET", "/ok", {"origin": LISTED})
 
