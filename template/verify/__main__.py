@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from . import processes, record
+from . import processes, record, testing
 from .result import Check, Outcome, overall
 from .show import Screen
 from .stage import Options
@@ -59,6 +59,8 @@ class Run:
 
             self.not_made = list(NOT_MADE)
             return
+        if not self.options.only:  # the tests compute while the audit waits for its answers
+            testing.begin(self.options)
         for name, module in STAGES.items():
             if self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS):
                 self._stage(name, module)

@@ -22,34 +22,53 @@ _COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.pytest_plugin"]
 _STEP = "tests"
 
 
+_NAMES = {"owned": "the template's own tests pass", "yours": "your tests pass"}
+
+
+class Suites:
+    """Both suites, running side by side in processes of their own."""
+
+    def __init__(self, options: Options) -> None:
+        self.limit = THOROUGH if options.thorough else QUICK
+        self.end = time.monotonic() + self.limit
+        self.folder = tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True)
+        arguments = {
+            "owned": ["-c", str(OWNED / "pytest.ini"), str(OWNED), *([] if options.thorough else ["--verify-quick"])],
+            "yours": ["--ignore", str(OWNED)],
+        }
+        self.running = {}
+        for name, more in arguments.items():
+            report, log = Path(self.folder.name, f"{name}.json"), Path(self.folder.name, f"{name}.log")
+            command = [sys.executable, *_COMMAND, f"--verify-report={report}", "-p", "no:cacheprovider", *more]
+            with log.open("wb") as output:
+                self.running[name] = processes.start(command, options.project, clean(), output)
+
+
+_begun: dict[Options, Suites] = {}
+
+
+def begin(options: Options) -> None:
+    """Start the suites before their turn, while something else waits for the network."""
+    if find_spec("pytest") is not None:
+        _begun[options] = Suites(options)
+
+
 def stage(options: Options) -> Iterator[Check]:
-    """Run both suites at the same time, in processes of their own."""
-    names = {"the template's own tests pass": "owned", "your tests pass": "yours"}
+    """What came of both suites."""
     if find_spec("pytest") is None:
-        for name in names:
+        for name in _NAMES.values():
             yield Check(
                 _STEP, name, Outcome.UNVERIFIED, "pytest is not installed", "Run `uv sync`: it is in the group dev."
             )
         return
-    arguments = {
-        "owned": ["-c", str(OWNED / "pytest.ini"), str(OWNED), *([] if options.thorough else ["--verify-quick"])],
-        "yours": ["--ignore", str(OWNED)],
-    }
-    with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as folder:
-        running = {}
-        for name, more in arguments.items():
-            report, log = Path(folder, f"{name}.json"), Path(folder, f"{name}.log")
-            command = [sys.executable, *_COMMAND, f"--verify-report={report}", "-p", "no:cacheprovider", *more]
-            with log.open("wb") as output:
-                running[name] = processes.start(command, options.project, clean(), output)
-        limit = THOROUGH if options.thorough else QUICK
-        end = time.monotonic() + limit
+    suites = _begun.pop(options, None) or Suites(options)
+    with suites.folder as folder:
         try:
-            for name, suite in names.items():
-                code = processes.wait(running[suite], end - time.monotonic())
-                yield _judged(name, suite, code, Path(folder), limit)
+            for suite, name in _NAMES.items():
+                code = processes.wait(suites.running[suite], suites.end - time.monotonic())
+                yield _judged(name, suite, code, Path(folder), suites.limit)
         finally:
-            for process in running.values():
+            for process in suites.running.values():
                 processes.end(process, 1.0)
 
 

@@ -34,7 +34,7 @@ class Exchange:
     started = finished = is_json = is_preflight = holds_place = False
     max_body_bytes = 0
     _received = 0
-    _is_read = False
+    _is_awaited = _is_read = False
     _start: Message
 
     def __init__(self, perimeter: "Perimeter", scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +84,8 @@ class Exchange:
         """
         if self.finished or self._is_read:
             return await self._receive()
-        if not self._received:
+        if not self._is_awaited:
+            self._is_awaited = True
             self._perimeter.await_body(self)
         message = await self._chunk()
         if self.is_json and message["more_body"]:

@@ -24,6 +24,8 @@ from .rate_limit import RateLimit
 from .settings import HardeningSettings
 from .validation import Validation
 
+# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
+_LETTING_GO = 0.05
 SPECIAL = frozenset({b"set-cookie", b"vary", b"x-request-id", b"access-control-allow-origin"})
 
 
@@ -143,6 +145,7 @@ class Perimeter:
         task = asyncio.current_task()
         if x.overdue is not None and task is not None and not task.uncancel():
             x.refusal = x.overdue
+            await asyncio.sleep(_LETTING_GO)
             if x.started:
                 x.note(x.overdue.event)
                 raise ConnectionAbortedError(x.overdue.event)  # the server cuts the connection

@@ -68,7 +68,8 @@ def _networks(value: Any) -> Any:
     if items == ("none",):
         return ()
     try:
-        return tuple(ip_network(item) for item in items) or None
+        networks = tuple(ip_network(item) for item in items)
+        return None if networks == () and isinstance(value, str) else networks
     except ValueError as error:
         raise ValueError(
             f"{error}; write addresses or networks separated by commas, such as 10.0.0.0/8, or the word none"
