@@ -798,21 +798,11 @@ def test_it_is_written_for_the_oldest_python_that_copier_runs_on() -> None:
     }
 
 
-def test_it_runs_on_the_oldest_python_that_copier_runs_on(project: Path) -> None:
-    found = subprocess.run([UV, "python", "find", "3.10"], capture_output=True, text=True, check=False)
-    if found.returncode:
-        pytest.skip("there is no Python 3.10 here")
-    arguments = [
-        "--package=bare",
-        "--checks=strict",
-        f"--destination={project}",
-        "--source=/template",
-        "--version=v1.0.0",
-    ]
+def test_it_asks_for_nothing_that_the_oldest_python_of_copier_lacks() -> None:
+    # No such interpreter is at hand everywhere; the type checker knows what each version has.
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", "--no-incremental", str(HOOK)]
 
-    result = subprocess.run(
-        [found.stdout.strip(), HOOK, *arguments], cwd=project, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stdout + result.stderr
-    said(result, "all of it was proved")
+    ast.parse(Path(HOOK).read_text(encoding="utf-8"), feature_version=(3, 10))

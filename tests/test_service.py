@@ -116,5 +116,6 @@ print(*names | set(importlib.metadata.packages_distributions()))
     names = run(service, "uv", "run", "--no-sync", "python", "-c", listing).stdout.split()
 
     assert "fastapi" in names
-    for name in set(names) - {"orders_api"}:
+    compiled = {name for name in names if name.endswith("__mypyc")}  # named after a hash: nobody thinks of these
+    for name in set(names) - {"orders_api"} - compiled:
         assert render(asked["package_name"]["validator"], package_name=name), name
