@@ -18,9 +18,9 @@ from .headers import SecurityHeaders
 from .health import Health, Probe
 from .logging import log
 from .perimeter import Perimeter
-from .policy import Routes
 from .rate_limit import RateLimit
 from .route_checks import route_findings
+from .route_table import Routes
 from .settings import HardeningSettings
 from .validation import Validation
 

@@ -9,7 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from .errors import Refusal, Refused
 from .headers import Fields
-from .policy import DEFAULT, Policy, Route
+from .policy import DEFAULT, Policy
+from .route_table import Route
 from .validation import SINGLE, InvalidJSONError, check_json
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from .exchange import Exchange
 from .headers import REVEALING, Fields, SecurityHeaders
 from .health import LIVE, READY, Health
 from .logging import log, mask, request_id
-from .policy import DEFAULT, Routes
+from .policy import DEFAULT
 from .rate_limit import RateLimit
+from .route_table import Routes
 from .settings import HardeningSettings
 from .validation import Validation
 

@@ -12,7 +12,8 @@ from pydantic import SecretBytes, SecretStr
 
 from .application import Hardened
 from .checks import Finding
-from .policy import DEFAULT, Route
+from .policy import DEFAULT
+from .route_table import Route
 from .settings import PREFIX, HardeningSettings, secrets_dir
 
 

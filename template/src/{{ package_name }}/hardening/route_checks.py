@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
+from fastapi.params import Form
 from pydantic import BaseModel, TypeAdapter
 from starlette.staticfiles import StaticFiles
 
 from .checks import Finding
 from .errors import BODILESS
 from .models import ApiModel, QueryModel, models_in
-from .policy import DEFAULT, is_form
+from .policy import DEFAULT
 
 if TYPE_CHECKING:
-    from .policy import Route, Routes
+    from .route_table import Route, Routes
 
 
 _NO_SCHEMA = ("default", "expected", "members", "metadata", "serialization")
@@ -93,7 +94,7 @@ def _is_exact(annotation: Any) -> bool:
 
 
 def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
-    forms = [param for param in params if is_form(param.field_info)]
+    forms = [param for param in params if isinstance(param.field_info, Form)]
     params = [param for param in params if param not in forms]
     if forms and route.policy.content_types == DEFAULT.content_types:
         yield (

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from .checks import Finding
 from .errors import Refusal, validation_errors
-from .policy import Routes
+from .route_table import Routes
 from .settings import HardeningSettings
 
 if TYPE_CHECKING:

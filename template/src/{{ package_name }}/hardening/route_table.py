@@ -1,0 +1,175 @@
+# Owned by the template: an update rewrites this file.
+"""Every route of the application as it stands, prefixes and inherited dependencies included: what the perimeter looks
+up where a request needs other bounds than the rest, and what the start-up checks look at.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic import AliasChoices, BaseModel
+from pydantic.fields import FieldInfo
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
+
+from .errors import PLACES
+from .models import Bounded, models_in
+from .policy import DEFAULT, Policy
+
+
+@dataclass(slots=True)
+class Route:
+    """One route as it stands, prefixes and inherited dependencies included."""
+
+    path: str
+    methods: frozenset[str] | None
+    regex: re.Pattern[str]
+    policy: Policy
+    context: RouteContext | None = None
+    app: Any = None
+    max_body_bytes: int | None = None
+    query: dict[str, bool] | None = None
+    """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
+    guards: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{','.join(sorted(self.methods)) if self.methods else 'ANY'} {self.path}"
+
+    @property
+    def access(self) -> str:
+        if self.policy.public:
+            return "public"
+        return f"guard {', '.join(self.guards)}" if self.guards else "not said"
+
+    @property
+    def is_websocket(self) -> bool:
+        return self.methods == frozenset({"WEBSOCKET"})
+
+    def dependants(self) -> Iterator[Dependant]:
+        """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
+        if (dependant := getattr(self.context, "dependant", None)) is not None:
+            yield from _tree(dependant)
+
+    def bound(self) -> None:
+        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
+        for each in self.dependants():
+            for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
+                if not list(models_in(param.field_info.annotation)):
+                    param.field_info.metadata.append(Bounded())
+                    param.__post_init__()  # builds its validator again
+
+    @property
+    def is_special(self) -> bool:
+        own = self.policy
+        return any(value for value in (own.quota, own.body_timeout, own.request_timeout, own.script_cookies))
+
+
+def _tree(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for each in dependant.dependencies:
+        yield from _tree(each)
+
+
+def params_of(dependant: Dependant) -> Iterator[Any]:
+    """Every parameter that one endpoint or dependency reads from a request."""
+    for kind in ("path_params", "query_params", "header_params", "cookie_params", "body_params"):
+        yield from getattr(dependant, kind)
+
+
+def _names(name: str, info: FieldInfo) -> Iterator[str]:
+    alias = info.validation_alias or info.alias or name
+    yield from (str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (str(alias),)
+
+
+def _repeats(annotation: Any) -> bool:
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, type) and issubclass(origin, list | set | frozenset | tuple):
+        return True
+    return any(_repeats(argument) for argument in get_args(annotation))
+
+
+def _query(dependant: Dependant) -> dict[str, bool]:
+    declared: dict[str, bool] = {}
+    for each in _tree(dependant):
+        for param in each.query_params:
+            annotation = param.field_info.annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                fields: Iterable[tuple[str, FieldInfo]] = annotation.model_fields.items()
+            else:
+                fields = [(param.name, param.field_info)]
+            for name, info in fields:
+                declared.update(dict.fromkeys(_names(name, info), _repeats(info.annotation)))
+    return declared
+
+
+class Routes:
+    """Every route of an application, in the order in which they match; mounted hardened applications included."""
+
+    def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
+        self._all = list(self._collect(list(routes), "", is_hardened))
+        self.has_special = any(route.is_special for route in self._all)
+        self.has_bodies = any(
+            route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
+            for route in self._all
+        )
+        self._dynamic = [route for route in self._all if "{" in route.path or route.methods is None]
+        # What an exact path may match, shadowing routes with parameters included.
+        self._static = {
+            route.path: [each for each in self._all if each.regex.match(route.path)]
+            for route in self._all
+            if "{" not in route.path
+        }
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._all)
+
+    def find(self, method: str, path: str) -> Route | None:
+        """The route that will answer, or `None` where it will be 404 or 405."""
+        exact = self._static.get(path)
+        for route in self._dynamic if exact is None else exact:
+            if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
+                return route
+        return None
+
+    def declared(self) -> frozenset[str]:
+        """Every name that a route declares for its input: the only ones that a 422 may repeat."""
+        names = set(PLACES)
+        for route in self._all:
+            for each in route.dependants():
+                for param in params_of(each):
+                    names |= {param.name, param.alias}
+                    for model in models_in(param.field_info.annotation):
+                        for name, info in model.model_fields.items():
+                            names |= {name, *_names(name, info)}
+        return frozenset(names)
+
+    def _collect(self, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]) -> Iterator[Route]:
+        for context in iter_route_contexts(routes):
+            path = prefix + (context.path or "")
+            inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
+            if inner is not None and is_hardened(inner):
+                yield from self._collect(list(inner.routes), path, is_hardened)
+            elif inner is not None:
+                yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
+            elif context.path is not None:
+                yield self._route(context, path)
+
+    @staticmethod
+    def _route(context: RouteContext, path: str) -> Route:
+        dependant = getattr(context, "dependant", None)
+        tree = list(_tree(dependant)) if dependant is not None else []
+        guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
+        is_websocket = isinstance(context.original_route, WebSocketRoute)
+        methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
+        return Route(
+            path,
+            frozenset(methods) if methods else None,
+            compile_path(path)[0],
+            getattr(context.endpoint, "__policy__", DEFAULT),
+            context,
+            max_body_bytes=getattr(context, "max_body_size", None),
+            query=_query(dependant) if dependant is not None else None,
+            guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
+        )
