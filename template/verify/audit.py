@@ -100,8 +100,8 @@ def stage(options: Options) -> Iterator[Check]:
         yield from _judged(options.project, lock, _findings(lock, answer), waivers, told=not doubts)
 
 
-def _untold(seen: str, remedy: str) -> Check:
-    return Check("audit", "every locked package is looked up", Outcome.UNVERIFIED, f"could not tell: {seen}", remedy)
+def _untold(seen: str, remedy: str, name: str = "every locked package is looked up") -> Check:
+    return Check("audit", name, Outcome.UNVERIFIED, f"could not tell: {seen}", remedy)
 
 
 def asked(address: str) -> tuple[list[str], str]:
@@ -243,7 +243,8 @@ def _doubts(lock: Lock, answer: Answer, service: str) -> Iterator[Check]:
         seen = (
             f"{service} does not know {' '.join(CANARY)}, vulnerable since 2019, so it would know nothing else either"
         )
-        yield _untold(seen, "Ask a service that has the advisories of Python packages; AUDIT_OSV_URL names it.")
+        remedy = "Ask a service that has the advisories of Python packages; AUDIT_OSV_URL names it."
+        yield _untold(seen, remedy, "a release that is known to be vulnerable is found")
     skipped = {name: reason for name, reason in answer.skipped if name != CANARY[0]}
     names = {package.name for package in lock.published}
     if skipped:
