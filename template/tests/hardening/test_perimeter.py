@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from .asgi import Answer, Leave, Stall, exchange, handshake, request, run, scope_of, together
 from .conftest import Lines
@@ -230,6 +230,28 @@ def test_a_response_that_has_begun_is_not_cut_by_the_time_out() -> None:
     answer = request(probe(request_timeout="50ms"), "GET", "/stream-slowly")
 
     assert answer.body == b"part\n" * 4
+    assert answer.is_complete
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers before it has read the request, and takes its time to end."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    message: Message = {"body": b"begun ", "more_body": True}
+    while message["more_body"]:
+        await send({"type": "http.response.body", "body": message["body"], "more_body": True})
+        message = await receive()
+    await asyncio.sleep(0.3)
+    await send({"type": "http.response.body", "body": message["body"]})
+
+
+def test_a_response_that_began_before_its_request_was_read_is_not_cut_by_the_time_out() -> None:
+    app = probe(request_timeout="50ms", max_body_bytes=20)
+    app.mount("/mounted-raw", echo)
+    app.routes.insert(0, app.routes.pop())
+
+    answer = request(app, "POST", "/mounted-raw/x", {"content-type": "application/json"}, [b"{", b"}"])
+
+    assert answer.body == b"begun {}"
     assert answer.is_complete
 
 

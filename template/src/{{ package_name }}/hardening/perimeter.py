@@ -137,7 +137,10 @@ class Perimeter:
         self.deadlines.allow(x, x.policy.body_timeout or self.settings.body_timeout, self.validation.too_slow)
 
     def await_response(self, x: Exchange) -> None:
-        """Give the route its time to begin its response."""
+        """Give the route its time to begin its response; one that has begun may take as long as it takes."""
+        if x.started:
+            self.deadlines.relax(x)
+            return
         self.deadlines.allow(x, x.policy.request_timeout or self.settings.request_timeout, self._late)
 
     def await_reader(self, x: Exchange) -> None:
@@ -158,9 +161,10 @@ class Perimeter:
             await self._fail(x, error)
 
     async def _fail(self, x: Exchange, error: BaseException) -> None:
-        if x.refusal is not None or (x.method == "HEAD" and x.finished):
-            return
-        x.note("unhandled_error", exception=mask(describe(error), log.secrets))
+        if x.refusal is None and not (x.method == "HEAD" and x.finished):
+            x.note("unhandled_error", exception=mask(describe(error), log.secrets))
+        if x.refusal is not None and not x.started:
+            return  # the refusal is the answer
         if not x.started:
             await x.answer(500, self._failed.headers, self.errors.unhandled(x.request_id, error))
         elif not x.finished:
