@@ -3,8 +3,12 @@
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +103,75 @@ def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_pa
     for command in ["ruff check", "ruff format --check --diff", "mypy src"]:
         result = run(service, "uv", "run", "--no-sync", *command.split())
         assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """Chromium, under one of its names."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("there is no Chromium here")
+    return found
+
+
+def answer_of(url: str, holds: str = "") -> str:
+    """What an address answers, once it answers and holds this text."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - an address of our own server
+                text: str = response.read().decode()
+            if holds in text:
+                return text
+        except OSError:
+            text = "nothing"
+        assert time.monotonic() < end, f"{url} answers {text}"
+        time.sleep(0.1)
+
+
+def test_development_serves_its_documentation_to_a_browser_and_reloads(
+    emit: Emit, run: Run, tmp_path: Path, browser: str
+) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(), service)
+    assert run(service, "uv", "sync").returncode == 0
+    python = run(service, "uv", "run", "--no-sync", "python", "-c", "import sys; print(sys.executable)").stdout.strip()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://localhost:{port}"
+    server = subprocess.Popen(
+        [python, "-m", "orders_api", "serve", "--dev", "--port", str(port)],
+        cwd=service,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        answer_of(f"{address}/health/ready")
+        page = subprocess.run(
+            [
+                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=10000"),
+                *("--dump-dom", f"{address}/docs"),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert page.stdout.count('class="opblock ') == 2, page.stdout[:2000]
+        assert "/users/{user_id}" in page.stdout.replace("\u200b", "").replace("<wbr>", "")
+        said = [line for line in page.stderr.splitlines() if "CONSOLE" in line]
+        assert not [line for line in said if re.search("Content Security|Refused|violat|Failed to load", line)], said
+
+        routes = service / "src/orders_api/routes/users.py"
+        routes.write_text(routes.read_text().replace('prefix="/users"', 'prefix="/people"'))
+        assert "/people" in answer_of(f"{address}/openapi.json", "/people")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
 
 
 def test_no_package_takes_a_name_that_its_environment_imports(

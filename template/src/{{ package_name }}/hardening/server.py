@@ -3,6 +3,7 @@
 of its own. What the server has no bound for (bodies, requests at work) the perimeter bounds.
 """
 
+import multiprocessing
 import socket
 import sys
 from math import ceil
@@ -55,6 +56,9 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         workers: Processes.
         reload: Start again when a file changes.
     """
+    if reload:
+        # A fork would go on with the modules that this process has imported, and never see what was edited.
+        multiprocessing.set_start_method("spawn", force=True)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
