@@ -145,7 +145,7 @@ def test_routes_of_the_team_are_found_and_attacked(synced: Path, tmp_path: Path)
     service = copy(synced, tmp_path)
     (service / "src/orders_api/routes/orders.py").write_text(
         """
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, WebSocket
 from ..hardening import ApiModel, policy, public
 
 router = APIRouter(prefix="/orders")
@@ -154,6 +154,12 @@ router = APIRouter(prefix="/orders")
 @public
 async def loose(request: Request, number: int, part: int) -> None:
     await request.body()
+
+@router.websocket("/feed")
+@public
+async def feed(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text(await socket.receive_text())
 
 @router.get("/page")
 @public
@@ -170,7 +176,12 @@ async def page() -> Response:
     )
 
     run = verify(service, "--only", "validation")
+    across = verify(service, "--only", "cors")
 
+    assert across.code == 0, across.out
+    sockets = [check["seen"] for check in across.record["checks"] if "of your WebSockets" in check["name"]]
+    assert sockets, across.record
+    assert "no WebSocket" not in sockets[0]
     assert run.code == 0, run.out
     seen = {check["name"]: check["seen"] for check in run.record["checks"]}
     assert seen["send your routes a query parameter that nobody declared"] == "422 (4 routes)"

@@ -66,8 +66,7 @@ def routes(package: str) -> Iterator[Found]:
         if route.app is not None:
             yield Found("GET", route.path, f"{route.path}/verify-nothing", is_mount=True)
             continue
-        is_websocket = route.methods is None
-        for method in sorted(route.methods or {"GET"}):
+        for method in ["GET"] if route.is_websocket else sorted(route.methods or {"GET"}):
             yield Found(
                 method,
                 route.path,
@@ -77,7 +76,7 @@ def routes(package: str) -> Iterator[Found]:
                 any(each.body_params for each in route.dependants()),
                 route.query is not None,
                 bool(route.guards),
-                is_websocket,
+                route.is_websocket,
                 False,
                 tuple(sorted(route.policy.script_cookies)),
                 tuple(sorted(route.policy.insecure_because)),
@@ -87,7 +86,7 @@ def routes(package: str) -> Iterator[Found]:
 def _target(table: Any, route: Any, method: str) -> str:
     """A path that reaches the route and names nothing that exists; empty if another route stands before it."""
     target: str = _PARAMETER.sub(lambda match: _VALUES.get(match[1], _NOTHING), route.path)
-    reached = route.methods is None or table.find(method, target) is route
+    reached = route.methods is None or table.find("WEBSOCKET" if route.is_websocket else method, target) is route
     return target if reached and route.regex.match(target) else ""
 
 

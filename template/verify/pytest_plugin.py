@@ -10,8 +10,10 @@ import pytest
 
 CASES = 3
 """Of the cases of one test, the quick tier takes so many, the first and the last among them."""
-LATER = frozenset({"test_checks.py", "test_health.py", "test_server.py"})
-"""Owned tests that start processes or wait; in the quick tier the stages configuration and attacks stand for them."""
+LATER = frozenset({"test_server.py"})
+"""Owned tests that start servers and wait; in the quick tier the attacks stand for them."""
+WHOLE = frozenset({"test_settings.py"})
+"""Owned tests whose cases are each another setting: none is left out."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for index in range(min(CASES, len(cases)))
         if cases[0].path.name not in LATER
     }
+    kept |= {id(item) for item in items if item.path.name in WHOLE}
     left_out = [item for item in items if id(item) not in kept]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if id(item) in kept]

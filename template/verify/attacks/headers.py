@@ -120,6 +120,6 @@ def own_refusals(arena: Arena) -> Seen:
     faults = [
         f"{name} ({answer.status}) lacks {', '.join(lacks)}"
         for name, answer in answers.items()
-        if (lacks := [*lacking(answer, exact=False), *telling(answer)])
+        if (lacks := [*lacking(answer), *telling(answer)])
     ]
     return Seen(f"{statuses(answers.values())}, each with all", faults)

@@ -20,6 +20,7 @@ HOSTILE = {
     "a NUL": b'{"name":"\\u0000"}',
     "UTF-16": '{"name":"x"}'.encode("utf-16"),
     "a byte order mark": b'\xef\xbb\xbf{"name":"x"}',
+    "depth 65": b"[" * 65 + b"]" * 65,
     "depth 10,000": b"[" * 10_000 + b"]" * 10_000,
     "5,000 digits": b'{"integer":' + b"1" * 5000 + b"}",
     "half of it": b'{"name":"x"',
@@ -104,9 +105,22 @@ def hosts(arena: Arena) -> Seen:
         "two": [("Host", HOST), ("Host", "evil.example")],
         "none": [("Host", "no")],
         "one that looks like it": [("Host", f"{HOST}.evil.example")],
+        "one that ends like it": [("Host", f"evil{HOST}")],
         "one with an account": [("Host", f"{HOST}@evil.example")],
     }
     return expect({name: arena.probe.ask("GET", "/ok", headers) for name, headers in kinds.items()}, 400)
+
+
+@attacks("use the health paths, which take any host, as a way in")
+def around_health(arena: Arena) -> Seen:
+    foreign = [("Host", "evil.example")]
+    answers = {
+        "a path below them": arena.probe.ask("GET", "/health/live/verify-nothing", foreign),
+        "a path that begins like them": arena.probe.ask("GET", "/health/liveliness", foreign),
+        "their folder": arena.probe.ask("GET", "/health", foreign),
+        "a change": arena.probe.ask("POST", "/health/live", foreign),
+    }
+    return expect(answers, 400)
 
 
 @attacks("send control characters in a path, and be sent on to another host")

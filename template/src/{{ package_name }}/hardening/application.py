@@ -98,6 +98,12 @@ class Hardened(FastAPI):
     def _own_findings(self) -> Iterator[Finding]:
         if self.debug and self.settings.is_production:
             yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
+        if self.exception_handlers.keys() & {500, Exception}:
+            yield Finding(
+                "errors.W001",
+                "A handler of its own answers unexpected errors: whatever it says leaves.",
+                "Leave it out, or see that it tells nothing of the inside; the log has the exception in any case.",
+            )
         if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in self.user_middleware):
             yield Finding(
                 "cors.E005",

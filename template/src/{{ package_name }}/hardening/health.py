@@ -41,7 +41,10 @@ class Health:
     async def _ask(probe: Probe) -> bool:
         try:
             async with asyncio.timeout(1.0):
-                return await probe()
+                if await probe():
+                    return True
+                reason = "it says no"
         except Exception as error:  # noqa: BLE001 - whatever a probe raises, the answer is no
-            log("warning", "not_ready", probe=getattr(probe, "__qualname__", "probe"), error=type(error).__name__)
-            return False
+            reason = type(error).__name__
+        log("warning", "not_ready", probe=getattr(probe, "__qualname__", "probe"), reason=reason)
+        return False
