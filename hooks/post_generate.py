@@ -425,7 +425,8 @@ class Hook:
             again = ["copier", "copy", "--trust", "-d", "checks=warn", self.given.source, self.given.destination]
             say()
             say(f"checks=strict asks for proof, so Copier now removes {visible(str(self.folder))}")
-            say("(not a folder that was there before). To keep it, emit it with checks=warn, or with --skip-tasks:")
+            say("(not a folder that was there before). To keep it, emit it with the same answers and checks=warn,")
+            say("or with --skip-tasks:")
             say(f"    {' '.join(typed(visible(word)) for word in again)}")
             return
         if self.fails:
