@@ -189,6 +189,103 @@ async def page() -> Response:
     assert {check["step"] for check in run.record["checks"]} == {"validation"}
 
 
+def test_a_stream_without_end_a_shadowed_route_and_a_probe_that_says_no_stop_no_attack(
+    synced: Path, tmp_path: Path
+) -> None:
+    service = copy(synced, tmp_path)
+    (service / "src/orders_api/routes/orders.py").write_text(
+        """
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+from fastapi import APIRouter, Path
+from fastapi.responses import StreamingResponse
+from ..hardening import public
+
+router = APIRouter(prefix="/orders")
+
+@router.get("/beats")
+@public
+async def beats() -> StreamingResponse:
+    async def forever() -> AsyncIterator[bytes]:
+        while True:
+            yield b": beat\\n\\n"
+            await asyncio.sleep(0.3)
+
+    return StreamingResponse(forever(), media_type="text/event-stream")
+
+@router.get("/{rest:path}")
+@public
+async def rest(rest: Annotated[str, Path(max_length=100)]) -> None:
+    pass
+
+@router.get("/late")
+@public
+async def late() -> None:
+    pass
+
+async def database() -> bool:
+    raise ConnectionRefusedError
+"""
+    )
+    app = service / "src/orders_api/app.py"
+    included = "    app.include_router(users.router)\n"
+    app.write_text(
+        app.read_text()
+        .replace("import users", "import orders, users")
+        .replace(included, included + included.replace("users", "orders"))
+        .replace("        settings,\n", "        settings,\n        ready=[orders.database],\n")
+    )
+
+    run = verify(service, "--only", "headers")
+
+    assert run.code == 2, run.out
+    seen = {check["name"]: check["seen"] for check in run.record["checks"] if check["outcome"] != "proved"}
+    assert seen.keys() == {"be ready as production would be", "reach every route of yours"}
+    assert "database: ConnectionRefusedError" in seen["be ready as production would be"]
+    assert "GET /orders/late" in seen["reach every route of yours"]
+    assert run.record["seconds"]["attacks"] < 20
+    assert not processes_of(service)
+
+
+@pytest.mark.parametrize("quota", ["3000/1s", "900000/1s"])
+def test_a_quota_too_large_to_use_up_is_not_verified(synced: Path, tmp_path: Path, quota: str) -> None:
+    service = copy(synced, tmp_path)
+    project = service / "pyproject.toml"
+    project.write_text(f'{project.read_text()}\n[tool.hardening.verify.environment]\nAPP_RATE_LIMIT = "{quota}"\n')
+
+    run = verify(service, "--only", "rate_limit")
+
+    assert run.outcomes("rate_limit") <= {"proved", "unverified"}, run.out
+    assert run.code == 0 or 'APP_RATE_LIMIT = "100/15m"' in run.out
+
+
+def test_a_second_interrupt_ends_everything_at_once(synced: Path) -> None:
+    code = """if True:
+        import os, pathlib, sys, time
+        from verify import processes
+        processes.heed_signals()
+        deaf = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print(1, flush=True); time.sleep(60)"
+        child = processes.start([sys.executable, "-c", deaf], pathlib.Path.cwd(), os.environ, sys.stdout.buffer)
+        try:
+            time.sleep(60)
+        finally:
+            processes.end(child, 60)
+    """
+    process = subprocess.Popen([synced / ".venv/bin/python", "-c", code], cwd=synced, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)  # `uv run` passes on what the whole group got already
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+
+    assert process.communicate(timeout=10)[0] == b""  # nobody holds the other end any more
+    assert process.returncode == 2
+
+
 def test_a_service_that_does_not_start_shows_its_last_words(synced: Path, tmp_path: Path) -> None:
     service = copy(synced, tmp_path)
     settings = service / "src/orders_api/settings.py"

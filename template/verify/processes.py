@@ -5,25 +5,38 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 GRACE = 5.0
+# `uv run` passes Ctrl-C on a second time, a moment later; only what comes after this is a second one.
+SAME_SIGNAL = 1.0
 _WINDOWS = sys.platform == "win32"
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
 class _Interrupts:
-    """Turns a signal into `KeyboardInterrupt`, but never between the start of a process and its entry in the list."""
+    """Turns a signal into `KeyboardInterrupt`, but never between the start of a process and its entry in the list.
+
+    A second one ends everything at once.
+    """
 
     def __init__(self) -> None:
         self.held = False
         self.pending = False
         self.told = False
+        self.first: float | None = None
 
     def __call__(self, number: int, frame: Any) -> None:
+        if self.first is None:
+            self.first = time.monotonic()
+        elif time.monotonic() - self.first > SAME_SIGNAL:
+            for process in list(_running):
+                _kill_group(process)
+            os._exit(2)
         if self.told:
             return  # it is being cleaned up already, within a bound
         if self.held:

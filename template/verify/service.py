@@ -3,6 +3,7 @@
 about, no setting of this machine and no file of the project reaches it.
 """
 
+import json
 import os
 import socket
 import sys
@@ -17,6 +18,7 @@ from tests.hardening.asgi import HOST, Answer
 from . import processes, wire
 
 START = 20.0
+READY = 6.0
 # What a program needs of the machine that it runs on; all else stays outside.
 _MACHINE = """
     COMSPEC HOME LANG LD_LIBRARY_PATH LOCALAPPDATA LOGNAME PATH PATHEXT PROGRAMDATA SYSTEMDRIVE SYSTEMROOT TEMP TMP
@@ -93,24 +95,45 @@ class Service:
 
     @property
     def ready(self) -> bool:
+        return self._says_yes("/health/ready")
+
+    def _says_yes(self, path: str) -> bool:
         try:
-            return wire.send(self.port, wire.raw("GET", "/health/ready"), 2).status == 200
+            return wire.send(self.port, wire.raw("GET", path), 2).status == 200
         except OSError:
             return False
 
-    def wait(self) -> None:
-        """Wait until it is ready.
+    def wait(self) -> bool:
+        """Wait until it is ready; false if it only lives, since a probe of its own says that it cannot work.
 
         Raises:
             NotStartedError: It ended, or took too long.
         """
+        lives_since = 0.0
         while time.monotonic() < self.began + START:
             if self.ready:
-                return
+                return True
+            if not lives_since and self._says_yes("/health/live"):
+                lives_since = time.monotonic()
+            if lives_since and time.monotonic() > lives_since + READY:
+                return False
             if (code := self.process.poll()) is not None:
                 raise NotStartedError(f"it ended with exit code {code}; its last lines:\n{self.last_lines}")
             time.sleep(0.02)
         raise NotStartedError(f"it was not ready after {START:g} s; its last lines:\n{self.last_lines}")
+
+    @property
+    def not_ready(self) -> list[str]:
+        """Which readiness probes the log names, and what each raised."""
+        found = []
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                event = json.loads(line)
+                if event["event"] == "not_ready":
+                    found.append(f"{event['probe']}: {event['reason']}")
+            except (ValueError, KeyError, TypeError):
+                continue
+        return list(dict.fromkeys(found))
 
     @property
     def last_lines(self) -> str:

@@ -14,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 
 from . import discover, processes
-from .attacks import STEPS, Arena, Attacks
+from .attacks import STEPS, UNREACHED, Arena, Attacks
 from .result import Check, Outcome
-from .service import OWN, PROBE, PROBE_MODULE, NotStartedError, Service, environment, given
+from .service import OWN, PROBE, PROBE_MODULE, READY, NotStartedError, Service, environment, given
 from .stage import Options
 
 
@@ -41,20 +41,37 @@ def stage(options: Options) -> Iterator[Check]:
         started = True
         for service, remedy in ((probe, "Run `uv sync`."), (own, _remedy(options))):
             try:
-                service.wait()
+                if not service.wait():
+                    yield _not_ready(steps[0], service)
             except NotStartedError as error:
                 started = False
                 kind = "your service" if service is own else "the probe application"
-                for step in steps:
-                    yield Check(step, f"start {kind} as production would", Outcome.UNVERIFIED, str(error), remedy)
+                yield from _not_tried(steps, f"start {kind} as production would", str(error), remedy)
         if not started:
             return
         routes = _routes(listing, listed)
         if isinstance(routes, str):
-            for step in steps:
-                yield Check(step, "find your routes", Outcome.UNVERIFIED, routes, _remedy(options))
+            yield from _not_tried(steps, "find your routes", routes, _remedy(options))
             return
         yield from _attack(Arena(probe, own, routes, options.thorough), steps)
+
+
+def _not_tried(steps: list[str], name: str, seen: str, remedy: str) -> Iterator[Check]:
+    """Say once what went wrong, and of the other steps only that they were not tried."""
+    yield Check(steps[0], name, Outcome.UNVERIFIED, seen, remedy)
+    for step in steps[1:]:
+        yield Check(step, name, Outcome.UNVERIFIED, f"not tried, see {steps[0]}", f"As for {steps[0]}.")
+
+
+def _not_ready(step: str, service: Service) -> Check:
+    said = "; ".join(service.not_ready) or "nothing, so a probe answered False"
+    return Check(
+        step,
+        "be ready as production would be",
+        Outcome.UNVERIFIED,
+        f"/health/live says yes, /health/ready no for {READY:g} s, so it was attacked as it is; the log says {said}",
+        "Start what the probe asks for, or give its address in pyproject.toml: `[tool.hardening.verify.environment]`.",
+    )
 
 
 def _remedy(options: Options) -> str:
@@ -80,6 +97,10 @@ def _why(listed: Path) -> str:
 
 def _attack(arena: Arena, steps: list[str]) -> Iterator[Check]:
     modules = {step: import_module(f".attacks.{step}", __package__) for step in steps}
+    attacked = [step for step in steps if step not in ("rate_limit", "server")]
+    if attacked and (unreached := arena.unreached):
+        seen = f"not attacked, since no request reaches them: {', '.join(unreached)}"
+        yield Check(attacked[0], "reach every route of yours", Outcome.UNVERIFIED, seen, UNREACHED)
     # Slow clients are waited for while the other steps are attacked.
     slow: Future[list[Check]] | None = None
     if "server" in modules:

@@ -3,12 +3,14 @@
 
 import http.client
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
 from tests.hardening.asgi import HOST, Answer
 
 TIMEOUT = 5.0
+BODY_TIMEOUT = 1.0
 MOST = 262_144
 Pairs = Iterable[tuple[str, str]]
 
@@ -43,15 +45,23 @@ def send(port: int, data: bytes, timeout: float = TIMEOUT) -> Answer:
 
 
 def receive(connection: socket.socket, method: str = "GET") -> Answer:
-    """Read one response, of a body that never ends only the beginning; status 0 if the connection was closed."""
+    """Read one response, of a body that never ends only the beginning; status 0 if the connection was closed.
+
+    Raises:
+        TimeoutError: Its head did not come in time.
+    """
     response = http.client.HTTPResponse(connection, method=method)
     try:
         response.begin()
     except (http.client.BadStatusLine, ConnectionError):
         return Answer()
     body = b""
+    end = time.monotonic() + BODY_TIMEOUT
     try:
-        while len(body) < MOST and (part := response.read1(65_536)):
+        while len(body) < MOST and (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not (part := response.read1(65_536)):
+                break
             body += part
     except (TimeoutError, http.client.HTTPException, ConnectionError):
         pass  # a stream, or an answer that was cut: its head and what came of it are what counts

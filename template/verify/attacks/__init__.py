@@ -14,10 +14,11 @@ from tests.hardening.asgi import Answer
 from ..discover import Found
 from ..result import Check, Outcome
 from ..service import Service
-from ..wire import Pairs
+from ..wire import TIMEOUT, Pairs
 
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
 EVIL = "https://evil.example"
+UNREACHED = "Move each before the route that shadows it: what takes any path, such as `/{rest:path}`, comes last."
 
 
 class Seen(NamedTuple):
@@ -28,7 +29,11 @@ class Seen(NamedTuple):
 
 
 class UnknownError(Exception):
-    """An attack that cannot tell; the message says why."""
+    """An attack that cannot tell; the message says why, and the remedy what to do about it."""
+
+    def __init__(self, message: str, remedy: str = "Run it again; then look at what was seen.") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 @dataclass
@@ -56,24 +61,41 @@ class Arena:
         return f"100.{64 + number // 65_536}.{number // 256 % 256}.{number % 256}"
 
     def ask(self, method: str, target: str, headers: Pairs = (), body: bytes | None = None) -> Answer:
-        """Send one request to the service itself, as a client that it has never seen."""
-        return self.own.ask(method, target, [*headers, ("X-Forwarded-For", self.stranger())], body)
+        """Send one request to the service itself, as a client that it has never seen.
+
+        Raises:
+            UnknownError: There was no answer in time.
+        """
+        try:
+            return self.own.ask(method, target, [*headers, ("X-Forwarded-For", self.stranger())], body)
+        except TimeoutError:
+            message = f"{method} {target.partition('?')[0]} was not answered within {TIMEOUT:g} s"
+            remedy = "Let the route begin its answer sooner; look for what it waits for that is not there in verify."
+            raise UnknownError(message, remedy) from None
+
+    @property
+    def unreached(self) -> list[str]:
+        """The service's own routes that no request of verify reaches."""
+        return sorted({str(route) for route in self.routes if not route.target and not route.is_websocket})
 
     def each(self, routes: Iterable[Found], attack: Callable[[Found], tuple[str, str]]) -> Seen:
-        """Make the same attack on several of the service's own routes.
+        """Make the same attack on several of the service's own routes, as far as they can be reached.
 
         Args:
             routes: Which ones.
             attack: Returns what was seen, and what is wrong with that, if anything.
         """
         chosen = [route for route in routes if not route.is_websocket]
-        unreached = sorted({route.path for route in chosen if not route.target})
-        if unreached:
-            raise UnknownError(f"another route stands before {', '.join(unreached)}, so it cannot be reached")
         if not chosen:
             return Seen("the service has no such route", [])
-        with ThreadPoolExecutor(4) as pool:
+        chosen = [route for route in chosen if route.target]
+        if not chosen:
+            raise UnknownError("no such route of the service can be reached", UNREACHED)
+        pool = ThreadPoolExecutor(4)
+        try:
             results = list(pool.map(attack, chosen))
+        finally:  # an interrupt waits for nobody
+            pool.shutdown(wait=False, cancel_futures=True)
         faults = [f"{route}: {fault}" for route, (_, fault) in zip(chosen, results, strict=True) if fault]
         counted = Counter(text for text, _ in results)
         words = ", ".join(f"{text} ({number} routes)" if number > 1 else text for text, number in counted.items())
@@ -113,8 +135,8 @@ class Attacks:
             try:
                 seen = attack(arena)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
-                reason = str(error) if isinstance(error, UnknownError) else f"{type(error).__name__}: {error}"
-                yield Check(self.step, name, Outcome.UNVERIFIED, reason, "Run it again; then look at what was seen.")
+                told = error if isinstance(error, UnknownError) else UnknownError(f"{type(error).__name__}: {error}")
+                yield Check(self.step, name, Outcome.UNVERIFIED, str(told), told.remedy)
                 continue
             if seen.faults:
                 shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
