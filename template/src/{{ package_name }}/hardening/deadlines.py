@@ -9,6 +9,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from starlette.types import Message, Receive
+
 from .errors import Refusal
 
 if TYPE_CHECKING:
@@ -24,9 +26,6 @@ class Deadlines:
         self.busy = 0
         self._entries: dict[Exchange, tuple[float, asyncio.Task[Any], Refusal] | None] = {}
         self._watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def enter(self, x: "Exchange") -> None:
         """Take a place."""
@@ -57,6 +56,21 @@ class Deadlines:
         """What was waited for has come."""
         if x in self._entries:
             self._entries[x] = None
+
+    def drained(self, receive: Receive, seconds: float) -> Receive:
+        """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
+
+        Background tasks outlive their response, and servers do not wait for them.
+        """
+
+        async def wait() -> Message:
+            message = await receive()
+            limit = time.monotonic() + seconds
+            while message["type"] == "lifespan.shutdown" and self._entries and time.monotonic() < limit:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            return message
+
+        return wait
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()

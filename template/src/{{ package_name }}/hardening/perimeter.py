@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from .cookies import guard_cookies
@@ -67,18 +67,7 @@ class Perimeter:
         elif scope["type"] == "websocket":
             await self._websocket(Exchange(self, scope, receive, send))
         else:
-            await self.app(scope, self._drained(receive), send)
-
-    def _drained(self, receive: Receive) -> Receive:
-        async def wait() -> Message:
-            message = await receive()
-            limit = time.monotonic() + self.settings.request_timeout
-            # Background tasks outlive their response, and servers do not wait for them.
-            while message["type"] == "lifespan.shutdown" and self.deadlines and time.monotonic() < limit:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-            return message
-
-        return wait
+            await self.app(scope, self.deadlines.drained(receive, self.settings.request_timeout), send)
 
     async def _http(self, x: Exchange) -> None:
         began = time.perf_counter()
