@@ -462,7 +462,7 @@ class Hook:
             "version": visible(self.given.version),
             "run": self.given.run,
             "outcome": self.report.outcome,
-            "say": " ".join([self.verdict(), *self.report.problems[:3]]),
+            "say": " ".join([self.verdict(), "; ".join(self.report.problems[:3])]).rstrip(),
         }
         path = self.folder / RECORD
         unfinished = path.with_suffix(".unfinished")

@@ -1,11 +1,8 @@
 # Owned by the template: an update rewrites this file.
-"""What a stage of the proof is: a name, and a function that tries things and yields what came of them."""
+"""What every stage of the proof is told: `stage(options)` in its module tries things and yields what came of them."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from .result import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +26,3 @@ class Options:
     def wants(self, step: str) -> bool:
         """Whether this step was asked for."""
         return self.only in ("", step)
-
-
-Stage = Callable[[Options], Iterator[Check]]

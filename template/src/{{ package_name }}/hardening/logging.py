@@ -53,7 +53,7 @@ def _masked_extra(key: str, value: Any) -> Any:
 
 
 class Log:
-    """Writes events; `Formatter` sends what other libraries log the same way."""
+    """Writes events; `Handler` sends what other libraries log the same way."""
 
     def __init__(self) -> None:
         self.threshold = LEVELS["info"]
@@ -82,6 +82,8 @@ class Log:
     def __call__(self, level: str, event: str, **fields: Any) -> None:
         if LEVELS[level] < self.threshold:
             return
+        if self.lost:
+            fields["lines_lost"] = self.lost
         now = time.time()
         if (second := int(now)) != self._second:
             self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
@@ -93,6 +95,7 @@ class Log:
         try:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
+            self.lost = 0
         except (
             OSError,
             ValueError,
