@@ -29,6 +29,7 @@ _VALUES = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-embedder-policy": "require-corp",
     "cross-origin-resource-policy": "same-origin",
+    "origin-agent-cluster": "?1",
     "x-permitted-cross-domain-policies": "none",
     "x-dns-prefetch-control": "off",
     "cache-control": "no-store, max-age=0",
