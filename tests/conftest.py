@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -12,8 +11,20 @@ from copier import run_copy
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-REPOSITORY = Path(__file__).parent.parent
-FOLDER = "orders-api"
+from .lived_in import Services
+from .releases import (
+    FOLDER,
+    PRESENT,
+    REPOSITORY,
+    commit,
+    copy_working_tree,
+    files,
+    git,
+    make_history,
+    nothing_of_this_machine,
+)
+
+__all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
 
 Emit = Callable[..., Path]
 Render = Callable[..., str]
@@ -29,42 +40,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder and return what it prints."""
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-def commit(folder: Path, message: str) -> None:
-    """Commit everything in a folder, which becomes a repository if it is none."""
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", message)
-
-
-def files(folder: Path) -> list[str]:
-    """The files of a folder, as relative paths with slashes."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and ".git" not in path.relative_to(folder).parts
-    )
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings of the person who runs the tests out of git, Copier and uv."""
-    settings = tmp_path_factory.mktemp("settings") / "copier.yml"
-    settings.write_text("{}\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COPIER_SETTINGS_PATH", str(settings))
-        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Test")
-            patch.setenv(f"GIT_{role}_EMAIL", "test@example.com")
-        for name in list(os.environ):
-            if name.startswith(("APP_", "GIT_DIR", "GIT_WORK_TREE", "VIRTUAL_ENV")):
-                patch.delenv(name)
+    with nothing_of_this_machine(tmp_path_factory.mktemp("settings")):
         yield
 
 
@@ -72,13 +51,17 @@ def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working tree as a release of its own, newer than any other."""
     folder = tmp_path_factory.mktemp("template")
-    for name in git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
-        if name and (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name)
+    copy_working_tree(folder)
     commit(folder, "template")
-    git(folder, "tag", "v999.0.0")
+    git(folder, "tag", PRESENT)
+    git(folder, "gc", "--quiet")
     return folder
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every release with its tag, and the working tree as the newest of them."""
+    return make_history(tmp_path_factory.mktemp("history") / "template")
 
 
 @pytest.fixture(scope="session")
@@ -125,3 +108,9 @@ def asked() -> dict[str, dict[str, str]]:
     """The questions of `copier.yml` by name."""
     config = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
     return {name: details for name, details in config.items() if not name.startswith("_")}
+
+
+@pytest.fixture(scope="session")
+def services(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Services:
+    """Services of every release, each emitted once."""
+    return Services(history, tmp_path_factory.mktemp("services"))

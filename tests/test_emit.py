@@ -1,4 +1,4 @@
-"""What is emitted, file by file: nothing unrendered, nothing empty, answers shown literally, one owner each."""
+"""What is emitted, file by file: nothing unrendered, nothing empty, answers shown literally."""
 
 import ast
 import re
@@ -7,27 +7,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import copier
 import pytest
 import yaml
-from jinja2 import Environment
 from markdown_it import MarkdownIt
-from pathspec import PathSpec
 
 from .conftest import REPOSITORY, Emit, commit, files, git
 from .test_questions import HOSTILE, answers
 
-CONFIG: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
-SEEDS: list[str] = CONFIG["_skip_if_exists"]
-OWNED = [
-    "/.copier-answers.yml",
-    "/.env.example",
-    "/HARDENING.md",
-    "/src/*/__main__.py",
-    "/src/*/hardening/**",
-    "/tests/hardening/**",
-    "/verify/**",
-]
 EVERY_ANSWER = [
     {},
     {"ci": "gitlab", "cors_origins": "https://a.example, https://b.example:8443,http://localhost:3000"},
@@ -36,11 +22,6 @@ EVERY_ANSWER = [
     {"project_name": "'", "description": '"', "package_name": "a__b_"},
 ]
 UNRENDERED = re.compile(r"\{[{%#][-+ ]")  # with a blank or a sign, unlike the doubled braces of an f-string
-
-
-def matches(patterns: list[str], path: str) -> bool:
-    """Whether Copier would hold these patterns to match this path."""
-    return PathSpec.from_lines(copier._main._pathspec_pattern, patterns).match_file(path)
 
 
 def text(token_children: Any) -> str:
@@ -76,29 +57,6 @@ def test_only_what_has_something_to_render_is_named_so() -> None:
         path = REPOSITORY / name
         if path.is_file():
             assert bool(UNRENDERED.search(path.read_text())) == (path.suffix == ".jinja"), name
-
-
-@pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)
-def test_every_file_belongs_to_the_team_or_to_the_template(emit: Emit, given: dict[str, str]) -> None:
-    for name in files(emit(**given)):
-        assert matches(SEEDS, name) != matches(OWNED, name), name
-
-
-def test_an_update_leaves_out_exactly_the_seeds() -> None:
-    entry = CONFIG["_exclude"][-1]
-    jinja = Environment(autoescape=False)  # noqa: S701 - these are patterns, not HTML
-
-    assert jinja.from_string(entry).render(_copier_operation="update").split() == SEEDS
-    assert not jinja.from_string(entry).render(_copier_operation="copy").strip()
-    assert all(pattern.lstrip("!").startswith("/") and "{" not in pattern for pattern in SEEDS)
-
-
-def test_an_owned_module_says_so_in_its_first_line(emit: Emit) -> None:
-    folder = emit()
-    for name in files(folder):
-        if name != ".copier-answers.yml" and not matches(SEEDS, name):
-            first = (folder / name).read_text().splitlines()[0]
-            assert "Owned by the template" in first, name
 
 
 def test_git_takes_in_every_file(emit: Emit, tmp_path: Path) -> None:

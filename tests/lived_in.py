@@ -1,0 +1,105 @@
+"""A service that a team has lived in, an update of it, and what an update must not do to it."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from copier import run_copy, run_update
+
+from .edits import Edit
+from .releases import FOLDER, OWNED, PACKAGE, PRESENT, Answers, commit, files, git, matches
+
+State = dict[str, tuple[bytes, bool]]
+"""The content of each file, and whether it can be executed."""
+
+
+def state(folder: Path) -> State:
+    """What git would see of a folder."""
+    names = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    paths = {name: folder / name for name in names if name}
+    return {
+        name: (path.read_bytes(), path.stat().st_mode & 0o100 != 0) for name, path in paths.items() if path.is_file()
+    }
+
+
+@dataclass
+class Found:
+    """What is wrong after an update: what has to be merged, what lost an edit, what is not as it should be."""
+
+    conflicts: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.conflicts or self.lost or self.wrong)
+
+
+def conflicts(folder: Path) -> list[str]:
+    """The files that somebody would have to merge by hand."""
+    unmerged = {line.split("\t")[1] for line in git(folder, "ls-files", "--unmerged").splitlines()}
+    marked = {name for name in files(folder) if name.endswith(".rej") or b"<<<<<<< " in (folder / name).read_bytes()}
+    return sorted(unmerged | marked)
+
+
+class Services:
+    """Services of every release, each emitted once."""
+
+    def __init__(self, history: Path, folder: Path) -> None:
+        self.history = history
+        self.folder = folder
+        self.emitted: dict[tuple[str, frozenset[tuple[str, str]]], Path] = {}
+
+    def emit(self, release: str, answers: Answers) -> Path:
+        """What a release emits for these answers. Whoever writes to it takes a copy."""
+        key = (release, frozenset(answers.items()))
+        if key not in self.emitted:
+            folder = self.folder / str(len(self.emitted)) / FOLDER
+            run_copy(
+                str(self.history), folder, data=answers, vcs_ref=release, defaults=True, quiet=True, skip_tasks=True
+            )
+            self.emitted[key] = folder
+        return self.emitted[key]
+
+    def lived_in(self, folder: Path, release: str, answers: Answers, edits: Iterable[Edit]) -> Path:
+        """Such a service in its repository, with these edits of the team on top."""
+        shutil.copytree(self.emit(release, answers), folder)
+        commit(folder, "emitted")
+        for edit in edits:
+            edit(folder, answers.get("package_name", PACKAGE))
+        if git(folder, "status", "--porcelain"):
+            commit(folder, "ours")
+        return folder
+
+    def compare(self, service: Path, before: State, release: str, answers: Answers) -> Found:
+        """What an update did that it must not have done.
+
+        Args:
+            service: The service after the update.
+            before: What it was before.
+            release: Where it came from.
+            answers: What was answered; another answer of now counts.
+        """
+        found = Found(conflicts=conflicts(service))
+        after = state(service)
+        fresh = state_of_emission(self.emit(PRESENT, answers))
+        old = state_of_emission(self.emit(release, answers))
+        for name in sorted({*before, *after, *fresh}):
+            if not matches(OWNED, name) or (name in before and name not in old and name not in fresh):
+                if name in before and after.get(name) != before[name]:
+                    found.lost.append(name)
+                elif name not in before and name in after:
+                    found.wrong.append(f"{name} is a seed that came, or came back")
+            elif after.get(name) != fresh.get(name):
+                found.wrong.append(f"{name} is not as in a fresh copy")
+        return found
+
+
+def state_of_emission(folder: Path) -> State:
+    """The same for a folder that is no repository."""
+    return {name: ((folder / name).read_bytes(), (folder / name).stat().st_mode & 0o100 != 0) for name in files(folder)}
+
+
+def update(service: Path, answers: Answers | None = None) -> None:
+    """Update to the newest release as `copier update --trust --defaults --skip-tasks` does."""
+    run_update(service, data=answers or {}, defaults=True, overwrite=True, quiet=True, unsafe=True, skip_tasks=True)

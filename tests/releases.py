@@ -1,0 +1,155 @@
+"""Every release of the template, and the present working tree as the newest: what services come from and go to."""
+
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+from jinja2 import Environment
+from pathspec import PathSpec
+
+REPOSITORY = Path(__file__).parent.parent
+FOLDER = "orders-api"
+PACKAGE = "orders_api"
+PRESENT = "v999.0.0"
+RELEASES: dict[str, str] = tomllib.loads((REPOSITORY / "tests" / "releases.toml").read_text())["releases"]
+OWNED = (
+    "/.copier-answers.yml",
+    "/.env.example",
+    "/HARDENING.md",
+    "/src/*/__main__.py",
+    "/src/*/hardening/**",
+    "/tests/hardening/**",
+    "/verify/**",
+)
+"""What belongs to the template, in every release; all else that is emitted is a seed."""
+
+Answers = dict[str, str]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder and return what it prints."""
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit everything in a folder, which becomes a repository if it is none."""
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+
+
+def files(folder: Path) -> list[str]:
+    """The files of a folder, as relative paths with slashes."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    )
+
+
+def copy_working_tree(folder: Path) -> None:
+    """Copy what git would commit of this repository."""
+    for name in git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        if name and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+
+
+@contextmanager
+def nothing_of_this_machine(folder: Path) -> Iterator[None]:
+    """Keep the settings of the person who runs this out of git, Copier and uv.
+
+    Args:
+        folder: Where to put a file of settings that sets nothing.
+    """
+    settings = folder / "copier.yml"
+    settings.write_text("{}\n")
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("APP_", "GIT_", "VIRTUAL_ENV")):
+            del os.environ[name]
+    os.environ.update(COPIER_SETTINGS_PATH=str(settings), GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ.update({f"GIT_{role}_NAME": "Test", f"GIT_{role}_EMAIL": "test@example.com"})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def make_history(folder: Path) -> Path:
+    """A clone of this repository in which each release has its tag and the working tree is the newest.
+
+    Raises:
+        LookupError: If a release is not in the history of this clone.
+    """
+    for version, revision in RELEASES.items():
+        known = subprocess.run(["git", "cat-file", "-e", f"{revision}^{{commit}}"], cwd=REPOSITORY, check=False)
+        if known.returncode:
+            shallow = git(REPOSITORY, "rev-parse", "--is-shallow-repository").strip() == "true"
+            remedy = "run `git fetch --unshallow`" if shallow else "correct tests/releases.toml, or fetch its commit"
+            raise LookupError(f"Release {version} ({revision[:9]}) is not in this clone: {remedy}.")
+    subprocess.run(["git", "clone", "--quiet", "--no-tags", REPOSITORY, folder], check=True)
+    for name in git(folder, "ls-files", "-z").split("\0"):
+        if name:
+            (folder / name).unlink()
+    copy_working_tree(folder)
+    for version, revision in RELEASES.items():
+        git(folder, "fetch", "--quiet", "origin", revision)
+        git(folder, "tag", version, revision)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "present")
+    git(folder, "tag", PRESENT)
+    git(folder, "gc", "--quiet")  # Copier clones it at each step, and one pack is quicker to copy and to delete
+    return folder
+
+
+@cache
+def configuration(release: str) -> dict[str, Any]:
+    """The `copier.yml` of a release."""
+    if release == PRESENT:
+        text = (REPOSITORY / "copier.yml").read_text()
+    else:
+        text = git(REPOSITORY, "show", f"{RELEASES[release]}:copier.yml")
+    parsed: dict[str, Any] = yaml.safe_load(text)
+    return parsed
+
+
+def choices(release: str, question: str) -> list[str]:
+    """What a question of a release can be answered with."""
+    offered = configuration(release)[question]["choices"]
+    return list(offered.values() if isinstance(offered, dict) else offered)
+
+
+def combinations(release: str, *questions: str) -> list[Answers]:
+    """Every combination of the answers to these questions."""
+    return [
+        dict(zip(questions, chosen, strict=True))
+        for chosen in product(*(choices(release, question) for question in questions))
+    ]
+
+
+def seeds(release: str) -> list[str]:
+    """The globs of what belongs to the team: what a copy does not overwrite."""
+    return list(configuration(release)["_skip_if_exists"])
+
+
+def left_out(release: str, operation: str) -> list[str]:
+    """The globs of what a release does not write in a copy or an update."""
+    jinja = Environment(autoescape=False)  # noqa: S701 - these are patterns, not HTML
+    return jinja.from_string(configuration(release)["_exclude"][-1]).render(_copier_operation=operation).split()
+
+
+def matches(patterns: list[str] | tuple[str, ...], path: str) -> bool:
+    """Whether Copier would hold these patterns to match this path."""
+    return PathSpec.from_lines(copier._main._pathspec_pattern, patterns).match_file(path)
