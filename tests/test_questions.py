@@ -155,7 +155,7 @@ REFUSED = {
         "listed twice": ["https://a.example,https://a.example"],
     },
     "example": {"'accounts' is not in": ["accounts"], "'' is not in": [""]},
-    "store": {"'redis' is not in": ["redis"], "'memory://' is not in": ["memory://"]},
+    "store": {"'valkey' is not in": ["valkey"], "'memory://' is not in": ["memory://"]},
     "ci": {"'jenkins' is not in": ["jenkins"], "'GitHub Actions' is not in": ["GitHub Actions"]},
     "checks": {"'on' is not in": ["on"], "'false' is not in": ["false"], "'' is not in": [""]},
 }
@@ -205,7 +205,7 @@ ADMITTED = {
         "http://localhost:3000,http://127.0.0.1:5173,http://[::1]:3000",
     ],
     "example": ["minimal"],
-    "store": ["memory"],
+    "store": ["memory", "redis"],
     "ci": ["github", "gitlab", "none"],
     "checks": ["warn", "strict", "off"],
 }
@@ -336,7 +336,7 @@ def test_the_command_names_the_reason_last_and_leaves_no_folder(questions: Path,
         "--skip-tasks",
         "--defaults",
         "-d",
-        "store=redis",
+        "store=postgres",
         str(questions),
         str(folder),
     ]
@@ -344,5 +344,5 @@ def test_the_command_names_the_reason_last_and_leaves_no_folder(questions: Path,
     result = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert result.returncode != 0
-    assert result.stderr.rstrip().endswith("Invalid choice for 'store': 'redis' is not in ['memory']")
+    assert result.stderr.rstrip().endswith("Invalid choice for 'store': 'postgres' is not in ['memory', 'redis']")
     assert not folder.exists()

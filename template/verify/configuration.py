@@ -21,7 +21,12 @@ from .service import given
 from .stage import Options
 
 TIMEOUT = 30.0
-PRODUCTION = {"APP_ENV": "production", "APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "none"}
+PRODUCTION = {
+    "APP_ENV": "production",
+    "APP_ALLOWED_HOSTS": "api.example.com",
+    "APP_STORE_URL": "memory://",
+    "APP_TRUSTED_PROXIES": "none",
+}
 """What production must say; `verify` says it in the place of whoever deploys."""
 REFUSALS = {"hosts.E001": "APP_ALLOWED_HOSTS", "proxy.E001": "APP_TRUSTED_PROXIES"}
 """What must keep a service from starting when nothing is set, and the setting that it is about."""

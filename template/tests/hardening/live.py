@@ -21,6 +21,7 @@ PRODUCTION = {
     "APP_ALLOWED_HOSTS": HOST,
     "APP_TRUSTED_PROXIES": "none",
     "APP_RATE_LIMIT": "900000/1s",
+    "APP_STORE_URL": "memory://",
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -47,7 +48,7 @@ class Server:
         command = [sys.executable, "-m", "tests.hardening.served", "serve", "--port", str(self.port), *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
-                command, env=environment(**PRODUCTION, **variables), stdout=output, stderr=subprocess.STDOUT
+                command, env=environment(**{**PRODUCTION, **variables}), stdout=output, stderr=subprocess.STDOUT
             )
 
     @property

@@ -22,6 +22,8 @@ from .rate_limit import RateLimit
 from .route_checks import route_findings
 from .route_table import Routes
 from .settings import HardeningSettings
+from .store import check as check_store
+from .store import open_store
 from .validation import Validation
 
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
@@ -57,7 +59,8 @@ class Hardened(FastAPI):
     ) -> None:
         self.settings = settings
         self.insecure_mounts = dict(insecure_mounts or {})
-        self._health = Health(ready)
+        self.store = open_store(settings)
+        self._health = Health([*ready, self.store.is_ready])
         self._errors = Errors(settings.is_production)
         self._perimeter: Perimeter | None = None
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
@@ -88,9 +91,10 @@ class Hardened(FastAPI):
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""
-        steps = (Validation.check, RateLimit.check, CrossOrigin.check, SecurityHeaders.check)
+        steps = (Validation.check, RateLimit.check, CrossOrigin.check, SecurityHeaders.check, check_store)
         return [
             *settings_findings(self.settings, steps),
+            *self.store.findings(),
             *self._own_findings(),
             *route_findings(self.table(), self.insecure_mounts),
         ]
@@ -141,5 +145,7 @@ class Hardened(FastAPI):
         table = self.table()
         for route in table:
             route.bound()
-        self._perimeter = Perimeter(super().__call__, self.settings, table, self._health, self._errors, self.root_path)
+        self._perimeter = Perimeter(
+            super().__call__, self.settings, table, self.store, self._health, self._errors, self.root_path
+        )
         return self._perimeter

@@ -101,5 +101,5 @@ def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Findi
         yield Finding(
             "store.E001",
             f"{workers} workers with APP_STORE_URL=memory:// would each grant the whole quota.",
-            "Start one worker a service and scale with replicas behind one limit, or use --workers 1.",
+            "Set APP_STORE_URL to a Redis that they share, or use --workers 1.",
         )

@@ -23,6 +23,7 @@ from .policy import DEFAULT
 from .rate_limit import RateLimit
 from .route_table import Routes
 from .settings import HardeningSettings
+from .store import Store
 from .validation import Validation
 
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
@@ -38,18 +39,19 @@ class Perimeter:
         app: ASGIApp,
         settings: HardeningSettings,
         routes: Routes,
+        store: Store,
         health: Health,
         errors: Errors,
         root_path: str = "",
     ) -> None:
         self.app, self.settings, self.health, self.errors = app, settings, health, errors
-        self.routes = routes
+        self.routes, self.store = routes, store
         self.declared = routes.declared()
         self.security = SecurityHeaders(settings)
-        self.limit = RateLimit(settings)
+        self.limit = RateLimit(settings, store)
         self.cors = CrossOrigin(settings)
         self.validation = Validation(settings, routes)
-        self._steps = (self.limit.refuse, self.validation.refuse, self.cors.refuse)
+        self._steps = (self.validation.refuse, self.cors.refuse)
         self._fields = [*self.security.fields, *self.cors.fields]
         self._special = self.security.names | REVEALING | SPECIAL
         self.deadlines = Deadlines()
@@ -67,7 +69,14 @@ class Perimeter:
         elif scope["type"] == "websocket":
             await self._websocket(Exchange(self, scope, receive, send))
         else:
+            await self._live(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.store.open()
+        try:
             await self.app(scope, self.deadlines.drained(receive, self.settings.request_timeout), send)
+        finally:
+            await self.store.close()
 
     async def _http(self, x: Exchange) -> None:
         began = time.perf_counter()
@@ -78,7 +87,7 @@ class Perimeter:
                 x.event = "health"
                 status, media_type, body = await self.health.answer(x.path, x.request_id)
                 await x.answer(status, [(b"content-type", media_type.encode())], body)
-            elif (refusal := self._refusal(x)) is not None:
+            elif (refusal := await self._refusal(x)) is not None:
                 await x.refuse(refusal)
             elif x.is_preflight:
                 x.added += self.cors.preflight(x)
@@ -86,18 +95,22 @@ class Perimeter:
             else:
                 await self._pass(x)
         finally:
+            self.deadlines.leave(x)
             request_id.reset(token)
             self._log(x, began)
             # A cycle would wait for the collector, with all that the server attached to the scope: 20% of the speed.
             x.scope.pop("hardening", None)
 
-    def _refusal(self, x: Exchange) -> Refusal | None:
+    async def _refusal(self, x: Exchange) -> Refusal | None:
         self.cors.grant(x)
         if self.deadlines.busy >= self.settings.max_concurrency:
             return self._overloaded
         if self.routes.has_special:
             x.route = self.routes.find(x.route_method, x.path)
             x.policy = x.route.policy if x.route is not None else DEFAULT
+        self.deadlines.enter(x)
+        if (refusal := await self.limit.refuse(x)) is not None:
+            return refusal
         for refuse in self._steps:
             if (refusal := refuse(x)) is not None:
                 return refusal
@@ -108,7 +121,6 @@ class Perimeter:
         scope["hardening"] = x
         if x.method == "HEAD":
             scope["method"] = "GET"
-        self.deadlines.enter(x)
         self.await_response(x)
         try:
             await self.app(scope, x.receive if x.has_body else x._receive, x.send)
@@ -116,8 +128,6 @@ class Perimeter:
             await self._cancelled(x, error)
         except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
             await self._fail(x, error)
-        finally:
-            self.deadlines.leave(x)
         if not x.started:
             await x.refuse(x.refusal or self._failed)
 
@@ -164,11 +174,10 @@ class Perimeter:
         token = request_id.set(x.request_id)
         self.limit.identify(x)
         try:
-            if (refusal := self._refusal(x)) is not None:
+            if (refusal := await self._refusal(x)) is not None:
                 await x.refuse(refusal)
                 return
             x.scope["hardening"] = x
-            self.deadlines.enter(x)
             with suppress(WebSocketDisconnect):
                 await self.app(x.scope, x._receive, x.send_websocket)
         except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises

@@ -16,11 +16,12 @@ from .checks import Finding
 from .errors import Refusal
 from .logging import log
 from .settings import HardeningSettings, Quota
-from .store import Decision, MemoryStore
+from .store import Claim, Decision, Store, StoreAwayError
 
 if TYPE_CHECKING:
     from .exchange import Exchange
 
+_NAMES = ("default", "route")
 FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
@@ -51,13 +52,14 @@ def client_key(address: str) -> str:
 class RateLimit:
     """Counts each request of each client, and answers 429 to those over the quota."""
 
-    def __init__(self, settings: HardeningSettings) -> None:
+    def __init__(self, settings: HardeningSettings, store: Store) -> None:
         self.quota = settings.rate_limit
-        self.store = MemoryStore()
+        self.store = store
         self._trusted = settings.trusted_proxies or ()
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
         self._warned = False
         self._refusal = Refusal(429, "quota_exceeded")
+        self._undecided = Refusal(503, "store_away", [(b"retry-after", b"5")])
 
     @staticmethod
     def check(settings: HardeningSettings) -> Iterator[Finding]:
@@ -110,20 +112,23 @@ class RateLimit:
         if (scheme := x.headers.get(b"x-forwarded-proto")) in (b"http", b"https"):
             x.scope["scheme"] = scheme.decode()
 
-    def refuse(self, x: "Exchange") -> Refusal | None:
+    async def refuse(self, x: "Exchange") -> Refusal | None:
         """Count the request on the service's quota, and on the route's own if it has one."""
         address = x.client if ":" not in x.client else client_key(x.client)
-        decision = self.store.take(address, self.quota)
-        fields = _field("default", decision)
-        policies = _policy("default", self.quota)
-        if decision.allowed and (quota := x.policy.quota) is not None:
-            decision = self.store.take(f"{x.route} {address}", quota)
-            fields += b", " + _field("route", decision)
-            policies += b", " + _policy("route", quota)
+        claims = [Claim(address, self.quota)]
+        if (quota := x.policy.quota) is not None:
+            claims.append(Claim(f"{x.route} {address}", quota))
+        try:
+            decisions = await self.store.take(claims)
+        except StoreAwayError:
+            return self._undecided
+        told = list(zip(_NAMES, claims, decisions, strict=False))
+        fields = b", ".join([_field(name, decision) for name, _, decision in told])
+        policies = b", ".join([_policy(name, claim.quota) for name, claim, _ in told])
         x.added += [(b"ratelimit", fields), (b"ratelimit-policy", policies)]
-        if decision.allowed:
+        if (last := decisions[-1]).allowed:
             return None
-        x.added.append((b"retry-after", b"%d" % max(1, ceil(decision.retry_after))))
+        x.added.append((b"retry-after", b"%d" % max(1, ceil(last.retry_after))))
         return self._refusal
 
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from .checks import Finding
 from .policy import DEFAULT
 from .route_table import Route
 from .settings import PREFIX, HardeningSettings, secrets_dir
+
+_IN_QUERY = re.compile(r"[?&]\w*password=([^&#]+)")
 
 
 def report(
@@ -50,14 +53,15 @@ def secrets_in(settings: HardeningSettings) -> Iterator[str]:
     """The secret values of the settings, so that the log can mask them wherever they turn up."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        secret: str | bytes | None = None
-        if isinstance(value, SecretStr | SecretBytes):
-            secret = value.get_secret_value()
+        secrets: list[str] = []
+        if isinstance(value, SecretStr):
+            secrets = [value.get_secret_value()]
+        elif isinstance(value, SecretBytes):
+            secrets = [value.get_secret_value().decode("latin-1")]
         elif isinstance(value, str) and "://" in value:
-            secret = urlsplit(value).password
-        if secret:
-            text = secret if isinstance(secret, str) else secret.decode("latin-1")
-            yield from {text, unquote(text)}
+            secrets = [urlsplit(value).password or "", *_IN_QUERY.findall(value)]
+        for secret in filter(None, secrets):
+            yield from {secret, unquote(secret)}
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str]]:

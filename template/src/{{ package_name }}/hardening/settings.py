@@ -8,13 +8,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "APP_"
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|d|)", re.ASCII)
 _QUOTA = re.compile(r"(\d{1,6})/(\d{1,6}(?:ms|s|m|h|d|))", re.ASCII)
+_STORE = re.compile(r"(redis|rediss|unix|rediss?\+(sentinel|cluster))://")
 
 
 def seconds(value: Any) -> Any:
@@ -76,6 +77,12 @@ def _networks(value: Any) -> Any:
         ) from None
 
 
+def _store(value: str) -> str:
+    if value != "memory://" and _STORE.match(value) is None:
+        raise ValueError("is neither memory:// nor the address of a Redis, such as redis://host:6379/0")
+    return value
+
+
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=86400 * 365)]
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
@@ -100,8 +107,10 @@ class HardeningSettings(BaseSettings):
     """Other origins whose scripts may call this service, exactly as a browser writes them."""
     rate_limit: QuotaField = Quota(100, 900.0)
     """Requests a client may make: a burst, then evenly spread over the duration."""
-    store_url: Literal["memory://"] = "memory://"
-    """Where limits are counted: `memory://` counts in one process."""
+    store_url: Annotated[str, AfterValidator(_store)] = "memory://"
+    """Where limits are counted: `memory://` in each process for itself, `redis://...` for all of them together."""
+    store_outage: Literal["local", "closed"] = "local"
+    """While Redis is away: `local` counts in each process, `closed` answers 503."""
     trusted_proxies: Networks = None
     """Addresses or networks whose `X-Forwarded-*` is believed, or `none`; production must say."""
     max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
