@@ -1,0 +1,1 @@
+"""What the hardening costs, and how it stands beside its peers: `uv run python -m benchmarks`."""

@@ -1,0 +1,107 @@
+"""`uv run python -m benchmarks`: measures, and writes `results.json`, the tables of `README.md` and `plot.svg`."""
+
+import argparse
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import growth, latency, plot, profiles, report, stacks, throughput
+from .bench import Bench, Section
+from .load import Plan
+
+HERE = Path(__file__).parent
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "instructions": profiles.instructions,
+    "hardened": throughput.against_bare,
+    "profile": profiles.profile,
+    "peers": throughput.against_peers,
+    "servers": throughput.on_servers,
+    "refused": throughput.refused,
+    "latency": latency.connections,
+    "attack": latency.under_attack,
+    "memory": growth.memory,
+    "start": growth.start,
+    "emit": growth.emitting,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parse(arguments)
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        print("This needs two cores: one for the server, one for the load.", file=sys.stderr)
+        return 1
+    with (stacks.scratch() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another run is at work here: both would spoil each other's figures.", file=sys.stderr)
+            return 1
+        _measure(options, cores[0], cores[1])
+    return 0
+
+
+def _measure(options: argparse.Namespace, server: int, load: int) -> None:
+    machine = stacks.machine()
+    os.sched_setaffinity(0, {load})  # whatever is not the server stays off its core
+    plan = Plan(2 if options.quick else options.rounds, 2 if options.quick else options.seconds, str(server), str(load))
+    bench = Bench(plan, options.quick)
+    results = _stored(options.output / "results.json", machine, every=set(options.only) == set(SECTIONS))
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    print(f"server on core {server}, load on core {load}; {plan.rounds} rounds of {plan.seconds:g} s")
+    for name in options.only:
+        print(f"{name}: {(SECTIONS[name].__doc__ or '').strip()}", flush=True)
+        section = SECTIONS[name](bench)
+        section |= {"rounds": plan.rounds, "seconds": plan.seconds, "date": time.strftime("%Y-%m-%d")}
+        results["sections"][name] = section
+        results["versions"] |= bench.versions()
+        print(f"\n{report.rendered(results, name)}\n", flush=True)
+        if not options.quick:
+            _write(options.output, results)
+    print(", ".join(f"{key} {value}" for key, value in sorted(results["versions"].items())))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", type=_names, default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")
+    parser.add_argument("--quick", action="store_true", help="two short rounds, to try it: prints, and writes nothing")
+    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each run (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of results.json, README.md and plot.svg")
+    return parser.parse_args(arguments)
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(SECTIONS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is not one of {', '.join(SECTIONS)}")
+    return [name for name in SECTIONS if name in names]
+
+
+def _stored(path: Path, machine: dict[str, str], every: bool) -> dict[str, Any]:
+    """What is known of this machine; a run of everything begins anew."""
+    empty: dict[str, Any] = {"machine": machine, "versions": {}, "sections": {}}
+    if every or not path.exists():
+        return empty
+    results: dict[str, Any] = json.loads(path.read_text())
+    if results["machine"] != machine and results["sections"]:
+        raise SystemExit(f"{path} is of another machine: run every section, or choose another --output.")
+    return results | {"machine": machine}
+
+
+def _write(folder: Path, results: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "plot.svg").write_text(plot.plot(results))
+    readme = (HERE / "README.md").read_text()
+    (folder / "README.md").write_text(report.written(readme, results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Tables of Markdown from `results.json`, between markers in `README.md`."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .figures import shown
+
+AIMS = {
+    # (section, ratio, kind, figure): at least or at most
+    ("hardened", "hardened / bare FastAPI, same server", "GET", "rate"): (">=", 0.90),
+    ("hardened", "hardened / bare FastAPI, same server", "POST", "rate"): (">=", 0.90),
+    ("hardened", "hardened / bare FastAPI, same server", "GET", "cpu"): ("<=", 1.10),
+    ("hardened", "hardened / bare FastAPI, same server", "POST", "cpu"): ("<=", 1.10),
+    ("peers", "hardened / Express with helmet, express-rate-limit, cors, joi", "GET", "rate"): (">=", 2.5),
+    ("peers", "hardened / Express with helmet, express-rate-limit, cors, joi", "POST", "rate"): (">=", 1.8),
+    ("peers", "hardened / Fastify with its plugins", "GET", "rate"): (">=", 0.9),
+    ("peers", "hardened / Fastify with its plugins", "POST", "rate"): (">=", 0.9),
+    ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "GET", "rate"): (">=", 2.5),
+    ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "POST", "rate"): (">=", 2.5),
+}
+ATTACKED = ("<=", 3.0)
+REFUSED = ("<=", 0.5)
+LIMITS = {"memory": ("<=", 40.0), "start": ("<=", 1.0), "copy": ("<=", 2.0), "update": ("<=", 6.0)}
+
+Section = Mapping[str, Any]
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; all columns but the first stand to the right."""
+    names = list(head)
+    lines = [names, ["---", *["--:"] * (len(names) - 1)], *map(list, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def judged(value: Any, aim: tuple[str, float] | None, digits: int = 2) -> str:
+    """A figure, its aim, and whether the median meets it."""
+    text = shown(value, digits)
+    if aim is None:
+        return text
+    middle = value["median"] if isinstance(value, Mapping) else value
+    met = middle >= aim[1] if aim[0] == ">=" else middle <= aim[1]
+    return f"{text}; aim {'≥' if aim[0] == '>=' else '≤'} {aim[1]:g}: {'met' if met else '**missed**'}"
+
+
+def throughput(section: Section, name: str) -> str:
+    """Rates and CPU times of contenders, and their ratios."""
+    kinds = list(next(iter(section["measured"].values())))
+    head = ["", *(f"{kind}, {what}" for kind in kinds for what in ("requests/s", "CPU µs a request"))]
+    rows = [
+        [contender, *(shown(figures[kind][key]) for kind in kinds for key in ("rate", "cpu"))]
+        for contender, figures in section["measured"].items()
+    ]
+    compared = [
+        [
+            pair,
+            *(judged(each[kind][key], AIMS.get((name, pair, kind, key))) for kind in kinds for key in ("rate", "cpu")),
+        ]
+        for pair, each in section["ratios"].items()
+    ]
+    ratio_head = ["ratio", *(f"{kind}, {what}" for kind in kinds for what in ("requests/s", "CPU"))]
+    return f"{table(head, rows)}\n\n{table(ratio_head, compared)}"
+
+
+def instructions(section: Section, name: str) -> str:
+    """Instructions a request, in thousands."""
+    rows = [
+        [each, *(f"{figures[kind] / 1000:,.0f}" for kind in ("GET", "POST"))]
+        for each, figures in section["measured"].items()
+    ]
+    rows += [
+        [each, *(f"{figures[kind]:.2f}" for kind in ("GET", "POST"))] for each, figures in section["ratios"].items()
+    ]
+    return table(["thousands of instructions a request", "GET", "POST"], rows)
+
+
+def profile(section: Section, name: str) -> str:
+    """Shares of the worker's Python thread."""
+    get, post = section["shares"]["GET"], section["shares"]["POST"]
+    places = sorted({*get, *post}, key=lambda place: -get.get(place, 0) - post.get(place, 0))
+    rows = [[place, f"{get.get(place, 0):.1%}", f"{post.get(place, 0):.1%}"] for place in places]
+    return table(["where", "GET", "POST"], [row for row in rows if row[1] != "0.0%" or row[2] != "0.0%"])
+
+
+def refused(section: Section, name: str) -> str:
+    """What each refusal costs beside what is served."""
+    rows = []
+    for request, figures in section["measured"].items():
+        ratio = next(
+            (each["cpu"] for pair, each in section["ratios"].items() if pair.startswith(f"{request} / ")), None
+        )
+        cost = judged(ratio, REFUSED) if ratio else ""
+        rows.append([request, shown(figures["rate"]), shown(figures["cpu"]), cost])
+    return table(["", "requests/s", "CPU µs a request", "CPU beside a served one"], rows)
+
+
+def latency(section: Section, name: str) -> str:
+    """Percentiles under connections."""
+    rows = [
+        [f"{contender}, {kind}", *(shown(figures[key], 1) for key in ("p50", "p99", "p999"))]
+        for contender, kinds in section["measured"].items()
+        for kind, figures in kinds.items()
+    ]
+    return table(["", "p50 ms", "p99 ms", "p99.9 ms"], rows)
+
+
+def attack(section: Section, name: str) -> str:
+    """Percentiles of the honest clients."""
+    rows = []
+    for each, figures in section["measured"].items():
+        ratio = section["ratios"].get(f"{each} / at rest", {}).get("p99")
+        beside = judged(ratio, ATTACKED) if ratio else ""
+        rows.append([each, *(shown(figures[key], 2) for key in ("p50", "p99", "p999")), beside])
+    return table(["", "p50 ms", "p99 ms", "p99.9 ms", "p99 beside rest"], rows)
+
+
+def memory(section: Section, name: str) -> str:
+    """MB before and after."""
+    growth = judged(section["growth"], LIMITS["memory"], 1)
+    row = [f"{section['clients']:,}", f"{section['idle']:.1f}", f"{section['after']:.1f}", growth]
+    return table(["distinct clients", "idle MB", "after MB", "growth MB"], [row])
+
+
+def start(section: Section, name: str) -> str:
+    """Seconds until the first answer, and imports."""
+    imports = section["imports"]
+    rows = [
+        [
+            each,
+            judged(section["measured"][each]["seconds"], LIMITS["start"] if each == "hardened" else None),
+            f"{imports[each]}",
+        ]
+        for each in ("hardened", "bare")
+    ]
+    added = ", ".join(f"`{module}`" for module in imports["added"])
+    text = f"Top-level modules that bare FastAPI does not load: {added}."
+    return f"{table(['', 'seconds', 'modules loaded'], rows)}\n\n{text}"
+
+
+def emit(section: Section, name: str) -> str:
+    """Seconds to copy and to update."""
+    rows = [[each, judged(figures["seconds"], LIMITS.get(each))] for each, figures in section["measured"].items()]
+    return table(["", "seconds"], rows)
+
+
+RENDERERS: dict[str, Callable[[Section, str], str]] = {
+    "instructions": instructions,
+    "hardened": throughput,
+    "profile": profile,
+    "peers": throughput,
+    "servers": throughput,
+    "refused": refused,
+    "latency": latency,
+    "attack": attack,
+    "memory": memory,
+    "start": start,
+    "emit": emit,
+}
+
+
+def rendered(results: Mapping[str, Any], name: str) -> str:
+    """What stands between the markers of one name."""
+    if name == "machine":
+        made = [results.get("machine", {}), results.get("versions", {})]
+        lines = [", ".join(f"{key} {value}" for key, value in sorted(each.items())) for each in made if each]
+        return "\n\n".join(f"{line}." for line in lines)
+    section = results["sections"].get(name)
+    if section is None:
+        return "Not measured yet."
+    plan = (
+        f"{section['rounds']} rounds of {section['seconds']:g} s"
+        if section["seconds"]
+        else f"{section['rounds']} rounds"
+    )
+    return f"{RENDERERS[name](section, name)}\n\n{plan}, {section['date']}."
+
+
+def written(readme: str, results: Mapping[str, Any]) -> str:
+    """The README with every table made again."""
+
+    def made(match: re.Match[str]) -> str:
+        return f"<!-- {match[1]} -->\n{rendered(results, match[1])}\n<!-- end -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", made, readme, flags=re.DOTALL)

@@ -1,0 +1,89 @@
+"""Requests a second and CPU time a request: hardened against bare, against its peers, on other servers, refused."""
+
+from .bench import Bench, Section
+from .check import JSON
+from .figures import ratios, summary
+from .load import GET, POST, USER, Load, rounds
+from .stacks import PACKAGE, PEERS, Contender, bare, hardened, javascript, python, uvicorn
+
+BARE_JOBS = ("validation", "errors", "cookies")
+SMALL = 1024
+TOO_LARGE = USER[:-1] + ',"filler":"' + "x" * 2 * SMALL + '"}'
+
+
+def against_bare(bench: Bench) -> Section:
+    """The price of the perimeter, and how much of it is the log."""
+    ours, framework = hardened(bench.service), bare(bench.service)
+    quiet = ours.but("hardened, APP_LOG_LEVEL=warning", APP_LOG_LEVEL="warning")
+    defaults = Contender(
+        "bare FastAPI, Granian's defaults",
+        (python(bench.service / ".venv"), "-m", "granian", "--interface", "asgi", "--port", "{port}", "bare:app"),
+        PEERS,
+        jobs=BARE_JOBS,
+    )
+    pairs = [(ours.name, framework.name), (quiet.name, framework.name), (ours.name, defaults.name)]
+    return bench.compare([ours, quiet, framework, defaults], pairs)
+
+
+def against_peers(bench: Bench) -> Section:
+    """The same seven jobs elsewhere."""
+    flags = ("--http", "httptools", "--loop", "uvloop")
+    peers = [
+        javascript("Express with helmet, express-rate-limit, cors, joi", bench.node, "express.js"),
+        javascript("Fastify with its plugins", bench.node, "fastify.js"),
+        uvicorn("FastAPI with secure, slowapi, CORS, TrustedHost", bench.python_peers, "usual:app"),
+        uvicorn("the same with uvicorn's access log, its default", bench.python_peers, "usual:app", *flags),
+        uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"),
+        uvicorn("bare FastAPI, uvicorn", bench.python_peers, "bare:app", jobs=BARE_JOBS),
+    ]
+    ours = hardened(bench.service)
+    return bench.compare([ours, *peers], [(ours.name, peer.name) for peer in peers])
+
+
+def on_servers(bench: Bench) -> Section:
+    """Bare and hardened on each server that could carry them."""
+    interpreter = python(bench.python_peers)
+    variables = {**hardened(bench.service).variables}
+    variables["PYTHONPATH"] = f"{PEERS}:{bench.service / 'src'}"
+    granian = (interpreter, "-m", "granian", "--interface", "asgi", "--http", "1", "--factory", "--port", "{port}")
+    unlogged = (interpreter, "-m", "uvicorn", "--no-access-log", "--factory", "--port", "{port}")
+    commands = {
+        "granian, asyncio": (*granian, "--loop", "asyncio"),
+        "granian, uvloop": (*granian, "--loop", "uvloop"),
+        "uvicorn, httptools, uvloop": (*unlogged, "--http", "httptools", "--loop", "uvloop"),
+        "uvicorn, zttp, uvloop": (*unlogged, "--http", "zttp", "--loop", "uvloop"),
+        "hypercorn, uvloop": (interpreter, "-m", "hypercorn", "-k", "uvloop", "--bind", "127.0.0.1:{port}"),
+    }
+    contenders, pairs = [], []
+    for server, command in commands.items():
+        call = "()" if "hypercorn" in server else ""
+        names = {"bare": f"bare, {server}", "hardened": f"hardened, {server}"}
+        targets = {"bare": f"bare:build{call}", "hardened": f"{PACKAGE}.__main__:build{call}"}
+        for app, target in targets.items():
+            jobs = {"jobs": BARE_JOBS} if app == "bare" else {}
+            contenders.append(Contender(names[app], (*command, target), PEERS, variables, **jobs))
+        pairs.append((names["hardened"], names["bare"]))
+    return bench.compare(contenders, pairs)
+
+
+def refused(bench: Bench) -> Section:
+    """What a request costs that is refused, beside one of its kind that is served."""
+    ours = hardened(bench.service).but("hardened", APP_MAX_BODY_BYTES=str(SMALL))
+    loads = {
+        "served GET": GET,
+        "served POST": POST,
+        "429, quota used up": Load(refused=True),
+        "400, bad host": Load(headers=("Host=evil.example",), refused=True),
+        "403, POST from another site": Load("POST", "/users", USER, ("Origin=https://evil.example",), refused=True),
+        "413, POST too large": Load("POST", "/users", TOO_LARGE, refused=True),
+    }
+    with bench.running([ours]) as served, bench.running([ours], "1/900") as limited:
+        limited["hardened"].ask("POST", "/users", JSON, USER.encode())
+        runs = {name: ((limited if "429" in name else served)["hardened"], load) for name, load in loads.items()}
+        samples = rounds(bench.plan, runs, bench.told)
+    compared = {}
+    for name, load in loads.items():
+        if load.refused:
+            beside = f"served {load.method}"
+            compared[f"{name} / {beside}"] = {"cpu": ratios(samples, name, beside, "cpu")}
+    return {"measured": summary(samples), "ratios": compared}
