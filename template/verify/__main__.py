@@ -26,10 +26,12 @@ STAGES = {
     "lock": "lock",
     "audit": "audit",
     "sbom": "sbom",
+    "drift": "drift",
     "configuration": "configuration",
     "tests": "testing",
     "attacks": "smoke",
 }
+ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
 ATTACKS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
 STEPS = (*STAGES, *ATTACKS)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
@@ -62,8 +64,13 @@ class Run:
         if not self.options.only:  # the tests compute while the audit waits for its answers
             testing.begin(self.options)
         for name, module in STAGES.items():
-            if self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS):
+            if self._is_due(name):
                 self._stage(name, module)
+
+    def _is_due(self, name: str) -> bool:
+        if name == ON_REQUEST:
+            return self.options.only == name or (self.options.thorough and not self.options.only)
+        return self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS)
 
     def _stage(self, name: str, module: str) -> None:
         self.screen.begin(name)

@@ -73,7 +73,7 @@ def _commit(project: Path) -> str | None:
     """The commit that was proved, with `+` if files were changed since; nothing outside a repository."""
     try:
         at = run(["git", "rev-parse", "HEAD"], project, 5)
-        changed = run(["git", "status", "--porcelain", "--untracked-files=no"], project, 5)
+        changed = run(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"], project, 5)
     except OSError:
         return None
     return at.out.strip() + ("+" if changed.out.strip() else "") if at.ok else None

@@ -7,7 +7,6 @@ from .cookies import delete_cookie, read_cookie, set_cookie
 from .errors import Problem
 from .models import ApiModel, QueryModel
 from .policy import guard, policy, public
-from .sessions import Session, Sessions
 from .settings import CommaSeparated, Duration, HardeningSettings, Quota
 
 __all__ = [
@@ -21,8 +20,6 @@ __all__ = [
     "Problem",
     "QueryModel",
     "Quota",
-    "Session",
-    "Sessions",
     "delete_cookie",
     "guard",
     "load",
