@@ -7,6 +7,7 @@ from .cookies import delete_cookie, read_cookie, set_cookie
 from .errors import Problem
 from .models import ApiModel, QueryModel
 from .policy import guard, policy, public
+from .sessions import Session, Sessions
 from .settings import CommaSeparated, Duration, HardeningSettings, Quota
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Problem",
     "QueryModel",
     "Quota",
+    "Session",
+    "Sessions",
     "delete_cookie",
     "guard",
     "load",

@@ -19,7 +19,7 @@ from .health import Health, Probe
 from .logging import log
 from .perimeter import Perimeter
 from .rate_limit import RateLimit
-from .route_checks import route_findings
+from .route_checks import route_findings, session_findings
 from .route_table import Routes
 from .settings import HardeningSettings
 from .store import check as check_store
@@ -92,11 +92,13 @@ class Hardened(FastAPI):
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""
         steps = (Validation.check, RateLimit.check, CrossOrigin.check, SecurityHeaders.check, check_store)
+        table = self.table()
         return [
             *settings_findings(self.settings, steps),
             *self.store.findings(),
             *self._own_findings(),
-            *route_findings(self.table(), self.insecure_mounts),
+            *session_findings(self.settings, table),
+            *route_findings(table, self.insecure_mounts),
         ]
 
     def _own_findings(self) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ is missing is added and logged on the way out; a flag that was chosen stays. ASV
 """
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from fastapi import Response
@@ -35,14 +36,18 @@ def set_cookie(
     Raises:
         ValueError: A name or value that a cookie cannot hold, or more than 4096 bytes of both.
     """
+    response.headers.append("set-cookie", cookie(name, value, max_age=max_age, same_site=same_site))
+
+
+def cookie(name: str, value: str, *, max_age: int | None = None, same_site: Literal["strict", "lax"] = "strict") -> str:
+    """The value of the header that `set_cookie` sets."""
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise ValueError("a cookie's name or value has a character that cookies cannot hold")
     full = f"__Host-{name}"
     if len(full) + len(value) > MAX_BYTES:
         raise ValueError(f"a cookie of more than {MAX_BYTES} bytes would be dropped by browsers")
     age = "" if max_age is None else f"; Max-Age={max_age}"
-    flags = f"; Path=/; Secure; HttpOnly; SameSite={same_site.title()}"
-    response.headers.append("set-cookie", f"{full}={value}{age}{flags}")
+    return f"{full}={value}{age}; Path=/; Secure; HttpOnly; SameSite={same_site.title()}"
 
 
 def delete_cookie(response: Response, name: str) -> None:
@@ -53,6 +58,12 @@ def delete_cookie(response: Response, name: str) -> None:
 def read_cookie(cookies: dict[str, str], name: str) -> str | None:
     """The value of `__Host-<name>` in `request.cookies`."""
     return cookies.get(f"__Host-{name}")
+
+
+def values_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Every value that a request has for one cookie: who tosses a second one in must not be the one who is heard."""
+    pairs = [pair.partition(b"=") for field, line in headers if field == b"cookie" for pair in line.split(b";")]
+    return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
 def mend(value: bytes, readable: frozenset[str]) -> tuple[bytes, list[str]]:

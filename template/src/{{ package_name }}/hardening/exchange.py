@@ -1,7 +1,9 @@
 # Owned by the template: an update rewrites this file.
 """One request and its response on the way through the perimeter: read once, counted, timed, completed."""
 
+from collections.abc import Mapping
 from os import urandom
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from starlette._utils import get_route_path
@@ -15,6 +17,7 @@ from .validation import SINGLE, InvalidJSONError, check_json
 
 if TYPE_CHECKING:
     from .perimeter import Perimeter
+    from .session_store import SessionStore
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
@@ -34,6 +37,12 @@ class Exchange:
     status = 0
     started = finished = is_json = is_preflight = holds_place = False
     max_body_bytes = 0
+    began: float | None = None
+    """When the request arrived; `None` once it may create a session whatever was ended meanwhile."""
+    session_keys: Mapping[str, str | None] = MappingProxyType({})
+    """Sessions that this request has created, renewed or ended, by name."""
+    with_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
+    """Fields that leave with the response unless it is an error."""
     _received = 0
     _is_awaited = _is_read = False
     _start: Message
@@ -61,6 +70,11 @@ class Exchange:
     def route_method(self) -> str:
         """The method that the routes see: HEAD is answered as GET."""
         return "GET" if self.method == "HEAD" else self.method
+
+    @property
+    def sessions(self) -> "SessionStore":
+        """Where sessions are kept."""
+        return self._perimeter.sessions
 
     @property
     def declared(self) -> frozenset[str]:
@@ -156,8 +170,9 @@ class Exchange:
         start = self._start
         if not 200 <= start["status"] <= 599:
             raise ValueError(f"{start['status']} is not the status of a response")
+        self.status = start["status"]
         start["headers"] = self._perimeter.complete(self, start.get("headers", ()))
-        self.started, self.status = True, start["status"]
+        self.started = True
         self._perimeter.deadlines.relax(self)
         try:
             await self._send(start)

@@ -22,6 +22,7 @@ from .logging import log, mask, request_id
 from .policy import DEFAULT
 from .rate_limit import RateLimit
 from .route_table import Routes
+from .session_store import MemorySessions, SessionStore
 from .settings import HardeningSettings
 from .store import Store
 from .validation import Validation
@@ -49,6 +50,7 @@ class Perimeter:
         self.declared = routes.declared()
         self.security = SecurityHeaders(settings)
         self.limit = RateLimit(settings, store)
+        self.sessions: SessionStore = MemorySessions(settings.session_idle, settings.session_lifetime)
         self.cors = CrossOrigin(settings)
         self.validation = Validation(settings, routes)
         self._steps = (self.validation.refuse, self.cors.refuse)
@@ -79,7 +81,7 @@ class Perimeter:
             await self.store.close()
 
     async def _http(self, x: Exchange) -> None:
-        began = time.perf_counter()
+        x.began = began = time.perf_counter()
         token = request_id.set(x.request_id)
         try:
             self.limit.identify(x)
@@ -170,7 +172,7 @@ class Perimeter:
             raise error  # the server cuts the connection, so that nobody takes half a response for a whole one
 
     async def _websocket(self, x: Exchange) -> None:
-        began = time.perf_counter()
+        x.began = began = time.perf_counter()
         token = request_id.set(x.request_id)
         self.limit.identify(x)
         try:
@@ -197,6 +199,8 @@ class Perimeter:
         fields = list(fields)
         names = {name.lower() for name, _ in fields}
         added = [*x.added, (b"x-request-id", x.request_id.encode())]
+        if x.with_success and x.status < 400:
+            added += x.with_success.values()
         if names.isdisjoint(self._special):
             return [*fields, *self._fields, *added]
         fields = [(name.lower(), value) for name, value in fields]
@@ -209,7 +213,7 @@ class Perimeter:
         if varies:
             tokens = dict.fromkeys(token.strip() for value in varies for token in value.split(b","))
             added.append((b"vary", b", ".join(tokens)))
-        ours = {name for name, _ in added}
+        ours = {name for name, _ in added} - {b"set-cookie"}
         kept = [field for field in fields if field[0] not in ours and not field[0].startswith(b"access-control-")]
         return [*kept, *added]
 

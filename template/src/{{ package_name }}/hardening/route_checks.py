@@ -15,6 +15,8 @@ from .checks import Finding
 from .errors import BODILESS
 from .models import ApiModel, QueryModel, models_in
 from .policy import DEFAULT
+from .sessions import Sessions
+from .settings import HardeningSettings
 
 if TYPE_CHECKING:
     from .route_table import Route, Routes
@@ -31,6 +33,29 @@ def route_findings(routes: "Routes", insecure_mounts: Mapping[str, str]) -> Iter
         for name, message, hint in found:
             if name not in route.policy.insecure_because:
                 yield Finding(name, f"{route}: {message}", hint)
+
+
+def session_findings(settings: HardeningSettings, routes: "Routes") -> Iterator[Finding]:
+    """What the sessions say that the routes depend on."""
+    if settings.session_idle > settings.session_lifetime:
+        yield Finding(
+            "sessions.E001",
+            "APP_SESSION_IDLE is longer than APP_SESSION_LIFETIME: no session would ever be idle for too long.",
+            "Set it to less, such as 30m with a lifetime of 12h.",
+        )
+    kinds = {each.call for route in routes for each in route.dependants() if isinstance(each.call, Sessions)}
+    if len({kind.name for kind in kinds}) < len(kinds):
+        yield Finding(
+            "sessions.E002",
+            "Two `Sessions` have the same name: a session of the one would be taken for one of the other.",
+            'Use one object everywhere, or give the other kind a name: `Sessions(..., name="admin")`.',
+        )
+    if kinds and settings.store_url.startswith("memory:"):
+        yield Finding(
+            "sessions.W001",
+            "APP_STORE_URL=memory:// keeps sessions in the process: a restart signs everyone out.",
+            "Keep them in Redis or Valkey, or accept it.",
+        )
 
 
 def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -123,6 +123,10 @@ class HardeningSettings(BaseSettings):
     """Seconds a route has until its response starts."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
     """Requests that one process works on at once; more are answered 503."""
+    session_idle: Duration = 1800.0
+    """Seconds until a session that is not used ends."""
+    session_lifetime: Duration = 43_200.0
+    """Seconds until a session ends however much it is used."""
     csp_report_uri: Annotated[str, Field(max_length=2048)] = ""
     """Where browsers report violations of the Content-Security-Policy."""
     docs: bool = False

@@ -1,0 +1,228 @@
+# Owned by the template: an update rewrites this file.
+"""Who is signed in, kept on the server. The cookie carries 256 random bits and nothing else, and only their hash is
+kept: an id that this service did not make opens nothing, and one that has ended opens nothing again.
+ASVS v5.0.0-7.2.3, 7.2.4, 7.3.1, 7.3.2, 7.4.1, 14.3.1.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from fastapi import Request
+from fastapi.openapi.models import APIKey
+from fastapi.security.base import SecurityBase
+from pydantic import BaseModel, ValidationError
+from starlette.requests import HTTPConnection
+
+from .cookies import cookie, values_of
+from .errors import Problem
+from .logging import log
+from .session_store import FullError, Record
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+MAX_BYTES = 4096
+MAX_ACCOUNT = 255
+_ID = re.compile(rb"[A-Za-z0-9_-]{43}")
+_CLEAR = (b"clear-site-data", b'"cache", "storage"')
+Data = TypeVar("Data", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Session(Generic[Data]):
+    """A session as it was when the request read it; `created` is when the account signed in."""
+
+    data: Data
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Sessions(SecurityBase, Generic[Data]):
+    """The sessions of a service: make one object, at the level of a module. It holds no state.
+
+    As a dependency it is a guard: `session: Annotated[Session[SignedIn], Depends(sessions)]` is who calls, and
+    whoever is not signed in gets a 401. A cookie leaves with the response unless that is an error.
+
+    Args:
+        model: What a session holds; at most 4,096 bytes of JSON.
+        account: The field of `model` that says whose session it is.
+        name: Of the cookie, without `__Host-`. Two kinds of sessions need two names.
+
+    Raises:
+        ValueError: `model` has no such field.
+    """
+
+    __guard__ = True
+
+    def __init__(self, model: type[Data], *, account: str, name: str = "session") -> None:
+        if account not in model.model_fields:
+            raise ValueError(f"{model.__name__} has no field {account}, which would say whose session it is")
+        self.name = self.__name__ = self.scheme_name = name
+        self.holds = model
+        self.model = APIKey.model_validate({"in": "cookie", "name": f"__Host-{name}"})
+        self._account = account
+        self._challenge = {"www-authenticate": f'Cookie cookie-name="__Host-{name}"'}
+
+    async def __call__(self, connection: HTTPConnection) -> Session[Data]:
+        """The session of the request.
+
+        Raises:
+            Problem: 401, there is none.
+        """
+        session = await self.read(connection)
+        if session is None:
+            x: Exchange = connection.scope["hardening"]
+            if x.event == "request":
+                x.note("session_refused", reason="no cookie")
+            raise self._unknown()
+        return session
+
+    async def read(self, connection: HTTPConnection) -> Session[Data] | None:
+        """The session of the request, or `None`; it is idle from now on."""
+        x, key = self._sent(connection)
+        if key is None:
+            return None
+        return await self._open(x, key, await x.sessions.read(key))
+
+    async def create(self, request: Request, data: Data) -> Session[Data]:
+        """Sign in: begin a session under a new id, and end the one that the request came with.
+
+        Raises:
+            Problem: 401, all sessions of the account were ended while this request was on its way; 503, there is no
+                place for another session.
+            ValueError: The data is too large, or is not the same after JSON; or the account is empty or too long.
+        """
+        x, old = self._sent(request)
+        session_id, account, encoded = token_urlsafe(32), self._key_of(getattr(data, self._account)), self._encode(data)
+        age = None if x.began is None else time.perf_counter() - x.began
+        key = self._hash(session_id)
+        try:
+            is_created = await x.sessions.create(key, account, encoded, old, age)
+        except FullError:
+            x.note("sessions_full")
+            raise Problem(503, "No more sessions at present", headers={"retry-after": "60"}) from None
+        if not is_created:
+            x.note("session_refused", reason="all sessions of the account were ended during the sign-in")
+            raise self._unknown()
+        self._give(x, session_id, key)
+        log("info", "session_created", request_id=x.request_id, account=_bare(account))
+        return Session(data)
+
+    async def change(self, request: Request, change: Callable[[Data], Data]) -> Session[Data]:
+        """Change what the session holds. Concurrent changes are made one after the other; none is lost.
+
+        Args:
+            request: The request whose session it is.
+            change: Returns the new data, as `data.model_copy(update=...)` does. It may be called several times.
+
+        Raises:
+            Problem: 401, the session has ended.
+            ValueError: As with `create`; or the data is another account's.
+        """
+        x, key = self._sent(request)
+        record = await x.sessions.read(key) if key is not None else None
+        while key is not None and (session := await self._open(x, key, record)) is not None and record is not None:
+            account = getattr(session.data, self._account)
+            data = change(session.data)
+            if getattr(data, self._account) != account:
+                raise ValueError("a session cannot change hands; create one for the other account")
+            is_changed, record = await x.sessions.change(key, record.version, self._encode(data))
+            if is_changed:
+                return Session(data, session.created)
+        raise self._unknown()
+
+    async def renew(self, request: Request) -> None:
+        """Give the session a new id, at a change of privilege; what it holds and when it ends stay.
+
+        Raises:
+            Problem: 401, the session has ended.
+        """
+        x, key = self._sent(request)
+        session_id = token_urlsafe(32)
+        new = self._hash(session_id)
+        if key is None or not await x.sessions.move(key, new):
+            raise self._unknown()
+        self._give(x, session_id, new)
+
+    async def end(self, request: Request) -> None:
+        """Sign out: end the session, expire its cookie, and have the browser forget what it kept."""
+        x, key = self._sent(request)
+        account = await x.sessions.end(key) if key is not None else None
+        if account is not None:
+            log("info", "session_ended", request_id=x.request_id, account=_bare(account))
+        self._give(x, "", None)
+        x.with_success = {**x.with_success, "clear-site-data": _CLEAR}
+
+    async def end_all(self, request: Request, account: Any) -> int:
+        """End every session of an account, that of this request too if it is one, and return how many there were.
+
+        A sign-in that is under way makes no session: it may have been made with the old password. This request may
+        create one.
+        """
+        x: Exchange = request.scope["hardening"]
+        number = await x.sessions.end_all(self._key_of(account))
+        x.began = None
+        log("info", "sessions_ended", request_id=x.request_id, account=str(account), number=number)
+        return number
+
+    def _sent(self, connection: HTTPConnection) -> tuple["Exchange", str | None]:
+        """The key of the session that the request names, if its cookie looks like one that this service made."""
+        x: Exchange = connection.scope["hardening"]
+        if self.name in x.session_keys:
+            return x, x.session_keys[self.name]
+        values = values_of(x.scope["headers"], f"__Host-{self.name}".encode())
+        if len(values) > 1:
+            x.note("session_refused", reason="several cookies of its name")
+        elif values and not _ID.fullmatch(values[0]):
+            x.note("session_refused", reason="no id of this service's form")
+        elif values:
+            return x, self._hash(values[0].decode())
+        return x, None
+
+    def _give(self, x: "Exchange", session_id: str, key: str | None) -> None:
+        """Set the cookie, and know the session under its new id for the rest of the request."""
+        value = cookie(self.name, session_id, max_age=None if key else 0)
+        x.with_success = {**x.with_success, self.name: (b"set-cookie", value.encode())}
+        x.session_keys = {**x.session_keys, self.name: key}
+
+    def _hash(self, session_id: str) -> str:
+        return sha256(f"{self.name}={session_id}".encode()).hexdigest()
+
+    def _key_of(self, account: Any) -> str:
+        text = str(account)
+        if account is None or not 0 < len(text) <= MAX_ACCOUNT:
+            raise ValueError(f"an account has 1 to {MAX_ACCOUNT} characters")
+        return f"{self.name}:{text}"
+
+    async def _open(self, x: "Exchange", key: str, record: Record | None) -> Session[Data] | None:
+        if record is None:
+            x.note("session_refused", reason="it has ended, or never was")
+            return None
+        try:
+            data = self.holds.model_validate_json(record.data)
+        except ValidationError:  # a release has changed the model
+            x.note("session_refused", reason="what it holds does not fit the model")
+            await x.sessions.end(key)
+            return None
+        return Session(data, datetime.fromtimestamp(record.created, UTC))
+
+    def _encode(self, data: Data) -> bytes:
+        """The data as JSON that can be read back: what cannot would end the session at the next request."""
+        encoded = data.model_dump_json(by_alias=True).encode()
+        if len(encoded) > MAX_BYTES:
+            raise ValueError(f"a session holds at most {MAX_BYTES} bytes of JSON, and this is {len(encoded)}")
+        if self.holds.model_validate_json(encoded) != data:
+            raise ValueError(f"{self.holds.__name__} is not the same after JSON, so a session cannot hold it")
+        return encoded
+
+    def _unknown(self) -> Problem:
+        return Problem(401, "Sign in first", headers=self._challenge)
+
+
+def _bare(key: str) -> str:
+    return key.partition(":")[2]
