@@ -1,14 +1,25 @@
 """A service that a team has lived in, an update of it, and what an update must not do to it."""
 
+import json
+import re
 import shutil
-from collections.abc import Iterable
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from copier import run_copy, run_update
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from .edits import Edit
 from .releases import FOLDER, OWNED, PACKAGE, PRESENT, Answers, commit, files, git, matches
+
+LOCKED = ("pyproject.toml", "uv.lock")
+"""What the hook changes, though it belongs to the team."""
 
 State = dict[str, tuple[bytes, bool]]
 """The content of each file, and whether it can be executed."""
@@ -71,19 +82,31 @@ class Services:
             commit(folder, "ours")
         return folder
 
-    def compare(self, service: Path, before: State, release: str, answers: Answers) -> Found:
+    def compare(self, service: Path, before: State, release: str, answers: Answers, *, hook: bool = False) -> Found:
         """What an update did that it must not have done.
 
         Args:
             service: The service after the update.
             before: What it was before.
             release: Where it came from.
-            answers: What was answered; another answer of now counts.
+            answers: What was answered.
+            hook: Whether what comes after the files was done too: then there is a lock file, and dependencies are the
+                team's intersected with the template's.
         """
         found = Found(conflicts=conflicts(service))
         after = state(service)
         fresh = state_of_emission(self.emit(PRESENT, answers))
         old = state_of_emission(self.emit(release, answers))
+        if hook:
+            texts = (
+                each.get(name, (b"", False))[0].decode()
+                for each, name in ((before, "pyproject.toml"), (after, "pyproject.toml"), (fresh, "verify/bounds.toml"))
+            )
+            found.lost += wrongly_bounded(*texts)
+            found.wrong += [] if "uv.lock" in after else ["uv.lock is not there"]
+            before, after = (
+                {name: content for name, content in each.items() if name not in LOCKED} for each in (before, after)
+            )
         for name in sorted({*before, *after, *fresh}):
             if not matches(OWNED, name) or (name in before and name not in old and name not in fresh):
                 if name in before and after.get(name) != before[name]:
@@ -100,6 +123,51 @@ def state_of_emission(folder: Path) -> State:
     return {name: ((folder / name).read_bytes(), (folder / name).stat().st_mode & 0o100 != 0) for name in files(folder)}
 
 
+def dependencies(project: str) -> dict[tuple[str, ...], SpecifierSet]:
+    """The bounds in a `pyproject.toml` by list, package and marker."""
+    parsed = tomllib.loads(project)
+    lists = {"dependencies": parsed["project"]["dependencies"], **parsed["dependency-groups"]}
+    every = [(name, Requirement(each)) for name, requirements in lists.items() for each in requirements]
+    return {(name, canonicalize_name(each.name), str(each.marker or "")): each.specifier for name, each in every}
+
+
+def wrongly_bounded(before: str, after: str, needed: str) -> Iterator[str]:
+    """Where a `pyproject.toml` is not the team's with its dependencies intersected with what owned code needs."""
+    lists = re.compile(r"(?ms)^(dependencies|dev) = \[.*?^\]$")
+    if lists.sub("", before) != lists.sub("", after):
+        yield "pyproject.toml has changed outside of its lists of dependencies"
+    ours, theirs, now = map(dependencies, (before, needed, after))
+    for key in {*ours, *theirs, *now}:
+        both = ours.get(key, SpecifierSet()) & theirs.get(key, SpecifierSet())
+        if key not in now or (key not in ours and key not in theirs) or not same(now[key], both):
+            yield f"pyproject.toml bounds {' '.join(key)} by '{now.get(key)}', which is not '{both}'"
+
+
+def same(one: SpecifierSet, other: SpecifierSet) -> bool:
+    """Whether two bounds admit the same versions, of those that they name and their neighbours."""
+    named = {each.version for each in (*one, *other)}
+    probes = {"0", "99999", *named, *(f"{each}.0.0.1" for each in named)}
+    return all(one.contains(version) == other.contains(version) for version in probes)
+
+
 def update(service: Path, answers: Answers | None = None) -> None:
-    """Update to the newest release as `copier update --trust --defaults --skip-tasks` does."""
+    """Update to the newest release as `copier update --trust --defaults --skip-tasks` does: files and no more."""
     run_update(service, data=answers or {}, defaults=True, overwrite=True, quiet=True, unsafe=True, skip_tasks=True)
+
+
+def update_and_prove(service: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Update with the command that people type, and all that comes after the files."""
+    return subprocess.run(
+        [sys.executable, "-m", "copier", "update", "--trust", "--defaults", *options],
+        cwd=service,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def proved(service: Path) -> str:
+    """What the last run of `verify` in a service found, in one word."""
+    outcome: str = json.loads((service / ".hardening" / "last-verify.json").read_text())["outcome"]
+    return outcome
