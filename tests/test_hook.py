@@ -25,6 +25,7 @@ from .osv import serving
 from .test_questions import answers
 
 HOOK = REPOSITORY / "hooks" / "post_generate.py"
+HOOKS = [*(REPOSITORY / "hooks").glob("*.py"), REPOSITORY / "template" / "verify" / "changelog.py"]
 ANSWERS = "{{_copier_conf.answers_file}}.jinja"
 UV = shutil.which("uv") or "uv"
 PROJECT = """\
@@ -70,8 +71,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("hooks", "macros"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "template" / "verify").mkdir(parents=True)
-    for name in (ANSWERS, ".gitignore"):
-        shutil.copy2(REPOSITORY / "template" / name, folder / "template")
+    for name in (ANSWERS, ".gitignore", "verify/changelog.py"):
+        shutil.copy2(REPOSITORY / "template" / name, folder / "template" / name)
     (folder / "template" / "pyproject.toml").write_text(PROJECT)
     (folder / "template" / "verify" / "__main__.py").write_text(STAND_IN)
     commit(folder, "bare")
@@ -349,7 +350,7 @@ def test_a_task_without_a_guard_runs_three_times_on_an_update_and_the_guarded_on
         code = f"open({str(tmp_path / name)!r}, 'a').write('x')"
         return f"  - command: ['{{{{ _copier_python }}}}', -c, {json.dumps(code)}]\n{guard}"
 
-    guard = re.findall(r"    when: .*\n", (REPOSITORY / "copier.yml").read_text())
+    guard = re.findall(r"    when: .*_copier_operation.*\n", (REPOSITORY / "copier.yml").read_text())
     assert len(guard) == 1
     template = with_task(bare, tmp_path / "template", counting("bare"), counting("guarded", *guard))
     service = tmp_path / "service"
@@ -783,8 +784,9 @@ def test_the_summary_tells_where_the_time_went(project: Path) -> None:
     assert len([line for line in table if line.startswith("    ")]) == 3
 
 
-def test_it_is_written_for_the_oldest_python_that_copier_runs_on() -> None:
-    tree = ast.parse(HOOK.read_text(), feature_version=(3, 10))
+@pytest.mark.parametrize("path", HOOKS, ids=lambda path: path.name)
+def test_it_is_written_for_the_oldest_python_that_copier_runs_on(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
     imported = {
         name.name if isinstance(node, ast.Import) else node.module
         for node in ast.walk(tree)
@@ -792,7 +794,8 @@ def test_it_is_written_for_the_oldest_python_that_copier_runs_on() -> None:
         for name in node.names
     }
 
-    assert {str(name).split(".")[0] for name in imported} <= sys.stdlib_module_names
+    own = {each.stem for each in HOOKS} | {"verify"}
+    assert {str(name).split(".")[0] for name in imported} <= sys.stdlib_module_names | own
     assert "shell" not in {
         keyword.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords
     }
@@ -800,9 +803,8 @@ def test_it_is_written_for_the_oldest_python_that_copier_runs_on() -> None:
 
 def test_it_asks_for_nothing_that_the_oldest_python_of_copier_lacks() -> None:
     # No such interpreter is at hand everywhere; the type checker knows what each version has.
-    command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", "--no-incremental", str(HOOK)]
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", "--no-incremental", *map(str, HOOKS)]
 
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stdout + result.stderr
-    ast.parse(Path(HOOK).read_text(encoding="utf-8"), feature_version=(3, 10))

@@ -1,0 +1,336 @@
+"""What both hooks do: run uv and `verify` in the service, and say what came of it.
+
+A hook runs in the service's folder, by Copier's own interpreter, which may be an older one than the service needs:
+standard library, Python 3.10, no shell. It never takes silence for proof.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from programs import CannotGoOnError, Programs, explained
+from screen import Screen, visible
+
+RECORD = Path(".hardening", "hook.json")
+VERIFIED = Path(".hardening", "last-verify.json")
+VERIFY = "uv run --locked python -m verify"
+
+PROVED, INSECURE, UNVERIFIED, OFF = "proved", "insecure", "unverified", "off"
+EXIT_CODES = {PROVED: 0, INSECURE: 1, UNVERIFIED: 2, OFF: 0}
+WORDS = {PROVED: "proved", INSECURE: "INSECURE", UNVERIFIED: "NOT VERIFIED"}
+
+
+class UvFailedError(CannotGoOnError):
+    """A stage of uv failed.
+
+    Args:
+        text: A sentence and its remedy.
+        said: What uv printed.
+    """
+
+    def __init__(self, text: str, said: str) -> None:
+        super().__init__(text)
+        self.said = said
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody other than the keyboard told this process alone to stop."""
+
+
+@dataclass
+class Stage:
+    """One row of the summary."""
+
+    name: str
+    result: str
+    seconds: float | None = None
+
+
+@dataclass
+class Report:
+    """What came of it all."""
+
+    outcome: str = UNVERIFIED
+    insecure: int = 0
+    stages: list[Stage] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def reached(self, name: str) -> bool:
+        return any(stage.name == name and stage.result == "done" for stage in self.stages)
+
+
+class Hook:
+    """One run of a hook."""
+
+    operation: str
+    """What Copier does: `copy` or `update`."""
+    nothing: str
+    """What to say when `checks=off` asked for nothing."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path, screen: Screen) -> None:
+        self.given = given
+        self.folder = folder
+        self.screen = screen
+        self.report = Report()
+        self.programs = Programs(folder, screen)
+        self.started = time.monotonic()
+
+    # What differs between the two
+
+    def look_around(self) -> None:
+        """Look at what is there, whether anything is to be checked or not.
+
+        Raises:
+            CannotGoOnError: Something is in the way.
+        """
+
+    def prove(self) -> None:
+        """Do what `checks=off` leaves out.
+
+        Raises:
+            CannotGoOnError: Something is in the way.
+        """
+        raise NotImplementedError
+
+    def before_the_verdict(self) -> None:
+        """Say what has to be read first."""
+
+    def consequences(self) -> bool:
+        """Say what Copier does because this fails; whether there is anything left to do."""
+        return True
+
+    def next_commands(self) -> list[str]:
+        """What to type next."""
+        raise NotImplementedError
+
+    # The stages
+
+    def refuse_a_workspace(self, uv: Sequence[str]) -> None:
+        """Stop before uv rewrites the lock file of a workspace around us."""
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            root = Path(self.programs.ask([*uv, "workspace", "dir"]).strip())
+            if root.is_dir() and not root.samefile(self.folder):
+                raise CannotGoOnError(
+                    f"The uv workspace {visible(str(root))} takes this folder in as a member, so uv would lock that "
+                    "workspace, not this service. Exclude this folder there, or move the service elsewhere; "
+                    "until then nothing is locked, installed or checked."
+                )
+
+    def uv_stage(self, name: str, command: list[str]) -> None:
+        """Run a command of uv as a stage of its own.
+
+        Raises:
+            UvFailedError: It failed.
+        """
+        self.screen.begin(name)
+        started = time.monotonic()
+        code, said = self.programs.run(command, name)
+        self.end_stage(name, "failed" if code else "done", started)
+        if code:
+            # uv breaks long lines, and a path that is in the way may stand on the next one.
+            errors = re.split(r"\s+(?=(?:error|cause|hint): )", " " + " ".join(said.split()))
+            told = [error for error in errors if error.startswith(("error", "cause"))] or errors
+            for line in dict.fromkeys(told[:1] + told[-1:]):
+                self.screen.line(f"    uv: {visible(line)[:400]}")
+            raise UvFailedError(explained(said, name), said)
+
+    def end_stage(self, name: str, result: str, started: float) -> None:
+        seconds = time.monotonic() - started
+        self.report.stages.append(Stage(name, result, seconds))
+        self.screen.end(name, result, seconds)
+
+    def verify(self, command: list[str]) -> None:
+        """Run the proof that the service brings along. It prints its own lines; its record says what came of it."""
+        with contextlib.suppress(OSError):
+            (self.folder / VERIFIED).unlink()
+        self.screen.line()
+        started = time.monotonic()
+        code, _ = self.programs.run(command)
+        seconds = time.monotonic() - started
+        try:
+            record = json.loads((self.folder / VERIFIED).read_text(encoding="utf-8"))
+            outcome = str(record["outcome"])
+            stages = list(verified_stages(record))
+            if EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
+                raise ValueError(outcome)
+            self.report.stages += stages
+            self.report.problems += list(found_by(record))
+            self.report.insecure = sum(check["outcome"] == INSECURE for check in record["checks"])
+            self.report.outcome = outcome
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            self.report.stages.append(Stage("verify", WORDS[UNVERIFIED], seconds))
+            raise CannotGoOnError(
+                f"verify ended with code {code} and left no record that agrees, so nothing is known. "
+                "Run it again by hand with the commands below."
+            ) from None
+
+    # What is said
+
+    def verdict(self) -> str:
+        """The result in one sentence, for this summary and for Copier's last words."""
+        count = self.report.insecure
+        return {
+            PROVED: "Locked, installed, audited and attacked: all of it was proved.",
+            INSECURE: f"INSECURE: {count} finding{'s' if count != 1 else ''} to mend before this service is used.",
+            UNVERIFIED: "NOT VERIFIED: not everything could be checked, so nobody knows if this service is secure.",
+            OFF: self.nothing,
+        }[self.report.outcome]
+
+    def summary(self) -> None:
+        say = self.screen.line
+        report = self.report
+        say()
+        self.before_the_verdict()
+        if report.stages:
+            say(f"{'stage':14} {'result':>12} {'time':>8}")
+            for stage in report.stages:
+                say(self.screen.row(stage.name, stage.result, stage.seconds))
+            say(self.screen.row("all", "", time.monotonic() - self.started))
+            say()
+        say(self.screen.paint(self.verdict(), WORDS.get(report.outcome, "")))
+        for problem in report.problems[:10]:
+            say(f"  - {problem}")
+        if len(report.problems) > 10:
+            say(f"  - and {len(report.problems) - 10} more, in {VERIFIED.as_posix()}")
+        if self.fails and not self.consequences():
+            return
+        for note in report.notes:
+            say(f"  - {note}")
+        say()
+        say("Next:")
+        for command in self.next_commands():
+            say(f"    {command}")
+
+    @property
+    def code(self) -> int:
+        """What the hook ends with."""
+        return EXIT_CODES[self.report.outcome] if self.fails else 0
+
+    @property
+    def fails(self) -> bool:
+        """Whether `checks=strict` asks for proof and there is none."""
+        return self.given.checks == "strict" and self.report.outcome != PROVED
+
+    def record(self) -> None:
+        """Leave the result to Copier's last words, whole or not at all: half a file would end them in a traceback."""
+        record = {
+            "operation": self.operation,
+            "version": visible(self.given.version),
+            "run": self.given.run,
+            "outcome": self.report.outcome,
+            "say": " ".join([self.verdict(), "; ".join(self.report.problems[:3])]).rstrip(),
+        }
+        path = self.folder / RECORD
+        unfinished = path.with_suffix(".unfinished")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")  # the folder's own may not know of it
+            unfinished.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            unfinished.replace(path)
+        except (OSError, ValueError):
+            for leftover in (path, unfinished):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
+
+    # The whole
+
+    def main(self) -> int:
+        """Run the hook; the exit code is 0, or what `checks=strict` asks for."""
+        for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), stop)
+        try:
+            with contextlib.suppress(OSError):
+                (self.folder / RECORD).unlink()
+            self.work()
+            self.record()
+            self.summary()
+        except KeyboardInterrupt as stopped:
+            self.interrupted(stopped)
+        return self.code
+
+    def work(self) -> None:
+        report = self.report
+        try:
+            self.look_around()
+            if self.given.checks == OFF:
+                report.outcome = OFF
+            else:
+                self.prove()
+        except CannotGoOnError as problem:
+            report.problems.append(str(problem))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the project with it
+            report.outcome = UNVERIFIED
+            report.problems.append(
+                f"The hook itself failed ({visible(f'{type(error).__name__}: {error}')[:200]}). "
+                "Go on by hand with the commands below, and report it to the template."
+            )
+
+    def interrupted(self, stopped: KeyboardInterrupt) -> None:
+        """Say so at once: Copier, which got the same Ctrl-C, gives this process a quarter of a second to end."""
+        with contextlib.suppress(ValueError, OSError):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.report.outcome = UNVERIFIED
+        self.report.problems = ["Stopped before all was checked."]
+        self.screen.line()
+        self.screen.line(f"Stopped. {self.verdict()}")
+        self.screen.line("Copier keeps the project when Ctrl-C stops it. Next:")
+        for command in self.next_commands():
+            self.screen.line(f"    {command}")
+        self.record()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            self.programs.end_child(told=not isinstance(stopped, Stopped))
+
+
+def run(hook: type[Hook], parser: argparse.ArgumentParser, arguments: Sequence[str]) -> NoReturn:
+    """Run a hook with the arguments that both take, and those of its own that the parser has, and end."""
+    parser.add_argument("--package", required=True)
+    parser.add_argument("--checks", choices=["warn", "strict", OFF], required=True)
+    parser.add_argument("--destination", required=True, help="the folder, as it was typed")
+    parser.add_argument("--source", default="", help="the template's address, as it was typed")
+    parser.add_argument("--version", default="", help="the template's version")
+    parser.add_argument("--run", default="", help="what tells this run from others")
+    code = hook(parser.parse_args(arguments), Path.cwd(), Screen()).main()
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def stop(number: int, _: object) -> NoReturn:
+    raise Stopped(number)
+
+
+def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
+    """The stages of verify with their times; whatever belongs to none of them by name is an attack."""
+    seconds: dict[str, float] = record["seconds"]
+    found: dict[str, set[str]] = {name: set() for name in seconds}
+    for check in record["checks"]:
+        name = check["step"] if check["step"] in found else "attacks"
+        found.setdefault(name, set()).add(check["outcome"])
+    for name, outcomes in found.items():
+        if name == "lock" and outcomes == {PROVED}:
+            continue  # this hook has just made it
+        worst = INSECURE if INSECURE in outcomes else PROVED if outcomes == {PROVED} else UNVERIFIED
+        taken = seconds.get(name)
+        yield Stage(visible(name), WORDS[worst], None if taken is None else float(taken))
+
+
+def found_by(record: dict[str, Any]) -> Iterator[str]:
+    """What verify could not prove, the worst first. It has printed what it saw and the remedy."""
+    for outcome in (INSECURE, UNVERIFIED):
+        for check in record["checks"]:
+            if check["outcome"] == outcome:
+                yield visible(f"{check['step']}: {check['name']}")[:200]

@@ -1,0 +1,177 @@
+"""What happens right after `copier update`: what owned code needs is brought into the service, and proved again.
+
+Copier keeps what it has written whatever this exits with, so nothing is lost here either: what was not done is said in
+a sentence, with what to do about it. Copier calls an update with conflicts a success; this does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
+sys.path.insert(1, str(Path(__file__).parent.parent / "template"))
+
+from hook import PROVED, VERIFY, Hook, UvFailedError, run
+from programs import CannotGoOnError
+from screen import typed, visible
+from seeds import ANSWERS, follow
+from verify.changelog import between
+
+TEMPLATE = Path(__file__).parent.parent
+# In an environment of its own: the service's may be older than the code that has just come.
+OF_ITS_OWN = ["run", "--no-project", "--isolated", "--python=>=3.11", "--with=packaging>=26.3", "python"]
+BOUNDS = [*OF_ITS_OWN, "-m", "verify.bounds", "--format=json"]
+BY_HAND = ["uv run python -m verify.bounds", "uv lock", "uv sync --locked", VERIFY]
+SHOWN = 12  # entries of the changelog that neither break anything nor mend a weakness
+
+
+class Updated(Hook):
+    """One run of this file."""
+
+    operation = "update"
+    nothing = "Nothing was brought into pyproject.toml, locked, installed or checked, as checks=off asks for."
+    conflicts = False
+
+    def look_around(self) -> None:
+        """Go on over no conflict: what comes after would hide it."""
+        names = self.conflicted()
+        if names:
+            self.conflicts = True
+            raise CannotGoOnError(
+                f"Conflicts in {visible(', '.join(names))}: nothing was done after the merge. Mend them and `git add` "
+                "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
+            )
+        self.report.notes += follow(self.programs, TEMPLATE, self.given.before)
+
+    def conflicted(self) -> list[str]:
+        """The files in this folder that the merge left unfinished."""
+        names: set[str] = set()
+        for options in (["--unmerged"], ["--others", "--", "*.rej", ":!.venv"]):
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                listed = self.programs.ask(["git", "ls-files", "-z", *options])
+                names |= {line.rpartition("\t")[2] for line in listed.split("\0") if line}
+        return sorted(names)
+
+    def prove(self) -> None:
+        if not (self.folder / "verify" / "__main__.py").is_file():
+            raise CannotGoOnError(
+                "There is no verify/ in this folder, and an update does not bring back what was deleted. "
+                "`copier recopy --trust --skip-tasks` does; then go on with the commands below."
+            )
+        uv = self.programs.find_uv()
+        self.refuse_a_workspace(uv)
+        self.bring_bounds_and_lock(uv)
+        self.uv_stage("install", [*uv, "sync", "--locked"])
+        self.verify([*uv, *VERIFY.split()[1:]])
+
+    def bring_bounds_and_lock(self, uv: list[str]) -> None:
+        """Bring in what owned code needs, unless nothing can be locked with it; move no version that may stay."""
+        pyproject = self.folder / "pyproject.toml"
+        notes = self.report.notes
+        before = pyproject.read_bytes() if pyproject.exists() else b""
+        if not (self.folder / "uv.lock").exists():
+            notes.append(
+                "There was no uv.lock, so every version in it is new. Commit it: then only what must move will."
+            )
+        changed = self.bring_bounds(uv)
+        try:
+            self.uv_stage("lock", [*uv, "lock"])
+        except UvFailedError as error:
+            if not changed or "No solution found" not in error.said:
+                raise
+            unfinished = pyproject.with_name("pyproject.toml.unfinished")
+            unfinished.write_bytes(before)
+            unfinished.replace(pyproject)
+            notes[:] = [note for note in notes if note not in changed]
+            notes.append(
+                "pyproject.toml is as it was, since nothing can be locked with what owned code needs; `uv` says above "
+                f"what it clashes with. Make room, then run `{BY_HAND[0]}` and `uv lock`. Not done: {' '.join(changed)}"
+            )
+            self.uv_stage("lock", [*uv, "lock"])
+
+    def bring_bounds(self, uv: list[str]) -> list[str]:
+        """Run the service's own `verify.bounds`; what it changed."""
+        self.screen.begin("bounds")
+        started = time.monotonic()
+        _, said = self.programs.run([uv[0], "--quiet", *uv[1:], *BOUNDS], "bounds")
+        try:
+            found = json.loads(said.strip().rpartition("\n")[2])
+            changed, clashes, untold = (list(map(visible, found[key])) for key in ("changed", "clashes", "untold"))
+        except (ValueError, LookupError, TypeError):
+            reason = visible(" ".join(said.split())[-300:])
+            changed, clashes = [], []
+            untold = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
+        self.end_stage("bounds", "failed" if clashes or untold else "done", started)
+        self.report.notes += [*clashes, *untold, *changed]
+        return changed
+
+    # What is said
+
+    def before_the_verdict(self) -> None:
+        for line in self.changes():
+            self.screen.line(line)
+        self.screen.line()
+
+    def changes(self) -> Iterator[str]:
+        """What has changed for this service: what breaks first, then what mends a weakness, then the rest."""
+        before, after = visible(self.given.before), visible(self.given.version)
+        if before == after:
+            yield f"The template's version has not changed: {after}."
+            return
+        try:
+            answers = (self.folder / ANSWERS).read_text(encoding="utf-8")
+            text = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
+            given = dict(re.findall(r"^(\w+): (\S+)$", answers, re.MULTILINE))
+            entries = between(text, self.given.before, self.given.version, given)
+        except (OSError, ValueError) as error:
+            yield f"What has changed from {before} to {after} could not be read ({visible(str(error))})."
+            return
+        if not entries:
+            yield f"From {before} to {after} the changelog names nothing that changes for this service."
+            return
+        yield f"What has changed for this service from {before} to {after}:"
+        urgent = [entry for entry in entries if entry.urgent]
+        rest = [entry for entry in entries if not entry.urgent]
+        for entry in urgent + rest[:SHOWN]:
+            kind = "BREAKING" if entry.breaking else entry.kind
+            yield from textwrap.wrap(
+                visible(entry.text),
+                110,
+                initial_indent=f"  {kind:11}",
+                subsequent_indent=" " * 13,
+                break_on_hyphens=False,
+            )
+        if len(rest) > SHOWN:
+            yield f"  and {len(rest) - SHOWN} more, in the template's CHANGELOG.md"
+
+    def consequences(self) -> bool:
+        self.screen.line("checks=strict asks for proof, so Copier now fails; it keeps what the update has written.")
+        return True
+
+    def next_commands(self) -> list[str]:
+        there = visible(self.given.destination)
+        before = [] if there == "." else [f"cd {typed(there)}"]
+        if self.conflicts:
+            return [*before, "git status", *BY_HAND]
+        if self.report.outcome == PROVED:
+            return [*before, "git diff", "git add --all && git commit"]
+        return [*before, VERIFY] if self.report.reached("install") else [*before, *BY_HAND]
+
+    @property
+    def code(self) -> int:
+        return 1 if self.conflicts else super().code
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", default="", help="the template's version until now")
+    run(Updated, parser, sys.argv[1:])

@@ -1,0 +1,186 @@
+"""The programs that the hooks run: an argument list and no shell, a bounded time, and nothing of the caller's shell."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from screen import Screen
+
+LIMIT = 900.0  # seconds that one command may take
+
+# What would make uv or the service look at another project, environment or setting than the one that was just emitted.
+# Which index, cache, proxy or Python is to be used stays the user's choice.
+SCRUBBED = ("APP_", "COPIER_", "PYTHON", "VERSION_")
+SCRUBBED_NAMES = {
+    *("STAGE", "VIRTUAL_ENV", "UV_ENV_FILE", "UV_FROZEN", "UV_ISOLATED", "UV_LOCKED", "UV_NO_DEV", "UV_NO_SYNC"),
+    *("UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
+}
+
+# What uv says when something of the machine is in its way, and what to say instead; the first that fits.
+DISASTERS = [
+    (
+        r"no space left on device|not enough space on the disk|disk quota exceeded",
+        "The disk is full.",
+        "Free some space, then go on by hand with the commands below.",
+    ),
+    (
+        r"read-only file system|permission denied|access is denied",
+        "A folder cannot be written to.",
+        "Make it writable (uv names it above), then go on by hand with the commands below.",
+    ),
+    (
+        r"no `project` table found",
+        "This pyproject.toml has no table [project], so uv cannot lock it.",
+        "Ask for what verify/bounds.toml lists wherever the dependencies are kept, and install that.",
+    ),
+    (
+        r"toml parse error|failed to parse: `?\S*pyproject.toml",
+        "This pyproject.toml is no valid TOML; uv names the line above.",
+        "Mend it, then go on by hand with the commands below.",
+    ),
+    (
+        r"no interpreter found|python requirement|python downloads are|querying python|failed to download.*cpython-3",
+        "There is no Python here that the service can run on.",
+        "Get one with `uv python install 3.13`, then go on by hand with the commands below.",
+    ),
+    (
+        r"40[13] (unauthorized|forbidden)",
+        "The package index refused access.",
+        "Check its address and credentials, then go on by hand with the commands below.",
+    ),
+    (
+        r"invalid peer certificate|certificate verify failed",
+        "The package index showed a certificate that is not trusted here.",
+        "Name your certificates in SSL_CERT_FILE, then go on by hand with the commands below.",
+    ),
+    (
+        r"network (was|connectivity is) disabled|error sending request|failed to (fetch|download)|tcp connect error"
+        r"|dns error|could not connect|timed out",
+        "The package index could not be reached.",
+        "Go online, or name an index that can be reached in UV_DEFAULT_INDEX, then go on with the commands below.",
+    ),
+]
+
+
+class CannotGoOnError(Exception):
+    """Something that must be there is not; the text is a sentence and its remedy."""
+
+
+class Programs:
+    """What runs in one folder, one program at a time.
+
+    Args:
+        folder: The service.
+        screen: Where a spinner turns while a program is quiet.
+    """
+
+    def __init__(self, folder: Path, screen: Screen) -> None:
+        self.folder = folder
+        self.screen = screen
+        self.child: subprocess.Popen[str] | None = None
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name.upper() not in SCRUBBED_NAMES and not name.upper().startswith(SCRUBBED)
+        }
+
+    def find_uv(self) -> list[str]:
+        """The uv on PATH, or else the one that is installed beside Copier. One that does not answer is none."""
+        for found in self.candidates():
+            if Path(found).is_relative_to(self.folder):
+                continue  # on Windows the current folder is searched first, and it may hold anything
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                self.ask([found, "--version"])
+                # `verify` and the service's own tools look for it by name.
+                self.environment["PATH"] = os.pathsep.join([self.environment.get("PATH", ""), str(Path(found).parent)])
+                return [found]
+        raise CannotGoOnError(
+            "uv was found neither on PATH nor beside Copier, so nothing was locked, installed or checked. "
+            "Install it (https://docs.astral.sh/uv/), then go on with the commands below."
+        )
+
+    def candidates(self) -> Iterator[str]:
+        on_path = shutil.which("uv")
+        if on_path:
+            yield str(Path(on_path).absolute())
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            yield importlib.import_module("uv").find_uv_bin()
+
+    def ask(self, command: Sequence[str]) -> str:
+        """What a program prints that answers at once."""
+        return subprocess.run(  # noqa: S603 - a list of our own words, and no shell
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=30,
+            check=True,
+        ).stdout
+
+    def run(self, command: list[str], stage: str = "") -> tuple[int, str]:
+        """Run a command: quietly and with a spinner if it has the name of a stage, else with its own lines."""
+        output = subprocess.PIPE if stage else None
+        environment = {**self.environment, "NO_COLOR": "1"} if stage else self.environment
+        started = time.monotonic()
+        self.child = subprocess.Popen(  # noqa: S603 - a list of our own words, and no shell
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if stage else None,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said, _ = self.child.communicate(timeout=0.1)
+                return self.child.returncode, said or ""
+            seconds = time.monotonic() - started
+            if stage:
+                self.screen.turn(stage, seconds)
+            if seconds > LIMIT:
+                self.end_child()
+                raise CannotGoOnError(
+                    f"{stage or 'verify'} took more than {LIMIT / 60:.0f} minutes and was stopped. "
+                    "Go on by hand with the commands below."
+                )
+
+    def end_child(self, *, told: bool = False) -> None:
+        """End what still runs; what has been told to stop by the same Ctrl-C gets some time to clean up."""
+        child = self.child
+        if child is None or child.poll() is not None:
+            return
+        try:
+            if not told:
+                child.terminate()
+            for wait in (5, 2):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(wait)
+                    return
+                child.terminate()
+        finally:
+            if child.poll() is None:
+                child.kill()
+
+
+def explained(said: str, stage: str) -> str:
+    """A sentence and its remedy for what uv printed when it failed."""
+    for pattern, sentence, remedy in DISASTERS:
+        if re.search(pattern, " ".join(said.split()), re.IGNORECASE):
+            return f"{sentence} {remedy}"
+    command = "uv lock" if stage == "lock" else "uv sync --locked"
+    return f"`{command}` failed. Run it in the folder to see all of what it says, then go on with the commands below."
