@@ -59,7 +59,7 @@ class RateLimit:
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
         self._warned = False
         self._refusal = Refusal(429, "quota_exceeded")
-        self._undecided = Refusal(503, "store_away", [(b"retry-after", b"5")])
+        self._undecided = Refusal(503, "quota_undecided", [(b"retry-after", b"5")])
 
     @staticmethod
     def check(settings: HardeningSettings) -> Iterator[Finding]:
