@@ -4,6 +4,7 @@
 from .application import Hardened
 from .checks import Finding, InsecureConfigurationError, load
 from .cookies import delete_cookie, read_cookie, set_cookie
+from .credentials import sign_in_attempt
 from .errors import Problem
 from .models import ApiModel, QueryModel
 from .policy import guard, policy, public
@@ -30,4 +31,5 @@ __all__ = [
     "public",
     "read_cookie",
     "set_cookie",
+    "sign_in_attempt",
 ]

@@ -12,6 +12,8 @@ from fastapi import Response
 from .headers import Fields
 
 MAX_BYTES = 4096
+COOKIE_ID = re.compile(rb"[A-Za-z0-9_-]{43}")
+"""What `secrets.token_urlsafe(32)` makes: 256 random bits."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*", re.ASCII)
 

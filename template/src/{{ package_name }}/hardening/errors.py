@@ -13,6 +13,8 @@ from fastapi import Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 
+from .store import StoreAwayError
+
 if TYPE_CHECKING:
     from .exchange import Exchange
 
@@ -135,6 +137,7 @@ class Errors:
             HTTPException: self.http,
             RequestValidationError: self.validation,
             WebSocketRequestValidationError: self.websocket,
+            StoreAwayError: self.store_away,
         }
 
     def _respond(
@@ -152,6 +155,11 @@ class Errors:
     async def http(self, request: Request, exc: HTTPException) -> Response:
         words = {"title": exc.title, "kind": exc.kind} if isinstance(exc, Problem) else {}
         return self._respond(request, exc, exc.status_code, exc.headers, **words)
+
+    async def store_away(self, request: Request, exc: StoreAwayError) -> Response:
+        x: Exchange = request.scope["hardening"]
+        x.note("store_away")
+        return self._respond(request, exc, 503, {"retry-after": "5"})
 
     async def validation(self, request: Request, exc: RequestValidationError) -> Response:
         x: Exchange = request.scope["hardening"]

@@ -18,6 +18,8 @@ from .validation import SINGLE, InvalidJSONError, check_json
 if TYPE_CHECKING:
     from .perimeter import Perimeter
     from .session_store import SessionStore
+    from .settings import HardeningSettings
+    from .store import Store
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
@@ -75,6 +77,15 @@ class Exchange:
     def sessions(self) -> "SessionStore":
         """Where sessions are kept."""
         return self._perimeter.sessions
+
+    @property
+    def store(self) -> "Store":
+        """Where limits are counted."""
+        return self._perimeter.store
+
+    @property
+    def settings(self) -> "HardeningSettings":
+        return self._perimeter.settings
 
     @property
     def declared(self) -> frozenset[str]:

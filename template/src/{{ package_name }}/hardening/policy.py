@@ -5,7 +5,7 @@ since the route that forgot its guard is the one that leaks (OWASP API5:2023). `
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from .settings import Quota, seconds
 
@@ -18,7 +18,7 @@ class Policy:
 
     public: bool = False
     content_types: tuple[str, ...] = ("application/json",)
-    quota: Quota | None = None
+    quota: Quota | Literal["credentials"] | None = None
     body_timeout: float | None = None
     request_timeout: float | None = None
     script_cookies: frozenset[str] = frozenset()
@@ -43,7 +43,8 @@ def policy(
     Args:
         public: Anyone may call it. Otherwise a dependency marked with `guard` must authenticate the caller.
         content_types: Media types of the request body that it takes; a type ending in `+json` counts as JSON.
-        quota: Its own quota, such as `5/15m`, counted for each client beside the service's.
+        quota: Its own quota, such as `5/15m`, counted for each client beside the service's; `credentials` is that of
+            `APP_RATE_LIMIT_CREDENTIALS`.
         body_timeout: Seconds, or text such as `2m`, for the whole body to arrive.
         request_timeout: Seconds, or text such as `2m`, until its response starts.
         script_cookies: Cookies that it sets without HttpOnly, because scripts must read them.
@@ -58,7 +59,7 @@ def policy(
     made = Policy(
         public,
         tuple(each.lower() for each in content_types),
-        None if quota is None else Quota.parse(quota),
+        "credentials" if quota == "credentials" else None if quota is None else Quota.parse(quota),
         None if body_timeout is None else float(seconds(body_timeout)),
         None if request_timeout is None else float(seconds(request_timeout)),
         frozenset(script_cookies),

@@ -53,7 +53,7 @@ class RateLimit:
     """Counts each request of each client, and answers 429 to those over the quota."""
 
     def __init__(self, settings: HardeningSettings, store: Store) -> None:
-        self.quota = settings.rate_limit
+        self.quota, self._credentials = settings.rate_limit, settings.rate_limit_credentials
         self.store = store
         self._trusted = settings.trusted_proxies or ()
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
@@ -117,7 +117,7 @@ class RateLimit:
         address = x.client if ":" not in x.client else client_key(x.client)
         claims = [Claim(address, self.quota)]
         if (quota := x.policy.quota) is not None:
-            claims.append(Claim(f"{x.route} {address}", quota))
+            claims.append(Claim(f"{x.route} {address}", self._credentials if quota == "credentials" else quota))
         try:
             decisions = await self.store.take(claims)
         except StoreAwayError:
@@ -130,6 +130,12 @@ class RateLimit:
             return None
         x.added.append((b"retry-after", b"%d" % max(1, ceil(last.retry_after))))
         return self._refusal
+
+
+def tell(x: "Exchange", name: str, quota: Quota, decision: Decision) -> None:
+    """Tell the client of one more quota, in the fields that its response carries already."""
+    more = {b"ratelimit": _field(name, decision), b"ratelimit-policy": _policy(name, quota)}
+    x.added = [(each, value + b", " + more[each]) if each in more else (each, value) for each, value in x.added]
 
 
 def _field(name: str, decision: Decision) -> bytes:

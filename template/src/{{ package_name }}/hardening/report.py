@@ -95,7 +95,7 @@ def _route(route: Route, insecure_mounts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict | float):
+    if isinstance(value, dict | float | str):
         return value
     return sorted(value) if isinstance(value, Iterable) else str(value)
 

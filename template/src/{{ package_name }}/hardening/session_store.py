@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 MAX_SESSIONS = 100_000
 MAX_PER_ACCOUNT = 50
+MAX_DEVICES = 10
 # How long it is remembered that all sessions of an account were ended: longer than any sign-in takes.
 REMEMBERED = 3600.0
 
@@ -62,6 +63,12 @@ class SessionStore(Protocol):
     async def end_all(self, account: str) -> int:
         """End every session of an account, and stand against sign-ins under way; return how many there were."""
 
+    async def knows_device(self, account: str, device: str) -> bool:
+        """Whether the account has signed in on this device, by the hashes of both."""
+
+    async def remember_device(self, account: str, device: str, duration: float) -> None:
+        """Know the device for so many seconds; the account's oldest one makes room for one more than 10."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -91,6 +98,7 @@ class MemorySessions:
         self._sessions: OrderedDict[str, _Held] = OrderedDict()
         self._accounts: dict[str, OrderedDict[str, None]] = {}
         self._ended: OrderedDict[str, float] = OrderedDict()
+        self._devices: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()
 
     async def create(self, key: str, account: str, data: bytes, old: str | None, age: float | None) -> bool:
         now = self.now()
@@ -151,6 +159,18 @@ class MemorySessions:
         for key in keys:
             self._drop(key)
         return len(keys)
+
+    async def knows_device(self, account: str, device: str) -> bool:
+        devices = self._devices.get(account)
+        return devices is not None and devices.get(device, 0.0) > self.now()
+
+    async def remember_device(self, account: str, device: str, duration: float) -> None:
+        devices = self._devices.setdefault(account, OrderedDict())
+        devices[device] = self.now() + duration
+        for each, most in ((devices, MAX_DEVICES), (self._devices, self._most)):
+            each.move_to_end(device if each is devices else account)
+            if len(each) > most:
+                each.popitem(last=False)
 
     def _find(self, key: str) -> _Held | None:
         held = self._sessions.get(key)

@@ -4,7 +4,6 @@ kept: an id that this service did not make opens nothing, and one that has ended
 ASVS v5.0.0-7.2.3, 7.2.4, 7.3.1, 7.3.2, 7.4.1, 14.3.1.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, ValidationError
 from starlette.requests import HTTPConnection
 
-from .cookies import cookie, values_of
+from .cookies import COOKIE_ID, cookie, values_of
 from .errors import Problem
 from .logging import log
 from .session_store import FullError, Record
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4096
 MAX_ACCOUNT = 255
-_ID = re.compile(rb"[A-Za-z0-9_-]{43}")
 _CLEAR = (b"clear-site-data", b'"cache", "storage"')
 Data = TypeVar("Data", bound=BaseModel)
 
@@ -63,7 +61,7 @@ class Sessions(SecurityBase, Generic[Data]):
         if account not in model.model_fields:
             raise ValueError(f"{model.__name__} has no field {account}, which would say whose session it is")
         self.name = self.__name__ = self.scheme_name = name
-        self.holds = model
+        self._model = model
         self.model = APIKey.model_validate({"in": "cookie", "name": f"__Host-{name}"})
         self._account = account
         self._challenge = {"www-authenticate": f'Cookie cookie-name="__Host-{name}"'}
@@ -178,7 +176,7 @@ class Sessions(SecurityBase, Generic[Data]):
         values = values_of(x.scope["headers"], f"__Host-{self.name}".encode())
         if len(values) > 1:
             x.note("session_refused", reason="several cookies of its name")
-        elif values and not _ID.fullmatch(values[0]):
+        elif values and not COOKIE_ID.fullmatch(values[0]):
             x.note("session_refused", reason="no id of this service's form")
         elif values:
             return x, self._hash(values[0].decode())
@@ -204,7 +202,7 @@ class Sessions(SecurityBase, Generic[Data]):
             x.note("session_refused", reason="it has ended, or never was")
             return None
         try:
-            data = self.holds.model_validate_json(record.data)
+            data = self._model.model_validate_json(record.data)
         except ValidationError:  # a release has changed the model
             x.note("session_refused", reason="what it holds does not fit the model")
             await x.sessions.end(key)
@@ -216,8 +214,8 @@ class Sessions(SecurityBase, Generic[Data]):
         encoded = data.model_dump_json(by_alias=True).encode()
         if len(encoded) > MAX_BYTES:
             raise ValueError(f"a session holds at most {MAX_BYTES} bytes of JSON, and this is {len(encoded)}")
-        if self.holds.model_validate_json(encoded) != data:
-            raise ValueError(f"{self.holds.__name__} is not the same after JSON, so a session cannot hold it")
+        if self._model.model_validate_json(encoded) != data:
+            raise ValueError(f"{self._model.__name__} is not the same after JSON, so a session cannot hold it")
         return encoded
 
     def _unknown(self) -> Problem:

@@ -107,6 +107,8 @@ class HardeningSettings(BaseSettings):
     """Other origins whose scripts may call this service, exactly as a browser writes them."""
     rate_limit: QuotaField = Quota(100, 900.0)
     """Requests a client may make: a burst, then evenly spread over the duration."""
+    rate_limit_credentials: QuotaField = Quota(5, 900.0)
+    """Sign-ins that may fail, for an account from one address; an address and an account may have 20 times as many."""
     store_url: Annotated[str, AfterValidator(_store)] = "memory://"
     """Where limits are counted: `memory://` in each process for itself, `redis://...` for all of them together."""
     store_outage: Literal["local", "closed"] = "local"
