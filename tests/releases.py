@@ -87,18 +87,27 @@ def nothing_of_this_machine(folder: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
+def check_history(repository: Path) -> None:
+    """See that every release is in the history of a clone of this repository.
+
+    Raises:
+        LookupError: One is not.
+    """
+    for version, revision in RELEASES.items():
+        command = ["git", "cat-file", "-e", f"{revision}^{{commit}}"]
+        if subprocess.run(command, cwd=repository, check=False, capture_output=True).returncode:
+            shallow = git(repository, "rev-parse", "--is-shallow-repository").strip() == "true"
+            remedy = "run `git fetch --unshallow`" if shallow else "fetch its commit, or correct tests/releases.toml"
+            raise LookupError(f"Release {version} ({revision[:9]}) is not in this clone: {remedy}.")
+
+
 def make_history(folder: Path) -> Path:
     """A clone of this repository in which each release has its tag and the working tree is the newest.
 
     Raises:
         LookupError: If a release is not in the history of this clone.
     """
-    for version, revision in RELEASES.items():
-        known = subprocess.run(["git", "cat-file", "-e", f"{revision}^{{commit}}"], cwd=REPOSITORY, check=False)
-        if known.returncode:
-            shallow = git(REPOSITORY, "rev-parse", "--is-shallow-repository").strip() == "true"
-            remedy = "run `git fetch --unshallow`" if shallow else "correct tests/releases.toml, or fetch its commit"
-            raise LookupError(f"Release {version} ({revision[:9]}) is not in this clone: {remedy}.")
+    check_history(REPOSITORY)
     subprocess.run(["git", "clone", "--quiet", "--no-tags", REPOSITORY, folder], check=True)
     for name in git(folder, "ls-files", "-z").split("\0"):
         if name:

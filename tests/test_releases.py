@@ -1,13 +1,15 @@
 """From every release, an update of a service that a team lives in: nothing to merge, nothing lost, all up to date."""
 
-from itertools import cycle
+import re
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from .edits import EDITS
 from .lived_in import Services, state, update
-from .releases import RELEASES, Answers, choices, combinations, commit
+from .releases import RELEASES, REPOSITORY, Answers, check_history, choices, combinations, commit, git
 
 SERVICES = [
     pytest.param(release, {**answers, "ci": ci}, id=f"{release}-{'-'.join(answers.values())}-{ci}")
@@ -30,3 +32,19 @@ def test_an_update_brings_all_that_is_owned_and_touches_nothing_else(
     once = state(service)
     update(service)
     assert state(service) == once
+
+
+def test_every_release_is_in_the_changelog_and_in_order() -> None:
+    written = re.findall(r"(?m)^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", (REPOSITORY / "CHANGELOG.md").read_text())
+
+    assert all(Version(older) < Version(newer) for older, newer in pairwise(RELEASES))
+    assert list(RELEASES) == written[::-1][: len(RELEASES)]
+    for version, revision in RELEASES.items():
+        assert f"## [{version}]" in git(REPOSITORY, "show", f"{revision}:CHANGELOG.md")
+
+
+def test_a_shallow_clone_of_the_template_says_how_to_test_updates(tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--depth=1", REPOSITORY.as_uri(), "shallow")
+
+    with pytest.raises(LookupError, match=r"Release 0\.1\.0 .* is not in this clone: run `git fetch --unshallow`"):
+        check_history(tmp_path / "shallow")
