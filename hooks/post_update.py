@@ -50,7 +50,17 @@ class Updated(Hook):
                 f"Conflicts in {visible(', '.join(names))}: nothing was done after the merge. Mend them and `git add` "
                 "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
+        self.report.notes += self.taken_away()
         self.report.notes += follow(self.programs, TEMPLATE, self.given.before)
+
+    def taken_away(self) -> Iterator[str]:
+        """Name what this release has no more: Copier deletes it without a word, edits of the team and all."""
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            options = ["--name-only", "--relative", "--diff-filter=D", "-z", "HEAD"]
+            for name in self.programs.ask(["git", "diff", *options]).split("\0"):
+                if name:
+                    what = f"{visible(name)} is gone: the template has it no more for this service"
+                    yield f"{what}. What it held: git show HEAD:./{visible(name)}"
 
     def conflicted(self) -> list[str]:
         """The files in this folder that the merge left unfinished."""

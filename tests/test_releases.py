@@ -8,7 +8,8 @@ import pytest
 from packaging.version import Version
 
 from .edits import EDITS
-from .lived_in import Services, state, update
+from .lived_in import Services, proved, state, update, update_and_prove
+from .osv import serving
 from .releases import RELEASES, REPOSITORY, Answers, check_history, choices, combinations, commit, git
 
 SERVICES = [
@@ -48,3 +49,20 @@ def test_a_shallow_clone_of_the_template_says_how_to_test_updates(tmp_path: Path
 
     with pytest.raises(LookupError, match=r"Release 0\.1\.0 .* is not in this clone: run `git fetch --unshallow`"):
         check_history(tmp_path / "shallow")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_updated_service_is_bounded_locked_installed_and_proved(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    answers = combinations(release, "example", "store")[0]
+    service = services.lived_in(tmp_path / "orders-api", release, answers, EDITS)
+    before = state(service)
+
+    with serving() as osv:
+        monkeypatch.setenv("AUDIT_OSV_URL", osv.address)
+        ended = update_and_prove(service)
+
+    assert ended.returncode == 0, ended.stdout
+    assert proved(service) == "proved", ended.stdout
+    assert not services.compare(service, before, release, answers, hook=True)
