@@ -408,7 +408,7 @@ def _workflows(project: Path) -> Iterator[Check]:
     name = "continuous integration runs verify"
     if not texts:
         yield _proved(name, "not used")
-    elif any(re.search(r"^[^#\n]*python3? -m verify\b", text, re.MULTILINE) for text in texts):
+    elif any(re.search(r"^[^#\n]*python3? -m verify(?![.\w])", text, re.MULTILINE) for text in texts):
         yield _proved(name, "python -m verify")
     else:
         yield _insecure(name, "no job does", "Add a step `uv run --locked python -m verify`.")
