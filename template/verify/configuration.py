@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import environment
+from . import bounds, environment
 from .lock import listed
 from .result import Check, Outcome
 from .service import given
@@ -37,6 +37,7 @@ _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
 def stage(options: Options) -> Iterator[Check]:
     """Whether the settings, and the files around the code, are safe."""
     yield from _settings(options)
+    yield bounds.check(options.project)
     for name, check in FILES.items():
         path = options.project / name
         if path.is_file():
