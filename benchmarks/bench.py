@@ -80,6 +80,15 @@ class Bench:
         for each in contenders:
             self.told(f"  checking {each.name}")
             check(each)
+        return self.timed(contenders, pairs, loads)
+
+    def timed(
+        self,
+        contenders: Sequence[Contender],
+        pairs: Sequence[tuple[str, str]],
+        loads: Mapping[str, Load] = KINDS,
+    ) -> Section:
+        """Time contenders that have been checked."""
         with self.running(contenders) as servers:
             runs = {(name, kind): (server, load) for name, server in servers.items() for kind, load in loads.items()}
             samples = rounds(self.plan, runs, self.told)

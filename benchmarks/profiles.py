@@ -11,7 +11,7 @@ from pathlib import Path
 from .bench import KINDS, Bench, Section
 from .load import Load, LoadError, command, run
 from .processes import Process, environment
-from .stacks import PACKAGE, PEERS, Contender, hardened, python
+from .stacks import PACKAGE, PEERS, Contender, bare, hardened, python
 
 FEW, MANY = 100, 500
 _COLLECTED = re.compile(r"Collected : (\d+)")
@@ -63,11 +63,13 @@ def _count(contender: Contender, name: str, kind: str, count: int) -> int:
 def profile(bench: Bench) -> Section:
     """Which module the worker's Python thread is in while it is loaded; the standard library counts for its caller."""
     seconds = max(5, bench.plan.seconds)
-    shares: Section = {}
-    with bench.running([hardened(bench.service)]) as servers, tempfile.TemporaryDirectory() as folder:
-        server = servers["hardened"]
-        for kind, load in KINDS.items():
-            shares[kind] = _sampled(server, load, seconds, bench.plan.load, Path(folder) / kind)
+    contenders = [hardened(bench.service), bare(bench.service)]
+    with bench.running(contenders) as servers, tempfile.TemporaryDirectory() as folder:
+        shares = {
+            f"{name}, {kind}": _sampled(server, load, seconds, bench.plan.load, Path(folder) / "stacks")
+            for kind, load in KINDS.items()
+            for name, server in servers.items()
+        }
     return {"shares": shares}
 
 

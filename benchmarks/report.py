@@ -1,6 +1,7 @@
 """Tables of Markdown from `results.json`, between markers in `README.md`."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ AIMS = {
     ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "GET", "rate"): (">=", 2.5),
     ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "POST", "rate"): (">=", 2.5),
 }
+DECISION = ("<=", 1.5)
 ATTACKED = ("<=", 3.0)
 REFUSED = ("<=", 0.5)
 LIMITS = {"memory": ("<=", 40.0), "start": ("<=", 1.0), "copy": ("<=", 2.0), "update": ("<=", 6.0)}
@@ -76,10 +78,12 @@ def instructions(section: Section, name: str) -> str:
 
 def profile(section: Section, name: str) -> str:
     """Shares of the worker's Python thread."""
-    get, post = section["shares"]["GET"], section["shares"]["POST"]
-    places = sorted({*get, *post}, key=lambda place: -get.get(place, 0) - post.get(place, 0))
-    rows = [[place, f"{get.get(place, 0):.1%}", f"{post.get(place, 0):.1%}"] for place in places]
-    return table(["where", "GET", "POST"], [row for row in rows if row[1] != "0.0%" or row[2] != "0.0%"])
+    shares = section["shares"]
+    places = Counter[str]()
+    for each in shares.values():
+        places.update(each)
+    rows = [[place, *(f"{each.get(place, 0):.1%}" for each in shares.values())] for place, _ in places.most_common()]
+    return table(["where", *shares], [row for row in rows if set(row[1:]) != {"0.0%"}])
 
 
 def refused(section: Section, name: str) -> str:
@@ -92,6 +96,19 @@ def refused(section: Section, name: str) -> str:
         cost = judged(ratio, REFUSED) if ratio else ""
         rows.append([request, shown(figures["rate"]), shown(figures["cpu"]), cost])
     return table(["", "requests/s", "CPU µs a request", "CPU beside a served one"], rows)
+
+
+def limiter(section: Section, name: str) -> str:
+    """Microseconds a decision."""
+    aims = {"100,000 keys": DECISION}
+    rows = [[each, judged(value, aims.get(each))] for each, value in section["measured"].items()]
+    trips = f"A decision in Redis takes {section['round_trips']:g} round trips."
+    return f"{table(['', 'µs a decision'], rows)}\n\n{trips}"
+
+
+def workers(section: Section, name: str) -> str:
+    """Throughput on one worker and on two."""
+    return f"{throughput(section, name)}\n\n{section['where']}"
 
 
 def latency(section: Section, name: str) -> str:
@@ -150,6 +167,8 @@ RENDERERS: dict[str, Callable[[Section, str], str]] = {
     "peers": throughput,
     "servers": throughput,
     "refused": refused,
+    "limiter": limiter,
+    "workers": workers,
     "latency": latency,
     "attack": attack,
     "memory": memory,
