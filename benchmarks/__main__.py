@@ -68,7 +68,8 @@ def _measure(options: argparse.Namespace, cores: list[int]) -> int:
             print(f"{name} could not be measured: {error}", file=sys.stderr)
             failed.append(name)
             continue
-        section |= {"rounds": plan.rounds, "seconds": plan.seconds, "date": time.strftime("%Y-%m-%d")}
+        section.setdefault("how", f"{plan.rounds} rounds of {plan.seconds:g} s")
+        section["date"] = time.strftime("%Y-%m-%d")
         results["sections"][name] = section
         results["versions"] |= bench.versions()
         print(f"\n{report.rendered(results, name)}\n", flush=True)

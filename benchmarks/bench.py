@@ -9,10 +9,10 @@ from typing import Any
 
 from . import stacks
 from .check import check
+from .contenders import TIMED, Contender
 from .figures import ratios, summary
 from .load import GET, POST, Load, Plan, rounds
 from .processes import Process
-from .stacks import TIMED, Contender
 
 Section = dict[str, Any]
 KINDS = {"GET": GET, "POST": POST}

@@ -12,10 +12,10 @@ from itertools import count
 from statistics import quantiles
 
 from .bench import Bench, Section
+from .contenders import bare, hardened
 from .figures import ratios, summary
 from .load import Load, LoadError, command
 from .processes import HOST, Process
-from .stacks import bare, hardened
 from .throughput import SMALL, TOO_LARGE
 
 CONNECTIONS = (32, 256, 1024)
