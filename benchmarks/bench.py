@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,14 @@ class Bench:
     ) -> Section:
         """Time contenders that have been checked."""
         with self.running(contenders) as servers:
-            runs = {(name, kind): (server, load) for name, server in servers.items() for kind, load in loads.items()}
+            runs = {
+                (each.name, kind): (
+                    servers[each.name],
+                    replace(load, connections=each.connections) if each.connections else load,
+                )
+                for each in contenders
+                for kind, load in loads.items()
+            }
             samples = rounds(self.plan, runs, self.told)
         measured: Section = {each.name: {} for each in contenders}
         for (name, kind), figures in summary(samples).items():

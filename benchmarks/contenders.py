@@ -26,6 +26,8 @@ class Contender:
     variables: Mapping[str, str] = field(default_factory=dict)
     jobs: tuple[str, ...] = JOBS
     """Which of the jobs it does; a request for each must say so before anything is timed."""
+    connections: int | None = None
+    """How many at once, where those of the load are too many to be answered within a run."""
 
     def process(self, quota: str, cores: str = "") -> Process:
         """Its server, not started yet, with a quota."""

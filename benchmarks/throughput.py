@@ -1,8 +1,10 @@
 """Requests a second and CPU time a request: hardened against bare, against its peers, on other servers, refused."""
 
+from dataclasses import replace
+
 from .bench import Bench, Section
 from .check import JSON
-from .contenders import UNHARDENED, Contender, bare, hardened, javascript, uvicorn
+from .contenders import JOBS, UNHARDENED, Contender, bare, hardened, javascript, uvicorn
 from .figures import ratios, summary
 from .load import GET, POST, USER, Load, rounds
 from .stacks import PACKAGE, PEERS, python
@@ -33,7 +35,7 @@ def against_peers(bench: Bench) -> Section:
         javascript("Fastify with its plugins", bench.node, "fastify.js"),
         uvicorn("FastAPI with secure, slowapi, CORS, TrustedHost", bench.python_peers, "usual:app"),
         uvicorn("the same with uvicorn's access log, its default", bench.python_peers, "usual:app", *flags),
-        uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"),
+        replace(uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"), connections=4),
         uvicorn("bare FastAPI, uvicorn", bench.python_peers, "bare:app", jobs=UNHARDENED),
     ]
     ours = hardened(bench.service)
@@ -60,8 +62,8 @@ def on_servers(bench: Bench) -> Section:
         names = {"bare": f"bare, {server}", "hardened": f"hardened, {server}"}
         targets = {"bare": f"bare:build{call}", "hardened": f"{PACKAGE}.__main__:build{call}"}
         for app, target in targets.items():
-            jobs = {"jobs": UNHARDENED} if app == "bare" else {}
-            contenders.append(Contender(names[app], (*command, target), PEERS, variables, **jobs))
+            jobs = UNHARDENED if app == "bare" else JOBS
+            contenders.append(Contender(names[app], (*command, target), PEERS, variables, jobs))
         pairs.append((names["hardened"], names["bare"]))
     return bench.compare(contenders, pairs)
 
