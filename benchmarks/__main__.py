@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import growth, latency, plot, profiles, report, stacks, throughput
+from . import growth, latency, limiter, plot, profiles, report, stacks, throughput
 from .bench import Bench, Section
-from .load import Plan
+from .check import CheckError
+from .load import LoadError, Plan
 
 HERE = Path(__file__).parent
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
@@ -22,6 +23,8 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "peers": throughput.against_peers,
     "servers": throughput.on_servers,
     "refused": throughput.refused,
+    "limiter": limiter.decisions,
+    "workers": limiter.workers,
     "latency": latency.connections,
     "attack": latency.under_attack,
     "memory": growth.memory,
@@ -43,28 +46,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BlockingIOError:
             print("Another run is at work here: both would spoil each other's figures.", file=sys.stderr)
             return 1
-        _measure(options, cores[0], cores[1])
-    return 0
+        return _measure(options, cores)
 
 
-def _measure(options: argparse.Namespace, server: int, load: int) -> None:
+def _measure(options: argparse.Namespace, cores: list[int]) -> int:
     machine = stacks.machine()
+    server, load = cores[:2]
     os.sched_setaffinity(0, {load})  # whatever is not the server stays off its core
-    plan = Plan(2 if options.quick else options.rounds, 2 if options.quick else options.seconds, str(server), str(load))
+    rounds, seconds = (2, 2.0) if options.quick else (options.rounds, options.seconds)
+    plan = Plan(rounds, seconds, str(server), str(load), tuple(cores))
     bench = Bench(plan, options.quick)
     results = _stored(options.output / "results.json", machine, every=set(options.only) == set(SECTIONS))
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     print(f"server on core {server}, load on core {load}; {plan.rounds} rounds of {plan.seconds:g} s")
+    failed = []
     for name in options.only:
         print(f"{name}: {(SECTIONS[name].__doc__ or '').strip()}", flush=True)
-        section = SECTIONS[name](bench)
-        section |= {"rounds": plan.rounds, "seconds": plan.seconds, "date": time.strftime("%Y-%m-%d")}
+        try:
+            section = SECTIONS[name](bench)
+        except (LoadError, CheckError, RuntimeError) as error:
+            print(f"{name} could not be measured: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
+        section.setdefault("how", f"{plan.rounds} rounds of {plan.seconds:g} s")
+        section["date"] = time.strftime("%Y-%m-%d")
         results["sections"][name] = section
         results["versions"] |= bench.versions()
         print(f"\n{report.rendered(results, name)}\n", flush=True)
         if not options.quick:
             _write(options.output, results)
     print(", ".join(f"{key} {value}" for key, value in sorted(results["versions"].items())))
+    print(f"Could not be measured: {', '.join(failed)}" if failed else "All were measured.")
+    return 1 if failed else 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from . import stacks
 from .check import check
+from .contenders import TIMED, Contender
 from .figures import ratios, summary
 from .load import GET, POST, Load, Plan, rounds
 from .processes import Process
-from .stacks import TIMED, Contender
 
 Section = dict[str, Any]
 KINDS = {"GET": GET, "POST": POST}
@@ -80,8 +80,24 @@ class Bench:
         for each in contenders:
             self.told(f"  checking {each.name}")
             check(each)
+        return self.timed(contenders, pairs, loads)
+
+    def timed(
+        self,
+        contenders: Sequence[Contender],
+        pairs: Sequence[tuple[str, str]],
+        loads: Mapping[str, Load] = KINDS,
+    ) -> Section:
+        """Time contenders that have been checked."""
         with self.running(contenders) as servers:
-            runs = {(name, kind): (server, load) for name, server in servers.items() for kind, load in loads.items()}
+            runs = {
+                (each.name, kind): (
+                    servers[each.name],
+                    replace(load, connections=each.connections) if each.connections else load,
+                )
+                for each in contenders
+                for kind, load in loads.items()
+            }
             samples = rounds(self.plan, runs, self.told)
         measured: Section = {each.name: {} for each in contenders}
         for (name, kind), figures in summary(samples).items():

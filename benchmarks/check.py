@@ -4,9 +4,9 @@ when a service is built, and costs a request nothing.
 
 from collections.abc import Callable
 
+from .contenders import CHECKED, Contender
 from .load import USER
 from .processes import Process
-from .stacks import CHECKED, Contender
 
 ORIGIN = "https://app.example.com"
 JSON = {"Content-Type": "application/json"}

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 from .bench import Bench, Section
+from .contenders import Contender, bare, hardened
 from .figures import ratios, spread, summary
 from .load import Load, run
 from .processes import environment
-from .stacks import PACKAGE, Contender, bare, call, emit, hardened, python, scratch
+from .stacks import PACKAGE, call, emit, python, scratch
 
 CLIENTS = 1_000_000
 QUICK_CLIENTS = 20_000
@@ -30,7 +31,7 @@ def memory(bench: Bench) -> Section:
             clients += int(run(server, many, max(2, bench.plan.seconds), bench.plan.load)["requests"])
             bench.told(f"  {clients:,} clients, {server.memory():.1f} MB")
         after = server.memory()
-    return {"clients": clients, "idle": before, "after": after, "growth": after - before}
+    return {"clients": clients, "idle": before, "after": after, "growth": after - before, "how": "One run"}
 
 
 def start(bench: Bench) -> Section:
@@ -47,6 +48,7 @@ def start(bench: Bench) -> Section:
     return {
         "measured": summary(samples),
         "ratios": {"hardened / bare": {"seconds": ratios(samples, "hardened", "bare", "seconds")}},
+        "how": f"{len(samples['bare'])} starts",
         "imports": {
             "hardened": len(ours),
             "bare": len(theirs),
@@ -95,7 +97,8 @@ def emitting(bench: Bench) -> Section:
             samples[name].append(time.perf_counter() - began)
             shutil.rmtree(target)
         bench.told(f"  round {number + 1}")
-    return {"measured": {name: {"seconds": spread(seconds)} for name, seconds in samples.items()}}
+    measured = {name: {"seconds": spread(seconds)} for name, seconds in samples.items()}
+    return {"measured": measured, "how": f"{len(samples['copy'])} rounds"}
 
 
 def _copier(*words: str | Path, folder: Path | None = None) -> None:

@@ -40,6 +40,8 @@ class Plan:
     seconds: float
     server: str
     load: str
+    cores: tuple[int, ...]
+    """All that may be used."""
 
 
 class LoadError(Exception):

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .bench import KINDS, Bench, Section
-from .load import Load, LoadError, command, run
+from .contenders import Contender, bare, hardened
+from .load import Load, LoadError, Plan, command, run
 from .processes import Process, environment
-from .stacks import PACKAGE, PEERS, Contender, hardened, python
+from .stacks import PACKAGE, PEERS, python
 
 FEW, MANY = 100, 500
 _COLLECTED = re.compile(r"Collected : (\d+)")
@@ -31,7 +32,7 @@ def instructions(bench: Bench) -> Section:
     }
     jobs = [(name, kind, count) for name in contenders for kind in KINDS for count in (FEW, MANY)]
     with ThreadPoolExecutor(2) as pool:  # counting is not timing: two at once do not disturb each other
-        counts = list(pool.map(lambda job: _count(contenders[job[0]], *job), jobs))
+        counts = list(pool.map(lambda job: _count(bench.plan, contenders[job[0]], *job), jobs))
     counted = dict(zip(jobs, counts, strict=True))
     measured: dict[str, dict[str, float]] = {
         name: {kind: (counted[name, kind, MANY] - counted[name, kind, FEW]) / (MANY - FEW) for kind in KINDS}
@@ -43,17 +44,23 @@ def instructions(bench: Bench) -> Section:
         for name, figures in measured.items()
         if figures is not base
     }
-    return {"measured": measured, "ratios": compared}
+    return {"measured": measured, "ratios": compared, "how": f"{MANY} requests less {FEW}"}
 
 
-def _count(contender: Contender, name: str, kind: str, count: int) -> int:
+def _count(plan: Plan, contender: Contender, name: str, kind: str, count: int) -> int:
     which = "bare" if name.startswith("bare") else "hardened"
     driver = [python(contender.folder / ".venv"), str(PEERS / "drive.py"), which, kind, str(count)]
     variables = {**contender.variables, "APP_RATE_LIMIT": "999999/1s", "PYTHONHASHSEED": "0"}
+    pinned = ["taskset", "--cpu-list", f"{plan.server},{plan.load}"]
+    counted = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     done = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *driver],
-        cwd=contender.folder, env=environment(variables), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*pinned, *counted, *driver],
+        cwd=contender.folder,
+        env=environment(variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = _COLLECTED.search(done.stderr)
     if done.returncode or found is None:
         raise LoadError(f"{' '.join(driver)} under valgrind failed:\n{done.stderr}")
@@ -63,12 +70,14 @@ def _count(contender: Contender, name: str, kind: str, count: int) -> int:
 def profile(bench: Bench) -> Section:
     """Which module the worker's Python thread is in while it is loaded; the standard library counts for its caller."""
     seconds = max(5, bench.plan.seconds)
-    shares: Section = {}
-    with bench.running([hardened(bench.service)]) as servers, tempfile.TemporaryDirectory() as folder:
-        server = servers["hardened"]
-        for kind, load in KINDS.items():
-            shares[kind] = _sampled(server, load, seconds, bench.plan.load, Path(folder) / kind)
-    return {"shares": shares}
+    contenders = [hardened(bench.service), bare(bench.service)]
+    with bench.running(contenders) as servers, tempfile.TemporaryDirectory() as folder:
+        shares = {
+            f"{name}, {kind}": _sampled(server, load, seconds, bench.plan.load, Path(folder) / "stacks")
+            for kind, load in KINDS.items()
+            for name, server in servers.items()
+        }
+    return {"shares": shares, "how": f"{seconds:g} s each, 200 samples a second"}
 
 
 def _sampled(server: Process, load: Load, seconds: float, core: str, output: Path) -> dict[str, float]:

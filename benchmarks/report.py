@@ -1,27 +1,12 @@
 """Tables of Markdown from `results.json`, between markers in `README.md`."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .aims import AIMS, ATTACKED, DECISION, LIMITS, REFUSED, judged
 from .figures import shown
-
-AIMS = {
-    # (section, ratio, kind, figure): at least or at most
-    ("hardened", "hardened / bare FastAPI, same server", "GET", "rate"): (">=", 0.90),
-    ("hardened", "hardened / bare FastAPI, same server", "POST", "rate"): (">=", 0.90),
-    ("hardened", "hardened / bare FastAPI, same server", "GET", "cpu"): ("<=", 1.10),
-    ("hardened", "hardened / bare FastAPI, same server", "POST", "cpu"): ("<=", 1.10),
-    ("peers", "hardened / Express with helmet, express-rate-limit, cors, joi", "GET", "rate"): (">=", 2.5),
-    ("peers", "hardened / Express with helmet, express-rate-limit, cors, joi", "POST", "rate"): (">=", 1.8),
-    ("peers", "hardened / Fastify with its plugins", "GET", "rate"): (">=", 0.9),
-    ("peers", "hardened / Fastify with its plugins", "POST", "rate"): (">=", 0.9),
-    ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "GET", "rate"): (">=", 2.5),
-    ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "POST", "rate"): (">=", 2.5),
-}
-ATTACKED = ("<=", 3.0)
-REFUSED = ("<=", 0.5)
-LIMITS = {"memory": ("<=", 40.0), "start": ("<=", 1.0), "copy": ("<=", 2.0), "update": ("<=", 6.0)}
 
 Section = Mapping[str, Any]
 
@@ -31,16 +16,6 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     names = list(head)
     lines = [names, ["---", *["--:"] * (len(names) - 1)], *map(list, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def judged(value: Any, aim: tuple[str, float] | None, digits: int = 2) -> str:
-    """A figure, its aim, and whether the median meets it."""
-    text = shown(value, digits)
-    if aim is None:
-        return text
-    middle = value["median"] if isinstance(value, Mapping) else value
-    met = middle >= aim[1] if aim[0] == ">=" else middle <= aim[1]
-    return f"{text}; aim {'≥' if aim[0] == '>=' else '≤'} {aim[1]:g}: {'met' if met else '**missed**'}"
 
 
 def throughput(section: Section, name: str) -> str:
@@ -76,10 +51,12 @@ def instructions(section: Section, name: str) -> str:
 
 def profile(section: Section, name: str) -> str:
     """Shares of the worker's Python thread."""
-    get, post = section["shares"]["GET"], section["shares"]["POST"]
-    places = sorted({*get, *post}, key=lambda place: -get.get(place, 0) - post.get(place, 0))
-    rows = [[place, f"{get.get(place, 0):.1%}", f"{post.get(place, 0):.1%}"] for place in places]
-    return table(["where", "GET", "POST"], [row for row in rows if row[1] != "0.0%" or row[2] != "0.0%"])
+    shares = section["shares"]
+    places = Counter[str]()
+    for each in shares.values():
+        places.update(each)
+    rows = [[place, *(f"{each.get(place, 0):.1%}" for each in shares.values())] for place, _ in places.most_common()]
+    return table(["where", *shares], [row for row in rows if set(row[1:]) != {"0.0%"}])
 
 
 def refused(section: Section, name: str) -> str:
@@ -92,6 +69,19 @@ def refused(section: Section, name: str) -> str:
         cost = judged(ratio, REFUSED) if ratio else ""
         rows.append([request, shown(figures["rate"]), shown(figures["cpu"]), cost])
     return table(["", "requests/s", "CPU µs a request", "CPU beside a served one"], rows)
+
+
+def limiter(section: Section, name: str) -> str:
+    """Microseconds a decision."""
+    aims = {"100,000 keys": DECISION}
+    rows = [[each, judged(value, aims.get(each))] for each, value in section["measured"].items()]
+    trips = f"A decision in Redis takes {section['round_trips']:g} round trips."
+    return f"{table(['', 'µs a decision'], rows)}\n\n{trips}"
+
+
+def workers(section: Section, name: str) -> str:
+    """Throughput on one worker and on two."""
+    return f"{throughput(section, name)}\n\n{section['where']}"
 
 
 def latency(section: Section, name: str) -> str:
@@ -150,6 +140,8 @@ RENDERERS: dict[str, Callable[[Section, str], str]] = {
     "peers": throughput,
     "servers": throughput,
     "refused": refused,
+    "limiter": limiter,
+    "workers": workers,
     "latency": latency,
     "attack": attack,
     "memory": memory,
@@ -167,12 +159,7 @@ def rendered(results: Mapping[str, Any], name: str) -> str:
     section = results["sections"].get(name)
     if section is None:
         return "Not measured yet."
-    plan = (
-        f"{section['rounds']} rounds of {section['seconds']:g} s"
-        if section["seconds"]
-        else f"{section['rounds']} rounds"
-    )
-    return f"{RENDERERS[name](section, name)}\n\n{plan}, {section['date']}."
+    return f"{RENDERERS[name](section, name)}\n\n{section['how']}, {section['date']}."
 
 
 def written(readme: str, results: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The contenders, each made in a scratch folder of the user's cache and configured as its own documentation says."""
+"""What the contenders need, in the user's cache: a service emitted from the working tree, environments of their own."""
 
 import json
 import os
@@ -6,51 +6,20 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from copier import run_copy
 
-from .processes import Process
-
 REPOSITORY = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
 PACKAGE = "bench_service"
 RELEASE = "v999.0.0"
-CHECKED = "100/900"
-"""The quota that is checked, requests/seconds: that of the checklist."""
-TIMED = "999999/1"
-"""The quota while time is taken, which no load reaches: each contender counts and none refuses."""
-JOBS = ("headers", "limit", "validation", "errors", "cors", "cookies")
-
 _PYTHON_PEERS = (
     "uvicorn", "httptools", "uvloop", "zttp", "hypercorn[uvloop]", "granian", "pydantic-settings", "secure", "slowapi",
 )  # fmt: skip
 _SHOWN = ("fastapi", "starlette", "pydantic", "granian", "uvicorn", "httptools", "uvloop", "zttp", "hypercorn",
           "secure", "slowapi", "fastapi-guard", "redis")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A server and how to start it."""
-
-    name: str
-    command: tuple[str, ...]
-    folder: Path
-    variables: Mapping[str, str] = field(default_factory=dict)
-    jobs: tuple[str, ...] = JOBS
-    """Which of the jobs it does; a request for each must say so before anything is timed."""
-
-    def process(self, quota: str, cores: str = "") -> Process:
-        """Its server, not started yet, with a quota."""
-        variables = {"QUOTA": quota, "APP_RATE_LIMIT": f"{quota}s", **self.variables}
-        return Process(self.name, self.command, self.folder, variables, cores)
-
-    def but(self, name: str, **variables: str) -> "Contender":
-        """The same with other settings."""
-        return replace(self, name=name, variables={**self.variables, **variables})
 
 
 def scratch() -> Path:
@@ -136,39 +105,6 @@ def node() -> Path:
     shutil.copytree(PEERS / "node", folder, dirs_exist_ok=True)
     call("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", folder=folder)
     return folder
-
-
-def hardened(folder: Path, name: str = "hardened") -> Contender:
-    """The emitted service as production starts it."""
-    variables = {
-        "PYTHONPATH": str(PEERS),
-        "SERVICE_PACKAGE": PACKAGE,
-        "APP_ALLOWED_HOSTS": "api.example.com",
-        "APP_TRUSTED_PROXIES": "none",
-        "APP_CORS_ORIGINS": "https://app.example.com",
-    }
-    return Contender(name, (python(folder / ".venv"), "-m", PACKAGE, "serve", "--port", "{port}"), folder, variables)
-
-
-def bare(folder: Path) -> Contender:
-    """FastAPI alone on the same server, started by the same code with the same flags."""
-    ours = hardened(folder)
-    command = (python(folder / ".venv"), str(PEERS / "serve_bare.py"))
-    return Contender(
-        "bare FastAPI, same server", command, folder, ours.variables, jobs=("validation", "errors", "cookies")
-    )
-
-
-def uvicorn(name: str, environment: Path, target: str, *flags: str, jobs: tuple[str, ...] = JOBS) -> Contender:
-    """An application on uvicorn with its fast parser and loop; no line a request, to the contender's benefit."""
-    chosen = flags or ("--http", "httptools", "--loop", "uvloop", "--no-access-log")
-    command = (python(environment), "-m", "uvicorn", target, "--port", "{port}", *chosen)
-    return Contender(name, command, PEERS, jobs=jobs)
-
-
-def javascript(name: str, folder: Path, script: str) -> Contender:
-    """A Node application in production."""
-    return Contender(name, ("node", script), folder, {"NODE_ENV": "production"})
 
 
 def peers_environment(like: Path) -> Path:

@@ -1,12 +1,14 @@
 """Requests a second and CPU time a request: hardened against bare, against its peers, on other servers, refused."""
 
+from dataclasses import replace
+
 from .bench import Bench, Section
 from .check import JSON
+from .contenders import JOBS, UNHARDENED, Contender, bare, hardened, javascript, uvicorn
 from .figures import ratios, summary
 from .load import GET, POST, USER, Load, rounds
-from .stacks import PACKAGE, PEERS, Contender, bare, hardened, javascript, python, uvicorn
+from .stacks import PACKAGE, PEERS, python
 
-BARE_JOBS = ("validation", "errors", "cookies")
 SMALL = 1024
 TOO_LARGE = USER[:-1] + ',"filler":"' + "x" * 2 * SMALL + '"}'
 
@@ -19,7 +21,7 @@ def against_bare(bench: Bench) -> Section:
         "bare FastAPI, Granian's defaults",
         (python(bench.service / ".venv"), "-m", "granian", "--interface", "asgi", "--port", "{port}", "bare:app"),
         PEERS,
-        jobs=BARE_JOBS,
+        jobs=UNHARDENED,
     )
     pairs = [(ours.name, framework.name), (quiet.name, framework.name), (ours.name, defaults.name)]
     return bench.compare([ours, quiet, framework, defaults], pairs)
@@ -33,8 +35,8 @@ def against_peers(bench: Bench) -> Section:
         javascript("Fastify with its plugins", bench.node, "fastify.js"),
         uvicorn("FastAPI with secure, slowapi, CORS, TrustedHost", bench.python_peers, "usual:app"),
         uvicorn("the same with uvicorn's access log, its default", bench.python_peers, "usual:app", *flags),
-        uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"),
-        uvicorn("bare FastAPI, uvicorn", bench.python_peers, "bare:app", jobs=BARE_JOBS),
+        replace(uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"), connections=4),
+        uvicorn("bare FastAPI, uvicorn", bench.python_peers, "bare:app", jobs=UNHARDENED),
     ]
     ours = hardened(bench.service)
     return bench.compare([ours, *peers], [(ours.name, peer.name) for peer in peers])
@@ -60,8 +62,8 @@ def on_servers(bench: Bench) -> Section:
         names = {"bare": f"bare, {server}", "hardened": f"hardened, {server}"}
         targets = {"bare": f"bare:build{call}", "hardened": f"{PACKAGE}.__main__:build{call}"}
         for app, target in targets.items():
-            jobs = {"jobs": BARE_JOBS} if app == "bare" else {}
-            contenders.append(Contender(names[app], (*command, target), PEERS, variables, **jobs))
+            jobs = UNHARDENED if app == "bare" else JOBS
+            contenders.append(Contender(names[app], (*command, target), PEERS, variables, jobs))
         pairs.append((names["hardened"], names["bare"]))
     return bench.compare(contenders, pairs)
 

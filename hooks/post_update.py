@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
 sys.path.insert(1, str(Path(__file__).parent.parent / "template"))
 
-from hook import PROVED, VERIFY, Hook, UvFailedError, run
+from hook import PROVED, UNVERIFIED, VERIFY, Hook, UvFailedError, run
 from programs import CannotGoOnError
 from screen import typed, visible
 from seeds import ANSWERS, follow
@@ -51,7 +51,10 @@ class Updated(Hook):
                 "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
         self.report.notes += self.taken_away()
-        self.report.notes += follow(self.programs, TEMPLATE, self.given.before)
+        followed = list(follow(self.programs, TEMPLATE, self.given.before))
+        if followed:
+            followed.append(f"`uv run python -m {self.given.package} check` names the settings that they ask for.")
+        self.report.notes += followed
 
     def taken_away(self) -> Iterator[str]:
         """Name what this release has no more: Copier deletes it without a word, edits of the team and all."""
@@ -81,13 +84,21 @@ class Updated(Hook):
         self.refuse_a_workspace(uv)
         self.bring_bounds_and_lock(uv)
         self.uv_stage("install", [*uv, "sync", "--locked"])
+        bounded = not self.report.problems
         self.verify([*uv, *VERIFY.split()[1:]])
+        if not bounded and self.report.outcome == PROVED:
+            self.report.outcome = UNVERIFIED
 
     def bring_bounds_and_lock(self, uv: list[str]) -> None:
         """Bring in what owned code needs, unless nothing can be locked with it; move no version that may stay."""
         pyproject = self.folder / "pyproject.toml"
         notes = self.report.notes
-        before = pyproject.read_bytes() if pyproject.exists() else b""
+        if not pyproject.exists():
+            raise CannotGoOnError(
+                "There is no pyproject.toml in this folder, so nothing was locked, installed or checked. "
+                "verify/bounds.toml lists what owned code needs: ask for it wherever the dependencies are kept."
+            )
+        before = pyproject.read_bytes()
         if not (self.folder / "uv.lock").exists():
             notes.append(
                 "There was no uv.lock, so every version in it is new. Commit it: then only what must move will."
@@ -121,7 +132,8 @@ class Updated(Hook):
             changed, clashes = [], []
             untold = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
         self.end_stage("bounds", "failed" if clashes or untold else "done", started)
-        self.report.notes += [*clashes, *untold, *changed]
+        self.report.problems += [*clashes, *untold]
+        self.report.notes += changed
         return changed
 
     # What is said

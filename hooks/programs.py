@@ -37,11 +37,6 @@ DISASTERS = [
         "Make it writable (uv names it above), then go on by hand with the commands below.",
     ),
     (
-        r"no `project` table found",
-        "This pyproject.toml has no table [project], so uv cannot lock it.",
-        "Ask for what verify/bounds.toml lists wherever the dependencies are kept, and install that.",
-    ),
-    (
         r"toml parse error|failed to parse: `?\S*pyproject.toml",
         "This pyproject.toml is no valid TOML; uv names the line above.",
         "Mend it, then go on by hand with the commands below.",

@@ -97,8 +97,10 @@ def render() -> Render:
     extensions = ["jinja2_ansible_filters.AnsibleCoreFiltersExtension"]
     jinja = SandboxedEnvironment(loader=FileSystemLoader(REPOSITORY), extensions=extensions)
 
+    of_copier = {"_copier_conf": {"defaults": True, "data": {}}, "_external_data": {}}
+
     def rendered(source: str, **variables: str) -> str:
-        return jinja.from_string(source).render(variables).strip()
+        return jinja.from_string(source).render({**of_copier, **variables}).strip()
 
     return rendered
 

@@ -610,8 +610,9 @@ def test_a_file_that_no_longer_holds_what_matters_is_named(
 
 
 def test_files_that_are_not_used_are_no_fault(prove: Prove, service: Path) -> None:
-    for name in ("Dockerfile", ".dockerignore", "compose.yaml", WORKFLOW):
+    for name in ("Dockerfile", ".dockerignore", "compose.yaml"):
         (service / name).unlink()
+    shutil.rmtree(service / ".github")
 
     checks = prove("configuration", prepare=ONLY_FILES)
 

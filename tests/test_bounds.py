@@ -1,17 +1,25 @@
 """What owned code needs gets into the team's `pyproject.toml`, and nothing that the team wrote gets out of it."""
 
 import difflib
+import json
 import random
 import re
+import shutil
+import subprocess
+import sys
 from itertools import product
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from verify.bounds import Found, bring
+from verify.bounds import Found, bring, check
 from verify.pyproject import CannotChangeError, Pyproject
+from verify.result import Outcome
 from verify.specifiers import implies, intersected, is_empty
+
+from .conftest import REPOSITORY
 
 PROJECT = """\
 # Ours.
@@ -80,7 +88,7 @@ def test_a_line_is_intersected_and_keeps_its_spelling(theirs: str, need: str, ex
 
     assert changed_lines(before, after) == [f'    "{expected}", # why\n']
     assert Requirement(expected)
-    assert found.changed == [f"{theirs} in project.dependencies is now {expected}."]
+    assert found.changed == [f"{theirs} in project.dependencies becomes {expected}."]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +193,7 @@ def test_a_new_line_takes_on_the_style_of_the_list(before: str, after: str, newl
     text, found = brought(whole, "idna>=3.6")
 
     assert text == project.replace("LIST", after).replace("\n", newline)
-    assert found.changed == ["idna>=3.6 is new in project.dependencies."]
+    assert found.changed == ["idna>=3.6 joins project.dependencies."]
 
 
 @pytest.mark.parametrize(
@@ -358,3 +366,90 @@ def test_an_intersection_keeps_exactly_what_both_keep() -> None:
             expected = SpecifierSet(theirs).contains(version) and SpecifierSet(ours).contains(version)
             assert both.contains(version) == expected, (theirs, ours, text, version)
         assert re.fullmatch(r"a[^ ]*", text)
+
+
+# The command
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """As much of a service as the command looks at."""
+    (tmp_path / "verify").mkdir()
+    for name in ("__init__", "bounds", "pyproject", "requirements", "result", "specifiers"):
+        shutil.copy2(REPOSITORY / "template" / "verify" / f"{name}.py", tmp_path / "verify")
+    (tmp_path / "verify" / "bounds.toml").write_text(
+        '[project]\ndependencies = ["idna>=3.6"]\n[dependency-groups]\ndev = ["pytest>=9.2"]\n'
+    )
+    (tmp_path / "pyproject.toml").write_text(PROJECT % '    "idna<3.7",\n')
+    (tmp_path / "pyproject.toml").chmod(0o640)
+    return tmp_path
+
+
+def command(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "verify.bounds", *options], cwd=project, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_writes_says_what_it_did_and_does_it_once(project: Path) -> None:
+    first, second = command(project), command(project, "--format=json")
+
+    assert (first.returncode, first.stdout) == (0, "idna<3.7 in project.dependencies becomes idna>=3.6,<3.7.\n")
+    assert (second.returncode, json.loads(second.stdout)) == (0, {"changed": [], "clashes": [], "untold": []})
+    assert command(project).stdout == "pyproject.toml asks for all that owned code needs already.\n"
+    assert (project / "pyproject.toml").read_text() == PROJECT % '    "idna>=3.6,<3.7",\n'
+    assert (project / "pyproject.toml").stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in project.iterdir()) == ["pyproject.toml", "verify"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (PROJECT % '    "idna==3.5",\n', 1, "idna==3.5 in project.dependencies leaves no version for idna>=3.6"),
+        ("[project\n", 2, "pyproject.toml cannot be read: "),
+        (None, 2, "There is no pyproject.toml."),
+        ("[tool.poetry]\n", 2, "There is no table [project]"),
+    ],
+)
+def test_the_command_never_ends_in_a_traceback_and_leaves_such_a_file_alone(
+    project: Path, content: str | None, code: int, said: str
+) -> None:
+    file = project / "pyproject.toml"
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+
+    result = command(project)
+
+    assert (result.returncode, result.stderr) == (code, "")
+    assert said in result.stdout
+    assert (file.read_text() if file.exists() else None) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome", "seen"),
+    [
+        (PROJECT % '    "idna>=3.6",\n', Outcome.PROVED, "implies"),
+        (PROJECT % '    "idna",\n', Outcome.INSECURE, "idna in project.dependencies becomes idna>=3.6"),
+        (PROJECT % '    "idna<3",\n', Outcome.INSECURE, "leaves no version"),
+        ("", Outcome.UNVERIFIED, "There is no table [project]"),
+    ],
+)
+def test_verify_tells_what_pyproject_admits(project: Path, content: str, outcome: Outcome, seen: str) -> None:
+    (project / "pyproject.toml").write_text(content)
+
+    found = check(project)
+
+    assert found.outcome is outcome
+    assert seen in found.seen
+    assert ("uv run python -m verify.bounds" in found.remedy) == (outcome is Outcome.INSECURE)
+    assert (project / "pyproject.toml").read_text() == content
+
+
+def test_an_older_library_is_named_and_not_run_into(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(SpecifierSet, "is_subset")
+
+    found = check(project)
+
+    assert found.outcome is Outcome.UNVERIFIED
+    assert "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds" in found.seen

@@ -6,29 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from copier import run_copy
 
-from .conftest import REPOSITORY, Emit, commit, git
+from .conftest import Emit, commit, git
+from .small import release, service_of, small_template
 
-ANSWERS = "{{_copier_conf.answers_file}}.jinja"
-CHANGELOG = """\
-# Changelog
-
-## [{newest}] - 2027-02-01
-
-### {kind}
-
-- {text}
-
-## [1.0.0] - 2027-01-01
-
-### Security
-
-- An old weakness, mended long ago.
-"""
 COMPARED = "every owned file is as the template's release has it"
 NEWEST = "no newer release of the template mends a weakness"
 
@@ -37,38 +20,7 @@ Tree = dict[str, tuple[int, bytes]]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A template with this repository's questions and verify, one more owned file and two seeds; v1.0.0 is out."""
-    folder = tmp_path / "template"
-    folder.mkdir()
-    shutil.copy2(REPOSITORY / "copier.yml", folder)
-    shutil.copytree(REPOSITORY / "macros", folder / "macros")
-    inner = folder / "template"
-    shutil.copytree(REPOSITORY / "template" / "verify", inner / "verify", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(REPOSITORY / "template" / ANSWERS, inner)
-    hardening = inner / "src" / "{{ package_name }}" / "hardening"
-    hardening.mkdir(parents=True)
-    for name in ("__init__.py", "headers.py"):
-        (hardening / name).write_text('"""Owned."""\n')
-    (hardening.parent / "app.py").write_text('"""A seed."""\n')
-    (inner / "README.md").write_text("# A seed\n")
-    release(folder, "1.0.0", "Added", "All of it.")
-    return folder
-
-
-def release(template: Path, version: str, kind: str, text: str) -> None:
-    """Make the working tree of a template a release, whose changelog says this."""
-    (template / "CHANGELOG.md").write_text(CHANGELOG.format(newest=version, kind=kind, text=text))
-    commit(template, version)
-    git(template, "tag", f"v{version}")
-
-
-def service_of(template: Path | str, folder: Path, **options: Any) -> Path:
-    """A service of the newest release, in a repository of its own."""
-    options = {"data": {"project_name": "orders-api"}, **options}
-    run_copy(str(template), folder, defaults=True, quiet=True, skip_tasks=True, **options)
-    (folder / ".gitignore").write_text("__pycache__/\n.hardening/\n*.log\n")
-    commit(folder, "emitted")
-    return folder
+    return small_template(tmp_path / "template")
 
 
 class Found:

@@ -118,7 +118,7 @@ def test_python_is_python_and_carries_the_name_literally(emit: Emit, given: dict
     assert given.get("project_name", "orders-api") in literals
 
 
-def test_every_action_is_pinned_and_no_job_may_write(emit: Emit) -> None:
+def test_every_action_is_pinned_and_one_job_alone_may_write(emit: Emit) -> None:
     for workflow in [*emit().glob(".github/workflows/*"), *REPOSITORY.glob(".github/workflows/*")]:
         content = workflow.read_text()
         parsed = yaml.safe_load(content)
@@ -127,4 +127,5 @@ def test_every_action_is_pinned_and_no_job_may_write(emit: Emit) -> None:
         assert used
         assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[0-9.]+", action) for action in used), workflow
         assert parsed["permissions"] == {}
-        assert all(job["permissions"] == {"contents": "read"} for job in parsed["jobs"].values()), workflow
+        writes = {name for name, job in parsed["jobs"].items() if job["permissions"] != {"contents": "read"}}
+        assert writes == ({"propose"} if workflow.name == "update.yml" else set()), workflow

@@ -11,21 +11,22 @@ import json
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from .pyproject import CannotChangeError, Pyproject
 from .pyproject import Path as Keys
+from .requirements import RUNTIME, Line, has_own_source, installed_groups, requirements
+from .result import Check, Outcome
 from .specifiers import implies, intersected, is_empty
 
 NEEDS = "verify/bounds.toml"
-RUNTIME: Keys = ("project", "dependencies")
 BY_HAND = "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds"
 """The command for an environment that is too old or not there."""
 
@@ -45,19 +46,6 @@ class Found:
     untold: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One requirement of `pyproject.toml`."""
-
-    keys: Keys
-    number: int
-    text: str
-    asked: Requirement
-
-    def __str__(self) -> str:
-        return f"{self.text} in {'.'.join(self.keys)}"
-
-
 def bring(pyproject: Pyproject, needs: dict[str, Any]) -> Found:
     """Change what `pyproject.toml` asks for until it implies what owned code needs.
 
@@ -73,7 +61,7 @@ def bring(pyproject: Pyproject, needs: dict[str, Any]) -> Found:
         return found
     for need in runtime:
         _bring(pyproject, need, [RUNTIME], [], found)
-    groups = list(_installed_groups(pyproject))
+    groups = list(installed_groups(pyproject))
     for need in development:
         _bring(pyproject, need, groups, [RUNTIME], found)
     return found
@@ -82,9 +70,9 @@ def bring(pyproject: Pyproject, needs: dict[str, Any]) -> Found:
 def _bring(pyproject: Pyproject, need: Requirement, homes: list[Keys], also: list[Keys], found: Found) -> None:
     """Bring one bound into the lists where it belongs, unless another list brings the package anyhow."""
     name = canonicalize_name(need.name)
-    if _has_own_source(pyproject, name):
+    if has_own_source(pyproject, name):
         return
-    everywhere = [line for line in _lines(pyproject) if canonicalize_name(line.asked.name) == name]
+    everywhere = [line for line in requirements(pyproject) if canonicalize_name(line.asked.name) == name]
     here = [line for line in everywhere if line.keys in homes]
     if any(line.asked.url for line in everywhere):
         return
@@ -105,13 +93,13 @@ def _bring(pyproject: Pyproject, need: Requirement, homes: list[Keys], also: lis
                 continue
             text = intersected(line.text, need)
             pyproject.replace(line.keys, line.number, text)
-            found.changed.append(f"{line} is now {text}.")
+            found.changed.append(f"{line} becomes {text}.")
         if not here:
             home = next((keys for keys in homes if isinstance(pyproject.get(keys), list)), None)
             if home is None:
                 raise CannotChangeError
             pyproject.add(home, str(need))
-            found.changed.append(f"{need} is new in {'.'.join(home)}.")
+            found.changed.append(f"{need} joins {'.'.join(home)}.")
     except CannotChangeError:
         lists = " or ".join(".".join(keys) for keys in homes)
         found.untold.append(f"Ask for {need} by hand: {lists} is not there, or not written as a plain list.")
@@ -125,62 +113,6 @@ def _listed(needs: Sequence[Requirement]) -> str:
     return ", ".join(map(str, needs))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# What the team asks for
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _lines(pyproject: Pyproject) -> Iterator[Line]:
-    """Every requirement in every list."""
-    for keys in _lists(pyproject):
-        for number, text in enumerate(pyproject.get(keys)):
-            if isinstance(text, str):
-                try:
-                    yield Line(keys, number, text, Requirement(text))
-                except InvalidRequirement:
-                    continue  # uv says so, and better
-
-
-def _lists(pyproject: Pyproject) -> Iterator[Keys]:
-    tables: list[Keys] = [("project", "optional-dependencies"), ("dependency-groups",)]
-    keys = [RUNTIME, ("tool", "uv", "dev-dependencies")]
-    keys += [(*table, name) for table in tables for name in _table(pyproject, table)]
-    yield from (each for each in keys if isinstance(pyproject.get(each), list))
-
-
-def _installed_groups(pyproject: Pyproject) -> Iterator[Keys]:
-    """The groups that `uv sync` installs if it is not told otherwise, and those that they include."""
-    groups = {canonicalize_name(name): name for name in _table(pyproject, ("dependency-groups",))}
-    default = pyproject.get(("tool", "uv", "default-groups"))
-    todo = list(groups) if default == "all" else [canonicalize_name(str(each)) for each in default or ["dev"]]
-    seen: set[str] = set()
-    for name in todo:
-        if name in seen:
-            continue
-        seen.add(name)
-        keys = ("dependency-groups", groups.get(name, name))
-        yield keys
-        items = pyproject.get(keys)
-        for item in items if isinstance(items, list) else []:
-            if isinstance(item, dict) and "include-group" in item:
-                todo.append(canonicalize_name(str(item["include-group"])))
-        if name == "dev":
-            yield ("tool", "uv", "dev-dependencies")
-
-
-def _has_own_source(pyproject: Pyproject, name: str) -> bool:
-    """Whether the team takes a package from somewhere else than an index; which version that is, it knows best."""
-    for key, source in _table(pyproject, ("tool", "uv", "sources")).items():
-        if canonicalize_name(key) == name:
-            return any("index" not in each for each in (source if isinstance(source, list) else [source]))
-    return False
-
-
-def _table(pyproject: Pyproject, keys: Keys) -> dict[str, Any]:
-    value = pyproject.get(keys)
-    return value if isinstance(value, dict) else {}
-
-
 def _suffices(lines: Sequence[Line], need: Requirement) -> bool:
     extras = {canonicalize_name(extra) for line in lines for extra in line.asked.extras}
     bounds = ",".join(str(line.asked.specifier) for line in lines if line.asked.specifier)
@@ -188,22 +120,33 @@ def _suffices(lines: Sequence[Line], need: Requirement) -> bool:
     return bool(lines) and wanted <= extras and implies(bounds, str(need.specifier))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The file
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def look(project: Path) -> tuple[Found, bytes]:
     """What would change in `pyproject.toml`, and its new bytes."""
-    path = project / "pyproject.toml"
+    if not hasattr(SpecifierSet, "is_subset"):
+        return Found(untold=[f"The library `packaging` is too old here. Run: {BY_HAND}"]), b""
     try:
-        pyproject = Pyproject(path.read_bytes())
-    except FileNotFoundError:
-        return Found(untold=["There is no pyproject.toml."]), b""
+        needs = tomllib.loads((project / NEEDS).read_text(encoding="utf-8"))
+        pyproject = Pyproject((project / "pyproject.toml").read_bytes())
+    except FileNotFoundError as error:
+        return Found(untold=[f"There is no {Path(error.filename).relative_to(project).as_posix()}."]), b""
     except (OSError, ValueError) as error:
         return Found(untold=[f"pyproject.toml cannot be read: {error}. Mend it first."]), b""
-    found = bring(pyproject, tomllib.loads((project / NEEDS).read_text(encoding="utf-8")))
+    found = bring(pyproject, needs)
     return found, bytes(pyproject)
+
+
+def check(project: Path) -> Check:
+    """Whether `pyproject.toml` holds off what is older than owned code needs."""
+    name = "pyproject.toml admits no release that is older than owned code needs"
+    found, _ = look(project)
+    missing = [*found.clashes, *found.changed]
+    if missing:
+        remedy = "Run `uv run python -m verify.bounds`, then `uv lock` and `uv sync`."
+        return Check("configuration", name, Outcome.INSECURE, " ".join(missing), remedy)
+    if found.untold:
+        remedy = "Ask for it there, as verify/bounds.toml does, and keep that up with each update."
+        return Check("configuration", name, Outcome.UNVERIFIED, " ".join(found.untold), remedy)
+    return Check("configuration", name, Outcome.PROVED, "it implies verify/bounds.toml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -211,13 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m verify.bounds", description=__doc__)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
     given = parser.parse_args(arguments)
-    if not hasattr(SpecifierSet, "is_subset"):
-        print(f"The package `packaging` is too old here. Run: {BY_HAND}", file=sys.stderr)
-        return 2
     project = Path(__file__).resolve().parent.parent
     found, content = look(project)
     if found.changed:
-        write(project / "pyproject.toml", content)
+        write((project / "pyproject.toml").resolve(), content)
     if given.format == "json":
         print(json.dumps({"changed": found.changed, "clashes": found.clashes, "untold": found.untold}))
     else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import environment
+from . import bounds, environment
 from .lock import listed
 from .result import Check, Outcome
 from .service import given
@@ -37,6 +37,7 @@ _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
 def stage(options: Options) -> Iterator[Check]:
     """Whether the settings, and the files around the code, are safe."""
     yield from _settings(options)
+    yield bounds.check(options.project)
     for name, check in FILES.items():
         path = options.project / name
         if path.is_file():
@@ -408,7 +409,7 @@ def _workflows(project: Path) -> Iterator[Check]:
     name = "continuous integration runs verify"
     if not texts:
         yield _proved(name, "not used")
-    elif any(re.search(r"^[^#\n]*python3? -m verify\b", text, re.MULTILINE) for text in texts):
+    elif any(re.search(r"^[^#\n]*python3? -m verify(?![.\w])", text, re.MULTILINE) for text in texts):
         yield _proved(name, "python -m verify")
     else:
         yield _insecure(name, "no job does", "Add a step `uv run --locked python -m verify`.")

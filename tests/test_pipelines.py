@@ -1,0 +1,165 @@
+"""The emitted pipelines do what they say: their own commands, run here, with a stand-in for the platform alone."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import Emit, commit, git
+from .small import release, service_of, small_template
+
+# What GitHub's command does here: artifacts come from a folder, and a pull request is a file.
+GH = """\
+#!/bin/sh
+set -e
+case "$1 $2" in
+"run download") mkdir -p "$7" && cp "$ARTIFACTS"/* "$7" ;;
+"auth setup-git") ;;
+"pr create") test ! -e "$PULL_REQUEST" && cp "$6" "$PULL_REQUEST" ;;
+"pr edit") cp "$5" "$PULL_REQUEST" ;;
+*) echo "gh $*: nobody expected that" >&2; exit 1 ;;
+esac
+"""
+# GitLab makes the merge request out of what is pushed.
+HOOK = """\
+#!/bin/sh
+for number in $(seq 0 $((GIT_PUSH_OPTION_COUNT - 1))); do
+    eval "echo \\$GIT_PUSH_OPTION_$number" >>"$PULL_REQUEST"
+done
+"""
+ANSWERS = ".copier-answers.yml"
+
+Job = Callable[[str], None]
+
+
+class Platform:
+    """A repository on a server, its pipeline, and what the jobs of it leave behind."""
+
+    def __init__(self, service: Path, pipeline: dict[str, Any], folder: Path) -> None:
+        self.folder, self.pipeline = folder, pipeline
+        self.origin, self.artifacts, self.request = (folder / name for name in ("origin.git", "artifacts", "request"))
+        git(folder, "clone", "--quiet", "--bare", str(service), str(self.origin))
+        git(self.origin, "config", "receive.advertisePushOptions", "true")
+        (self.origin / "hooks" / "post-receive").write_text(HOOK)
+        (self.origin / "hooks" / "post-receive").chmod(0o755)
+        (folder / "bin").mkdir()
+        (folder / "bin" / "gh").write_text(GH)
+        (folder / "bin" / "gh").chmod(0o755)
+
+    def scripts(self, job: str) -> list[str]:
+        if "jobs" in self.pipeline:
+            return [step["run"] for step in self.pipeline["jobs"][job]["steps"] if "run" in step]
+        return ["\n".join(line for line in self.pipeline[job]["script"] if not line.startswith("pip install"))]
+
+    def run(self, job: str) -> None:
+        """Run the commands of a job in a fresh clone."""
+        clone = self.folder / job
+        shutil.rmtree(clone, ignore_errors=True)
+        git(self.folder, "clone", "--quiet", str(self.origin), str(clone))
+        if job != "update":
+            shutil.copytree(self.artifacts, clone / ".hardening")
+        variables = {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "ARTIFACTS": str(self.artifacts),
+            "PULL_REQUEST": str(self.request),
+            "GITHUB_RUN_ID": "1",
+            "RUNNER_TEMP": str(self.folder / "temporary"),
+            "CI_PROJECT_URL": "https://gitlab.example/team/orders-api",
+            "CI_PIPELINE_URL": "https://gitlab.example/pipelines/1",
+            "UPDATE_TOKEN": "s3cret",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{self.origin}.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://oauth2:s3cret@gitlab.example/team/orders-api.git",
+        }
+        for script in self.scripts(job):
+            done = subprocess.run(
+                ["bash", "-e", "-o", "pipefail", "-c", script],
+                cwd=clone,
+                env={**os.environ, **variables},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        if job == "update":
+            shutil.rmtree(self.artifacts, ignore_errors=True)
+            self.artifacts.mkdir()
+            for path in (clone / ".hardening").glob("update.*"):
+                shutil.copy2(path, self.artifacts)
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_an_update_becomes_a_request_with_the_report(emit: Emit, tmp_path: Path, ci: str) -> None:
+    name = {"github": ".github/workflows/update.yml", "gitlab": ".gitlab-ci.yml"}[ci]
+    pipeline = yaml.safe_load((emit(ci=ci) / name).read_text())
+    template = small_template(tmp_path / "template")
+    service = service_of(template, tmp_path / "orders-api")
+    (service / "README.md").write_text("# Ours\n")
+    subprocess.run(["uv", "lock", "--quiet"], cwd=service, check=True)
+    commit(service, "ours")
+    platform = Platform(service, pipeline, tmp_path)
+    branches = git(platform.origin, "branch", "--list")
+
+    for job in ("update", "propose"):
+        platform.run(job)
+
+    assert git(platform.origin, "branch", "--list") == branches
+    assert not platform.request.exists()
+
+    for version in ("1.1.0", "1.2.0"):
+        with (template / "template/src/{{ package_name }}/hardening/headers.py").open("a") as file:
+            file.write(f'"""Of {version}."""\n')
+        release(template, version, "Security", f"The hole of {version}.")
+        for job in ("update", "propose"):
+            platform.run(job)
+
+        assert git(platform.origin, "show", "main:README.md") == "# Ours\n"
+        assert git(platform.origin, "diff", "--name-only", "main", "hardening-update").split() == [
+            ANSWERS,
+            "src/orders_api/hardening/headers.py",
+        ]
+        assert f"_commit: v{version}" in git(platform.origin, "show", f"hardening-update:{ANSWERS}")
+        told = (platform.artifacts / "update.md").read_text()
+        assert told.startswith("`verify` ended with exit code ")
+        assert re.search("`copier update` ended with exit code 0", told)
+        if ci == "github":
+            assert platform.request.read_text() == told
+        else:
+            assert "merge_request.create" in platform.request.read_text()
+            assert "s3cret" not in told + platform.request.read_text()
+
+
+def test_what_may_write_runs_nothing_of_the_template(emit: Emit) -> None:
+    for path in emit().glob(".github/workflows/*.yml"):
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+            commands = " ".join(step.get("run", step.get("uses", "")) for step in job["steps"])
+            if "write" in job["permissions"].values():
+                assert name == "propose"
+                assert not re.search(r"\b(uv|uvx|python3?|pip|copier)\b", commands), commands
+            else:
+                assert job["permissions"] == {"contents": "read"}
+                assert "secrets." not in str(job)
+
+
+def test_an_update_that_cannot_be_made_is_not_taken_for_none(tmp_path: Path) -> None:
+    template = small_template(tmp_path / "template")
+    service = service_of(template, tmp_path / "orders-api")
+    subprocess.run(["uv", "lock", "--quiet"], cwd=service, check=True)
+    command = ["uv", "run", "--quiet", "python", "-m", "verify.update"]
+
+    dirty = subprocess.run(command, cwd=service, capture_output=True, text=True, check=False)
+    commit(service, "locked")
+    template.rename(tmp_path / "moved")
+    gone = subprocess.run(command, cwd=service, capture_output=True, text=True, check=False)
+
+    assert (dirty.returncode, gone.returncode) == (2, 2)
+    assert "Commit or stash first" in dirty.stderr
+    assert "uv.lock" in dirty.stderr
+    assert "`copier update` ended with exit code" in gone.stdout
+    assert (service / ".hardening" / "update.patch").read_bytes() == b""
