@@ -4,7 +4,7 @@
 from .application import Hardened
 from .checks import Finding, InsecureConfigurationError, load
 from .cookies import delete_cookie, read_cookie, set_cookie
-from .credentials import sign_in_attempt
+from .credentials import SignInAttempt, sign_in_attempt
 from .errors import Problem
 from .models import ApiModel, QueryModel
 from .policy import guard, policy, public
@@ -24,6 +24,7 @@ __all__ = [
     "Quota",
     "Session",
     "Sessions",
+    "SignInAttempt",
     "delete_cookie",
     "guard",
     "load",

@@ -27,7 +27,7 @@ DEVICE = "device"
 DEVICE_SECONDS = 30 * 86_400
 
 
-class Attempt:
+class SignInAttempt:
     """A sign-in that counts as a failure until it has `succeeded`."""
 
     def __init__(self, x: "Exchange", account: str, device: str | None, claims: list[Claim]) -> None:
@@ -47,7 +47,7 @@ class Attempt:
             self._x.with_success = {**self._x.with_success, DEVICE: (b"set-cookie", value.encode())}
 
 
-async def sign_in_attempt(request: Request, account: str) -> Attempt:
+async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
     """Count an attempt to sign in, before the password is looked at: many at once are as few as one after another.
 
     It knows nothing of which accounts there are, so neither its answers nor its time tell.
@@ -74,7 +74,7 @@ async def sign_in_attempt(request: Request, account: str) -> Attempt:
         ]
     decisions = await x.store.take(claims)
     if (last := decisions[-1]).allowed:
-        return Attempt(x, key, device, claims)
+        return SignInAttempt(x, key, device, claims)
     counted = claims[: len(decisions) - 1]
     if counted:
         await x.store.give_back(counted)

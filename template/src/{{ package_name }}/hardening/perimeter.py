@@ -22,7 +22,7 @@ from .logging import log, mask, request_id
 from .policy import DEFAULT
 from .rate_limit import RateLimit
 from .route_table import Routes
-from .session_store import MemorySessions, SessionStore
+from .session_store import open_sessions
 from .settings import HardeningSettings
 from .store import Store
 from .validation import Validation
@@ -50,7 +50,7 @@ class Perimeter:
         self.declared = routes.declared()
         self.security = SecurityHeaders(settings)
         self.limit = RateLimit(settings, store)
-        self.sessions: SessionStore = MemorySessions(settings.session_idle, settings.session_lifetime)
+        self.sessions = open_sessions(settings, store)
         self.cors = CrossOrigin(settings)
         self.validation = Validation(settings, routes)
         self._steps = (self.validation.refuse, self.cors.refuse)

@@ -5,7 +5,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import NamedTuple, Protocol
+
+from .settings import HardeningSettings
+from .store import MemoryStore, Store
 
 MAX_SESSIONS = 100_000
 MAX_PER_ACCOUNT = 50
@@ -51,8 +55,8 @@ class SessionStore(Protocol):
     async def read(self, key: str) -> Record | None:
         """The session, which is idle from now on; `None` if it has ended or never was."""
 
-    async def change(self, key: str, version: int, data: bytes) -> tuple[bool, Record | None]:
-        """Replace the data if its version is still this one; return whether it was, and the session as it is now."""
+    async def change(self, key: str, version: int, data: bytes) -> bool:
+        """Replace the data if its version is still this one; return whether it was."""
 
     async def move(self, key: str, new: str) -> bool:
         """Give the session another id; return whether there was one."""
@@ -124,14 +128,12 @@ class MemorySessions:
         self._sessions.move_to_end(key)
         return held.record
 
-    async def change(self, key: str, version: int, data: bytes) -> tuple[bool, Record | None]:
+    async def change(self, key: str, version: int, data: bytes) -> bool:
         held = self._find(key)
-        if held is None:
-            return False, None
-        if held.record.version != version:
-            return False, held.record
+        if held is None or held.record.version != version:
+            return False
         held.record = Record(held.record.created, version + 1, data)
-        return True, held.record
+        return True
 
     async def move(self, key: str, new: str) -> bool:
         held = self._find(key)
@@ -202,3 +204,12 @@ class MemorySessions:
             if now < ended + REMEMBERED:
                 break
             del self._ended[account]
+
+
+def open_sessions(settings: HardeningSettings, store: Store) -> SessionStore:
+    """Keep sessions where limits are counted, and apart from them."""
+    times = settings.session_idle, settings.session_lifetime
+    if isinstance(store, MemoryStore):
+        return MemorySessions(*times)
+    sessions: SessionStore = import_module(".redis_sessions", __package__).RedisSessions(store, *times)
+    return sessions

@@ -4,13 +4,15 @@ kept: an id that this service did not make opens nothing, and one that has ended
 ASVS v5.0.0-7.2.3, 7.2.4, 7.3.1, 7.3.2, 7.4.1, 14.3.1.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from secrets import token_urlsafe
+from secrets import randbelow, token_urlsafe
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from fastapi import Request
 from fastapi.openapi.models import APIKey
@@ -41,7 +43,7 @@ class Session(Generic[Data]):
 
 
 class Sessions(SecurityBase, Generic[Data]):
-    """The sessions of a service: make one object, at the level of a module. It holds no state.
+    """The sessions of a service: make one object, at the level of a module. It keeps none of them.
 
     As a dependency it is a guard: `session: Annotated[Session[SignedIn], Depends(sessions)]` is who calls, and
     whoever is not signed in gets a 401. A cookie leaves with the response unless that is an error.
@@ -64,6 +66,7 @@ class Sessions(SecurityBase, Generic[Data]):
         self._model = model
         self.model = APIKey.model_validate({"in": "cookie", "name": f"__Host-{name}"})
         self._account = account
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._challenge = {"www-authenticate": f'Cookie cookie-name="__Host-{name}"'}
 
     async def __call__(self, connection: HTTPConnection) -> Session[Data]:
@@ -123,15 +126,21 @@ class Sessions(SecurityBase, Generic[Data]):
             ValueError: As with `create`; or the data is another account's.
         """
         x, key = self._sent(request)
-        record = await x.sessions.read(key) if key is not None else None
-        while key is not None and (session := await self._open(x, key, record)) is not None and record is not None:
-            account = getattr(session.data, self._account)
-            data = change(session.data)
-            if getattr(data, self._account) != account:
-                raise ValueError("a session cannot change hands; create one for the other account")
-            is_changed, record = await x.sessions.change(key, record.version, self._encode(data))
-            if is_changed:
-                return Session(data, session.created)
+        if key is None:
+            raise self._unknown()
+        # The lock spares those of this process the tries; what is right does not hang on it.
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            while (record := await x.sessions.read(key)) is not None:
+                session = await self._open(x, key, record)
+                if session is None:
+                    break
+                account = getattr(session.data, self._account)
+                data = change(session.data)
+                if getattr(data, self._account) != account:
+                    raise ValueError("a session cannot change hands; create one for the other account")
+                if await x.sessions.change(key, record.version, self._encode(data)):
+                    return Session(data, session.created)
+                await asyncio.sleep(randbelow(20_000) / 1e6)  # several processes not at once again
         raise self._unknown()
 
     async def renew(self, request: Request) -> None:
