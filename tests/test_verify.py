@@ -20,7 +20,7 @@ import pytest
 
 from .conftest import Emit
 
-STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
+STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 HARDENING = Path("src/orders_api/hardening")
 
 # For each step, what a saboteur adds at the end of the module that protects it.
@@ -31,6 +31,7 @@ SABOTEURS = {
     "errors": ("errors.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
     "cors": ("cors.py", "CrossOrigin.refuse = lambda self, x: None"),
     "cookies": ("cookies.py", "def guard_cookies(fields, *_): return fields, []"),
+    "sessions": ("session_store.py", "MemorySessions._drop = lambda self, key: None"),
     "server": ("deadlines.py", "Deadlines.allow = lambda *_: None"),
 }
 

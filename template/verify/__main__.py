@@ -32,7 +32,7 @@ STAGES = {
     "attacks": "smoke",
 }
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
-ATTACKS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
+ATTACKS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 STEPS = (*STAGES, *ATTACKS)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 

@@ -16,7 +16,7 @@ from ..result import Check, Outcome
 from ..service import Service
 from ..wire import TIMEOUT, Pairs
 
-STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "server")
+STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 EVIL = "https://evil.example"
 UNREACHED = "Move each before the route that shadows it: what takes any path, such as `/{rest:path}`, comes last."
 
