@@ -45,10 +45,13 @@ def imports(folder: Path, name: str) -> Iterator[Import]:
         if isinstance(node, ast.ImportFrom):
             base = here[: len(here) - node.level] if node.level else ()
             module = (*base, *(node.module.split(".") if node.module else ()))
+            source = located(folder, module)
             for alias in node.names:
-                if submodule := located(folder, (*module, alias.name)):
+                if source and binds(folder, source, alias.name):
+                    yield Import(name, source, alias.name)
+                elif submodule := located(folder, (*module, alias.name)):
                     yield Import(name, submodule, "")
-                elif source := located(folder, module):
+                elif source:
                     yield Import(name, source, alias.name)
         elif isinstance(node, ast.Import):
             for alias in node.names:
@@ -58,6 +61,12 @@ def imports(folder: Path, name: str) -> Iterator[Import]:
             module = imported_by_name(node.value, package_of(folder))
             if module and (source := located(folder, module)):
                 yield Import(name, source, node.attr)
+
+
+def binds(folder: Path, source: str, name: str) -> bool:
+    """Whether a module imports this name from elsewhere: `policy` of a package may be a function beside a module."""
+    statements = [node for node in parse(folder, source).body if isinstance(node, ast.ImportFrom) and node.module]
+    return any(name == (alias.asname or alias.name) for node in statements for alias in node.names)
 
 
 def imported_by_name(node: ast.expr, package: str) -> tuple[str, ...]:

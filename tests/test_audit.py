@@ -42,7 +42,7 @@ Prove = Callable[..., list[Check]]
 def python(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """An emitted service that is locked, and the interpreter of its environment."""
     folder = tmp_path_factory.mktemp("audit") / "orders-api"
-    shutil.copytree(emit(), folder)
+    shutil.copytree(emit(example="minimal"), folder)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     subprocess.run(["uv", "sync", "--quiet", "--python", version], cwd=folder, check=True)
     scripts = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")

@@ -16,8 +16,12 @@ from .test_questions import HOSTILE, answers
 
 EVERY_ANSWER = [
     {},
-    {"ci": "gitlab", "cors_origins": "https://a.example, https://b.example:8443,http://localhost:3000"},
-    {"ci": "none", "package_name": "no", "cors_origins": "https://a.example", "store": "redis"},
+    {
+        "ci": "gitlab",
+        "cors_origins": "https://a.example, https://b.example:8443,http://localhost:3000",
+        "example": "minimal",
+    },
+    {"ci": "none", "package_name": "no", "cors_origins": "https://a.example", "store": "redis", "example": "accounts"},
     {"project_name": HOSTILE, "description": HOSTILE, "package_name": "x" * 40},
     {"project_name": "'", "description": '"', "package_name": "a__b_"},
 ]
@@ -85,7 +89,7 @@ def test_toml_and_yaml_read_back_what_was_answered(emit: Emit, given: dict[str, 
     compose = yaml.safe_load((folder / "compose.yaml").read_text())
 
     assert {name: value for name, value in answers(folder).items() if name in given} == given
-    assert answers(folder)["example"] == "minimal"
+    assert answers(folder)["example"] == given.get("example", "minimal")
     assert answers(folder)["store"] == given.get("store", "memory")
     if "description" in given:
         assert project["project"]["description"] == given["description"]

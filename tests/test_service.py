@@ -1,5 +1,6 @@
 """Emitted services pass their own checks, whatever was answered. Each pair of answers meets in one of them."""
 
+import json
 import os
 import re
 import shutil
@@ -8,22 +9,31 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import Emit, Render, commit
+from .conftest import Emit, Render, commit, files
 from .test_questions import HOSTILE
 
 LONGEST = "x" * 40
 ORIGINS = "https://app.example.com, https://admin.example.com:8443,http://localhost:3000"
 SERVICES = [
-    {"ci": "github"},
-    {"ci": "github", "package_name": LONGEST, "cors_origins": ORIGINS, "project_name": HOSTILE, "description": HOSTILE},
+    {"ci": "github", "example": "accounts"},
+    {
+        "ci": "github",
+        "example": "minimal",
+        "package_name": LONGEST,
+        "cors_origins": ORIGINS,
+        "project_name": HOSTILE,
+        "description": HOSTILE,
+    },
     {
         "ci": "gitlab",
+        "example": "accounts",
         "package_name": "a",
         "cors_origins": "https://a.example",
         "project_name": "日本" * 40,
@@ -31,10 +41,12 @@ SERVICES = [
     },
     {
         "ci": "none",
+        "example": "minimal",
         "package_name": "zz9",
         "cors_origins": ORIGINS,
         "project_name": "Müller’s – “API”",
         "description": "x" * 200,
+        "store": "redis",
     },
 ]
 PRODUCTION = {"APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "192.0.2.1"}
@@ -90,16 +102,45 @@ def test_an_emitted_service_passes_its_own_checks(
             assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
 
 
-def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_path: Path) -> None:
+def test_an_accounts_service_is_proved_as_it_stands(emit: Emit, run: Run, tmp_path: Path) -> None:
     service = tmp_path / "orders-api"
-    shutil.copytree(emit(), service)
+    shutil.copytree(emit(example="accounts"), service)
+    assert run(service, "uv", "sync").returncode == 0
+
+    for stage in ("configuration", "attacks"):
+        proved = run(service, "uv", "run", "--no-sync", "python", "-m", "verify", "--only", stage)
+        assert proved.returncode == 0, proved.stdout + proved.stderr
+    default = r"sqlite:///orders_api.sqlite3$"
+    assert re.search(f"^# APP_DATABASE_URL={default}", (service / ".env.example").read_text(), re.MULTILINE)
+    checked = run(service, "uv", "run", "--no-sync", "python", "-m", "orders_api", "check", "--format", "json")
+    (setting,) = (each for each in json.loads(checked.stdout)["settings"] if each["name"] == "APP_DATABASE_URL")
+    assert re.search(default, setting["value"])
+
+
+def test_a_minimal_service_carries_nothing_of_the_accounts(emit: Emit, run: Run, tmp_path: Path) -> None:
+    locked = {}
+    for example in ("accounts", "minimal"):
+        service = tmp_path / example
+        shutil.copytree(emit(example=example), service)
+        assert run(service, "uv", "lock").returncode == 0
+        locked[example] = {each["name"] for each in tomllib.loads((service / "uv.lock").read_text())["package"]}
+
+    accounts = {"aiosqlite", "alembic", "argon2-cffi", "greenlet", "psycopg", "pwdlib", "sqlalchemy", "zxcvbn"}
+    assert accounts <= locked["accounts"] - locked["minimal"]
+    assert not [name for name in files(emit(example="minimal")) if re.search("account|database|migrat|passw", name)]
+
+
+@pytest.mark.parametrize("example", ["accounts", "minimal"])
+def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_path: Path, example: str) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(example=example), service)
     source = re.findall(r"```python\n(.*?)```", (service / "README.md").read_text(), re.DOTALL)
     (service / "src/orders_api/routes/orders.py").write_text(*source)
     app = service / "src/orders_api/app.py"
     included = "    app.include_router(users.router)\n"
     app.write_text(
         app.read_text()
-        .replace("import users", "import orders, users")
+        .replace("routes import ", "routes import orders, ")
         .replace(included, included + included.replace("users", "orders"))
     )
     assert run(service, "uv", "sync").returncode == 0
@@ -140,7 +181,7 @@ def test_development_serves_its_documentation_to_a_browser_and_reloads(
     emit: Emit, run: Run, tmp_path: Path, browser: str
 ) -> None:
     service = tmp_path / "orders-api"
-    shutil.copytree(emit(), service)
+    shutil.copytree(emit(example="minimal"), service)
     assert run(service, "uv", "sync").returncode == 0
     python = run(service, "uv", "run", "--no-sync", "python", "-c", "import sys; print(sys.executable)").stdout.strip()
     with socket.socket() as probe:
@@ -185,7 +226,7 @@ def test_no_package_takes_a_name_that_its_environment_imports(
     emit: Emit, run: Run, render: Render, asked: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     service = tmp_path / "orders-api"
-    shutil.copytree(emit(), service)
+    shutil.copytree(emit(example="accounts", store="redis"), service)
     listing = """\
 import importlib.metadata, re
 names = {re.sub("[-_.]+", "_", item.metadata["Name"]).lower() for item in importlib.metadata.distributions()}

@@ -40,7 +40,7 @@ SABOTEURS = {
 def synced(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service with everything installed. Tests read it; one that writes takes a copy."""
     service = tmp_path_factory.mktemp("verify") / "orders-api"
-    shutil.copytree(emit(checks="off"), service)
+    shutil.copytree(emit(checks="off", example="minimal"), service)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     subprocess.run(["uv", "sync", "--quiet"], cwd=service, env={**os.environ, "UV_PYTHON": version}, check=True)
     return service

@@ -2,6 +2,7 @@
 """`serve` starts the service, `check` says what it would start with. Both look at everything first."""
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -52,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(report(settings, app, findings, sources, options.format))
         return 1 if errors else 0
     if settings is None or (errors and settings.is_production):
-        print(f"Not safe to start ({len(errors)} errors):\n", file=sys.stderr)
-        print("\n".join(map(str, errors)), file=sys.stderr)
+        _refuse("Not safe to start", errors)
         if settings is None or settings.is_production:
             print("\nFor development on this machine: serve --dev", file=sys.stderr)
         return 1
@@ -62,11 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason := taken(options.host, options.port):
         print(f"Cannot listen on {options.host} port {options.port}: {reason}. Try --port.", file=sys.stderr)
         return 1
+    if app is not None and (found := asyncio.run(app.prepare())):
+        _refuse("Cannot start", found)
+        return 1
     log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
     log("info", "start", address=f"{options.host}:{options.port}", workers=options.workers, env=settings.env)
     serve(f"{__package__}.__main__:build", settings, options.host, options.port, options.workers, options.dev)
     log("info", "stop")
     return 0
+
+
+def _refuse(why: str, findings: list[Finding]) -> None:
+    print(f"{why} ({len(findings)} errors):\n", file=sys.stderr)
+    print("\n".join(map(str, findings)), file=sys.stderr)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

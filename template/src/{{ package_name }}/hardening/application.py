@@ -2,7 +2,7 @@
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -41,6 +41,7 @@ class Hardened(FastAPI):
 
     Args:
         settings: What steers the perimeter.
+        prepare: Coroutine functions that `serve` calls once, before it listens; what they find keeps it from starting.
         ready: Coroutine functions that say whether what the service needs is there; `/health/ready` asks them.
         insecure_mounts: The escape hatch for mounted applications that are not hardened: path and reason.
         **fastapi: Whatever `FastAPI` takes.
@@ -53,12 +54,14 @@ class Hardened(FastAPI):
         self,
         settings: HardeningSettings,
         *,
+        prepare: Sequence[Callable[[], Awaitable[Iterable[Finding]]]] = (),
         ready: Sequence[Probe] = (),
         insecure_mounts: dict[str, str] | None = None,
         **fastapi: Any,
     ) -> None:
         self.settings = settings
         self.insecure_mounts = dict(insecure_mounts or {})
+        self._prepare = prepare
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
         self._errors = Errors(settings.is_production)
@@ -131,6 +134,10 @@ class Hardened(FastAPI):
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
         await perimeter(scope, receive, send)
+
+    async def prepare(self) -> list[Finding]:
+        """Do what has to be done once before the service listens, and return what keeps it from starting."""
+        return [finding for step in self._prepare for finding in await step()]
 
     def seal(self) -> Perimeter:
         """Look at everything and build the perimeter; what is added to the application later is not protected by it.

@@ -55,6 +55,7 @@ _MESSAGES = {
     "dict_type": "Must be an object.",
     "model_type": "Must be an object.",
     "model_attributes_type": "Must be an object.",
+    "password_common": "Is among the commonest passwords.",
     "repeated": "Is given more than once.",
     "query_invalid": "Is not a query string in UTF-8.",
 }

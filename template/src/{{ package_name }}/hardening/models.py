@@ -67,8 +67,8 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 }
 _EXCLUSIVE = {"ge": "gt", "le": "lt"}
 _NESTED = (
-    "schema", "items_schema", "values_schema", "keys_schema", "lax_schema", "json_schema", "python_schema",
-    "extras_schema", "arguments_schema", "fields", "choices", "definitions", "steps",
+    "schema", "items_schema", "values_schema", "keys_schema", "lax_schema", "strict_schema", "json_schema",
+    "python_schema", "extras_schema", "arguments_schema", "fields", "choices", "definitions", "steps",
 )  # fmt: skip
 
 

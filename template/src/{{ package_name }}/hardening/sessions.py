@@ -67,7 +67,7 @@ class Sessions(SecurityBase, Generic[Data]):
         self.model = APIKey.model_validate({"in": "cookie", "name": f"__Host-{name}"})
         self._account = account
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._challenge = {"www-authenticate": f'Cookie cookie-name="__Host-{name}"'}
+        self.challenge = {"www-authenticate": f'Cookie cookie-name="__Host-{name}"'}
 
     async def __call__(self, connection: HTTPConnection) -> Session[Data]:
         """The session of the request.
@@ -228,7 +228,7 @@ class Sessions(SecurityBase, Generic[Data]):
         return encoded
 
     def _unknown(self) -> Problem:
-        return Problem(401, "Sign in first", headers=self._challenge)
+        return Problem(401, "Sign in first", headers=self.challenge)
 
 
 def _bare(key: str) -> str:
