@@ -386,6 +386,19 @@ def test_a_stage_that_crashes_is_not_verified_and_the_others_run(synced: Path, t
     assert list(run.record["seconds"]) == ["lock", "audit", "sbom", "configuration", "tests", "attacks"]
 
 
+def test_an_owned_test_that_could_not_be_run_is_not_green(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    for test in (service / "tests/hardening").glob("test_*.py"):
+        test.unlink()
+    lines = ["import pytest", "def test_there(): pass", "def test_away(): pytest.skip('no server is on the PATH')"]
+    (service / "tests/hardening/test_x.py").write_text("\n".join(lines))
+
+    result = verify(service, "--thorough", "--only", "tests")
+
+    assert result.code == 2, result.out
+    assert "1 passed, 1 skipped: no server is on the PATH" in result.out
+
+
 def test_tests_that_fail_or_are_all_skipped_are_not_green(synced: Path, tmp_path: Path) -> None:
     service = copy(synced, tmp_path)
     for test in (service / "tests/hardening").glob("test_*.py"):

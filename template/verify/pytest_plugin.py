@@ -53,6 +53,7 @@ class Reporter:
         self._path = path
         self._counts: dict[str, int] = defaultdict(int)
         self._failed: dict[str, str] = {}
+        self._skipped_because: dict[str, None] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -60,6 +61,8 @@ class Reporter:
             self._failed.setdefault(report.nodeid, self._reason(report))
         elif report.skipped:
             self._counts["skipped"] += 1
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
+            self._skipped_because[reason.removeprefix("Skipped: ")] = None
         elif report.when == "call":
             self._counts["passed"] += 1
 
@@ -72,7 +75,7 @@ class Reporter:
         self._counts["left_out"] += len(items)
 
     def pytest_sessionfinish(self) -> None:
-        told: dict[str, Any] = {**self._counts, "failures": self._failed}
+        told: dict[str, Any] = {**self._counts, "failures": self._failed, "skipped_because": [*self._skipped_because]}
         self._path.write_text(json.dumps(told), encoding="utf-8")
 
     @staticmethod

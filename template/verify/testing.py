@@ -96,6 +96,9 @@ def _judged(name: str, suite: str, code: int | None, folder: Path, limit: float)
     if code == 5 or (code == 0 and not told.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"
         return Check(_STEP, name, Outcome.UNVERIFIED, reason, "Write a test for each of your routes in tests/.")
+    if told.get("skipped") and suite == "owned" and limit == THOROUGH:
+        reasons = "; ".join(told["skipped_because"])
+        return Check(_STEP, name, Outcome.UNVERIFIED, f"{seen}: {reasons}", "Install it, and run verify again.")
     if code:
         last = processes.last_lines(folder / f"{suite}.log")
         return Check(_STEP, name, Outcome.UNVERIFIED, f"pytest ended with exit code {code}:\n{last}", remedy)
