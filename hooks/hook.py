@@ -14,21 +14,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from programs import CannotGoOnError, Programs, explained
+from report import EXIT_CODES, INSECURE, OFF, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
 from screen import Screen, visible
 
 RECORD = Path(".hardening", "hook.json")
 VERIFIED = Path(".hardening", "last-verify.json")
 VERIFY = "uv run --locked python -m verify"
-
-PROVED, INSECURE, UNVERIFIED, OFF = "proved", "insecure", "unverified", "off"
-EXIT_CODES = {PROVED: 0, INSECURE: 1, UNVERIFIED: 2, OFF: 0}
-WORDS = {PROVED: "proved", INSECURE: "INSECURE", UNVERIFIED: "NOT VERIFIED"}
 
 
 class UvFailedError(CannotGoOnError):
@@ -46,29 +42,6 @@ class UvFailedError(CannotGoOnError):
 
 class Stopped(KeyboardInterrupt):
     """Somebody other than the keyboard told this process alone to stop."""
-
-
-@dataclass
-class Stage:
-    """One row of the summary."""
-
-    name: str
-    result: str
-    seconds: float | None = None
-
-
-@dataclass
-class Report:
-    """What came of it all."""
-
-    outcome: str = UNVERIFIED
-    insecure: int = 0
-    stages: list[Stage] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def reached(self, name: str) -> bool:
-        return any(stage.name == name and stage.result == "done" for stage in self.stages)
 
 
 class Hook:
@@ -311,26 +284,3 @@ def run(hook: type[Hook], parser: argparse.ArgumentParser, arguments: Sequence[s
 
 def stop(number: int, _: object) -> NoReturn:
     raise Stopped(number)
-
-
-def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
-    """The stages of verify with their times; whatever belongs to none of them by name is an attack."""
-    seconds: dict[str, float] = record["seconds"]
-    found: dict[str, set[str]] = {name: set() for name in seconds}
-    for check in record["checks"]:
-        name = check["step"] if check["step"] in found else "attacks"
-        found.setdefault(name, set()).add(check["outcome"])
-    for name, outcomes in found.items():
-        if name == "lock" and outcomes == {PROVED}:
-            continue  # this hook has just made it
-        worst = INSECURE if INSECURE in outcomes else PROVED if outcomes == {PROVED} else UNVERIFIED
-        taken = seconds.get(name)
-        yield Stage(visible(name), WORDS[worst], None if taken is None else float(taken))
-
-
-def found_by(record: dict[str, Any]) -> Iterator[str]:
-    """What verify could not prove, the worst first. It has printed what it saw and the remedy."""
-    for outcome in (INSECURE, UNVERIFIED):
-        for check in record["checks"]:
-            if check["outcome"] == outcome:
-                yield visible(f"{check['step']}: {check['name']}")[:200]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
 
-from hook import PROVED, VERIFY, Hook, run
+from hook import VERIFY, Hook, run
 from programs import CannotGoOnError
+from report import PROVED
 from screen import typed, visible
 
 

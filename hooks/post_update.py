@@ -20,8 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
 sys.path.insert(1, str(Path(__file__).parent.parent / "template"))
 
-from hook import PROVED, UNVERIFIED, VERIFY, Hook, UvFailedError, run
+from hook import VERIFY, Hook, UvFailedError, run
 from programs import CannotGoOnError
+from report import PROVED, UNVERIFIED
 from screen import typed, visible
 from seeds import ANSWERS, follow
 from verify.changelog import between

@@ -1,5 +1,6 @@
 """What owned code needs gets into the team's `pyproject.toml`, and nothing that the team wrote gets out of it."""
 
+import ast
 import difflib
 import json
 import random
@@ -7,8 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,7 +23,7 @@ from verify.pyproject import CannotChangeError, Pyproject
 from verify.result import Outcome
 from verify.specifiers import implies, intersected, is_empty
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, Emit
 
 PROJECT = """\
 # Ours.
@@ -453,3 +457,48 @@ def test_an_older_library_is_named_and_not_run_into(project: Path, monkeypatch: 
 
     assert found.outcome is Outcome.UNVERIFIED
     assert "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds" in found.seen
+
+
+# What owned code needs
+
+MODULES = {
+    "cyclonedx": "cyclonedx-python-lib",
+    "dotenv": "python-dotenv",
+    "fastapi_offline": "fastapi-offline",
+    "pydantic_core": "pydantic",
+    "pydantic_settings": "pydantic-settings",
+}
+"""Where a module has another name than what brings it. Pydantic pins its core to one release."""
+
+
+def test_owned_code_has_a_bound_for_all_that_it_imports(emit: Emit) -> None:
+    service = emit(store="redis")
+    needs = tomllib.loads((service / "verify" / "bounds.toml").read_text())
+    runtime, development = (
+        {Requirement(each).name for each in lines}
+        for lines in (needs["project"]["dependencies"], needs["dependency-groups"]["dev"])
+    )
+    assert {Requirement(each).name for each in project_of(service)["project"]["dependencies"]} == runtime
+
+    own = {"orders_api", "tests", "verify", *sys.stdlib_module_names}
+    for folder, declared in [
+        ("src/orders_api/hardening", runtime | {"fastapi-offline"}),  # only with --dev
+        ("tests/hardening", runtime | development),
+        ("verify", runtime | development),
+    ]:
+        imported = {name for path in (service / folder).rglob("*.py") for name in modules(path)} - own
+        assert imported, folder
+        assert {MODULES.get(name, name) for name in imported} <= declared, folder
+
+
+def project_of(service: Path) -> dict[str, Any]:
+    return tomllib.loads((service / "pyproject.toml").read_text())
+
+
+def modules(path: Path) -> Iterator[str]:
+    """What a file imports from outside of its package."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name.split(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]

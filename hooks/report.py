@@ -1,0 +1,59 @@
+"""What came of a hook, and what the record of `verify` says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from screen import visible
+
+PROVED, INSECURE, UNVERIFIED, OFF = "proved", "insecure", "unverified", "off"
+EXIT_CODES = {PROVED: 0, INSECURE: 1, UNVERIFIED: 2, OFF: 0}
+WORDS = {PROVED: "proved", INSECURE: "INSECURE", UNVERIFIED: "NOT VERIFIED"}
+
+
+@dataclass
+class Stage:
+    """One row of the summary."""
+
+    name: str
+    result: str
+    seconds: float | None = None
+
+
+@dataclass
+class Report:
+    """What came of it all."""
+
+    outcome: str = UNVERIFIED
+    insecure: int = 0
+    stages: list[Stage] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def reached(self, name: str) -> bool:
+        return any(stage.name == name and stage.result == "done" for stage in self.stages)
+
+
+def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
+    """The stages of verify with their times; whatever belongs to none of them by name is an attack."""
+    seconds: dict[str, float] = record["seconds"]
+    found: dict[str, set[str]] = {name: set() for name in seconds}
+    for check in record["checks"]:
+        name = check["step"] if check["step"] in found else "attacks"
+        found.setdefault(name, set()).add(check["outcome"])
+    for name, outcomes in found.items():
+        if name == "lock" and outcomes == {PROVED}:
+            continue  # this hook has just made it
+        worst = INSECURE if INSECURE in outcomes else PROVED if outcomes == {PROVED} else UNVERIFIED
+        taken = seconds.get(name)
+        yield Stage(visible(name), WORDS[worst], None if taken is None else float(taken))
+
+
+def found_by(record: dict[str, Any]) -> Iterator[str]:
+    """What verify could not prove, the worst first. It has printed what it saw and the remedy."""
+    for outcome in (INSECURE, UNVERIFIED):
+        for check in record["checks"]:
+            if check["outcome"] == outcome:
+                yield visible(f"{check['step']}: {check['name']}")[:200]
