@@ -52,7 +52,10 @@ class Updated(Hook):
                 "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
         self.report.notes += self.taken_away()
-        followed = list(follow(self.programs, TEMPLATE, self.given.before))
+        try:
+            followed = list(follow(self.programs, TEMPLATE, self.given.before))
+        except CannotGoOnError as problem:  # the rest can go on
+            followed = [str(problem)]
         if followed:
             followed.append(f"`uv run python -m {self.given.package} check` names the settings that they ask for.")
         self.report.notes += followed

@@ -84,7 +84,6 @@ HAS_MODULES = ("__init__", "bounds", "changelog", "pyproject", "requirements", "
 def lineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two releases of the bare template."""
     folder = tmp_path_factory.mktemp("lineage")
-    shutil.copy2(REPOSITORY / "copier.yml", folder)
     for name in ("hooks", "macros"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     emitted = folder / "template"
@@ -95,6 +94,10 @@ def lineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (emitted / "pyproject.toml").write_text(PROJECT)
     for release, h11, idna in [(OLD, "0.14", "3.4"), (NEW, "0.16", "3.6")]:
         (folder / "CHANGELOG.md").write_text(CHANGELOG)
+        # The older release takes a longer description.
+        config = (REPOSITORY / "copier.yml").read_text()
+        longest = 200 if release == NEW else 300
+        (folder / "copier.yml").write_text(config.replace("'description', 200", f"'description', {longest}"))
         (emitted / "verify" / "bounds.toml").write_text(BOUNDS.format(h11=h11, idna=idna))
         (emitted / "owned.py").write_text(OWNED.format(release.removeprefix("v")[0]))
         (emitted / "compose.yaml.jinja").write_text(
@@ -472,3 +475,16 @@ def test_who_is_asked_is_refused_as_well(
     )
 
     assert ("is for birth only" in problem) == refused
+
+
+def test_old_answers_that_a_newer_release_refuses_stop_nothing_else(service: Path) -> None:
+    record = service / ".copier-answers.yml"
+    record.write_text(re.sub(r"^description: .*$", f"description: {'x' * 201}", record.read_text(), flags=re.MULTILINE))
+    commit(service, "by hand")
+
+    result = update(service, "-d", "ci=gitlab")
+
+    assert result.returncode == 0
+    said(result, "What the changed answers mean for your own files could not be found out", "shorten it to at most 200")
+    said(result, "bounds done", "all of it was proved")
+    assert (service / ".github" / "workflows" / "ci.yml").exists()
