@@ -10,7 +10,7 @@ import pytest
 
 CASES = 3
 """Of the cases of one test, the quick tier takes so many, the first and the last among them."""
-LATER = frozenset({"test_redis_outage.py", "test_redis_store.py", "test_server.py"})
+LATER = frozenset({"test_redis_outage.py", "test_redis_sessions.py", "test_redis_store.py", "test_server.py"})
 """Owned tests that start servers and wait; in the quick tier the attacks stand for them."""
 WHOLE = frozenset({"test_settings.py"})
 """Owned tests whose cases are each another setting: none is left out."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import SecretBytes, SecretStr
 
@@ -17,6 +17,8 @@ from .policy import DEFAULT
 from .route_table import Route
 from .settings import PREFIX, HardeningSettings, secrets_dir
 
+# However it was written: a password with a slash ends an address early for whoever parses it.
+_IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")
 _IN_QUERY = re.compile(r"[?&]\w*password=([^&#]+)")
 
 
@@ -59,7 +61,7 @@ def secrets_in(settings: HardeningSettings) -> Iterator[str]:
         elif isinstance(value, SecretBytes):
             secrets = [value.get_secret_value().decode("latin-1")]
         elif isinstance(value, str) and "://" in value:
-            secrets = [urlsplit(value).password or "", *_IN_QUERY.findall(value)]
+            secrets = [*_IN_ADDRESS.findall(value), *_IN_QUERY.findall(value)]
         for secret in filter(None, secrets):
             yield from {secret, unquote(secret)}
 

@@ -184,7 +184,8 @@ def open_store(settings: HardeningSettings) -> Store:
         finding = Finding(
             "store.E002",
             f"APP_STORE_URL names a Redis, and the module {error.name} is not there.",
-            "Run `uvx copier update --trust -d store=redis` and `uv sync`; or set APP_STORE_URL=memory://.",
+            "Run `uvx copier update --trust -d store=redis`, `uv run python -m verify.bounds` and `uv sync`; or set "
+            "APP_STORE_URL=memory://.",
         )
         raise InsecureConfigurationError([finding]) from None
     except ValueError as error:
