@@ -54,7 +54,7 @@ class Sessions(SecurityBase, Generic[Data]):
         name: Of the cookie, without `__Host-`. Two kinds of sessions need two names.
 
     Raises:
-        ValueError: `model` has no such field.
+        ValueError: `model` has no such field, or no cookie can have this name.
     """
 
     __guard__ = True
@@ -62,6 +62,7 @@ class Sessions(SecurityBase, Generic[Data]):
     def __init__(self, model: type[Data], *, account: str, name: str = "session") -> None:
         if account not in model.model_fields:
             raise ValueError(f"{model.__name__} has no field {account}, which would say whose session it is")
+        cookie(name, "")
         self.name = self.__name__ = self.scheme_name = name
         self._model = model
         self.model = APIKey.model_validate({"in": "cookie", "name": f"__Host-{name}"})
@@ -97,11 +98,11 @@ class Sessions(SecurityBase, Generic[Data]):
             Problem: 401, all sessions of the account were ended while this request was on its way; 503, there is no
                 place for another session.
             ValueError: The data is too large, or is not the same after JSON; or the account is empty or too long.
+            RuntimeError: The response has begun.
         """
-        x, old = self._sent(request)
+        x, old = self._before_response(request)
         session_id, account, encoded = token_urlsafe(32), self._key_of(getattr(data, self._account)), self._encode(data)
-        age = None if x.began is None else time.perf_counter() - x.began
-        key = self._hash(session_id)
+        key, age = self._hash(session_id), None if x.began is None else time.perf_counter() - x.began
         try:
             is_created = await x.sessions.create(key, account, encoded, old, age)
         except FullError:
@@ -111,7 +112,7 @@ class Sessions(SecurityBase, Generic[Data]):
             x.note("session_refused", reason="all sessions of the account were ended during the sign-in")
             raise self._unknown()
         self._give(x, session_id, key)
-        log("info", "session_created", request_id=x.request_id, account=_bare(account))
+        log("info", "session_created", request_id=x.request_id, account=account.partition(":")[2])
         return Session(data)
 
     async def change(self, request: Request, change: Callable[[Data], Data]) -> Session[Data]:
@@ -148,8 +149,9 @@ class Sessions(SecurityBase, Generic[Data]):
 
         Raises:
             Problem: 401, the session has ended.
+            RuntimeError: The response has begun.
         """
-        x, key = self._sent(request)
+        x, key = self._before_response(request)
         session_id = token_urlsafe(32)
         new = self._hash(session_id)
         if key is None or not await x.sessions.move(key, new):
@@ -161,7 +163,7 @@ class Sessions(SecurityBase, Generic[Data]):
         x, key = self._sent(request)
         account = await x.sessions.end(key) if key is not None else None
         if account is not None:
-            log("info", "session_ended", request_id=x.request_id, account=_bare(account))
+            log("info", "session_ended", request_id=x.request_id, account=account.partition(":")[2])
         self._give(x, "", None)
         x.with_success = {**x.with_success, "clear-site-data": _CLEAR}
 
@@ -172,8 +174,7 @@ class Sessions(SecurityBase, Generic[Data]):
         create one.
         """
         x: Exchange = request.scope["hardening"]
-        number = await x.sessions.end_all(self._key_of(account))
-        x.began = None
+        number, x.began = await x.sessions.end_all(self._key_of(account)), None
         log("info", "sessions_ended", request_id=x.request_id, account=str(account), number=number)
         return number
 
@@ -190,6 +191,12 @@ class Sessions(SecurityBase, Generic[Data]):
         elif values:
             return x, self._hash(values[0].decode())
         return x, None
+
+    def _before_response(self, request: Request) -> tuple["Exchange", str | None]:
+        x, key = self._sent(request)
+        if x.started:
+            raise RuntimeError("the response has begun, so the cookie of a session cannot leave with it any more")
+        return x, key
 
     def _give(self, x: "Exchange", session_id: str, key: str | None) -> None:
         """Set the cookie, and know the session under its new id for the rest of the request."""
@@ -229,7 +236,3 @@ class Sessions(SecurityBase, Generic[Data]):
 
     def _unknown(self) -> Problem:
         return Problem(401, "Sign in first", headers=self.challenge)
-
-
-def _bare(key: str) -> str:
-    return key.partition(":")[2]
