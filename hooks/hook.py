@@ -179,6 +179,8 @@ class Hook:
             say(f"  - and {len(report.problems) - 10} more, in {VERIFIED.as_posix()}")
         if self.fails and not self.consequences():
             return
+        if report.problems and report.notes:
+            say()
         for note in report.notes:
             say(f"  - {note}")
         say()

@@ -148,7 +148,7 @@ class Updated(Hook):
         self.screen.line()
 
     def changes(self) -> Iterator[str]:
-        """What has changed for this service: what breaks first, then what mends a weakness, then the rest."""
+        """What has changed for this service, in the order of `between`; all that breaks or mends a weakness."""
         before, after = visible(self.given.before), visible(self.given.version)
         if before == after:
             yield f"The template's version has not changed: {after}."

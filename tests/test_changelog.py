@@ -85,15 +85,15 @@ def test_every_entry_is_read_with_its_version_kind_and_wrapped_lines() -> None:
     ]
 
 
-def test_what_breaks_comes_first_then_security_then_the_newest() -> None:
+def test_what_breaks_comes_first_then_security_then_what_is_no_more() -> None:
     assert texts("0.1.0", "0.3.0", store="redis", example="minimal") == [
         "The default is stricter.",
         "So is `another`.",
         "A hole is closed.",
+        "Old name.",
         "A long one, which goes on in the next line. And after a gap.",
         "A second one. Lazily continued.",
         "Another bullet.",
-        "Old name.",
     ]
 
 
@@ -107,8 +107,8 @@ def test_what_is_for_other_services_is_left_out_and_an_unknown_answer_hides_noth
 @pytest.mark.parametrize(
     ("after", "upto", "expected"),
     [
-        ("0.1.0", "0.2.0", ["Another bullet.", "Old name."]),
-        ("v0.1.0", "v0.2.0", ["Another bullet.", "Old name."]),
+        ("0.1.0", "0.2.0", ["Old name.", "Another bullet."]),
+        ("v0.1.0", "v0.2.0", ["Old name.", "Another bullet."]),
         ("0.1.0", "0.2.0rc1", ["Another bullet."]),
         ("0.2.0rc1", "0.2", ["Old name."]),
         ("0.3.0", "0.3.0", []),

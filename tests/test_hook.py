@@ -730,6 +730,24 @@ def test_nothing_of_the_callers_shell_reaches_what_it_starts(project: Path, tmp_
     assert not list(theirs.iterdir())
 
 
+@pytest.mark.parametrize("script", ["post_generate.py", "post_update.py"])
+def test_a_careful_python_finds_the_other_modules_too(project: Path, script: str) -> None:
+    given = ["--package=bare", "--checks=off", "--destination=.", "--version=v1.0.0"]
+
+    result = subprocess.run(
+        [sys.executable, HOOK.with_name(script), *given],
+        cwd=project,
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout
+    said(result, "as checks=off asks for")
+
+
 @POSIX
 @pytest.mark.parametrize("plain", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_a_terminal_sees_progress_and_colours_unless_it_does_not_want_them(

@@ -28,6 +28,9 @@ _VERSION = re.compile(
 )
 _PHASES = {"dev": -4, "a": -3, "b": -2, "p": -1, "c": -1, "r": -1, "": 0}
 
+_ORDER = {"Security": 0, "Removed": 1, "Deprecated": 2, "Changed": 3}
+"""What is first after what breaks; what was added or mended can wait."""
+
 Key = tuple[tuple[int, ...], int, int, int, float]
 
 
@@ -95,7 +98,9 @@ def _entry(version: str, kind: str, text: str) -> Entry:
 
 
 def between(changelog: str, after: str, upto: str, answers: Mapping[str, object] | None = None) -> list[Entry]:
-    """What changed between two versions: first what breaks, then what mends a weakness, then the rest, newest first.
+    """What changed between two versions, and of the same kind the newest first.
+
+    What breaks comes first, then what mends a weakness, then what is removed, deprecated or changed, then the rest.
 
     Args:
         changelog: The text of the newer version's CHANGELOG.md.
@@ -121,7 +126,7 @@ def between(changelog: str, after: str, upto: str, answers: Mapping[str, object]
         return key is not None and low < key <= high
 
     found = [each for each in entries if is_in(each.version) and each.concerns(answers or {})]
-    return sorted(found, key=lambda each: (not each.breaking, not each.urgent))
+    return sorted(found, key=lambda each: (not each.breaking, _ORDER.get(each.kind, len(_ORDER))))
 
 
 def version_key(version: str) -> Key:
