@@ -89,7 +89,7 @@ def test_toml_and_yaml_read_back_what_was_answered(emit: Emit, given: dict[str, 
     compose = yaml.safe_load((folder / "compose.yaml").read_text())
 
     assert {name: value for name, value in answers(folder).items() if name in given} == given
-    assert answers(folder)["example"] == given.get("example", "minimal")
+    assert answers(folder)["example"] == given.get("example", "accounts")
     assert answers(folder)["store"] == given.get("store", "memory")
     if "description" in given:
         assert project["project"]["description"] == given["description"]

@@ -118,7 +118,8 @@ def lineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def emitted(lineage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service of the older release, locked at versions that are old by now."""
     folder = tmp_path_factory.mktemp("emitted") / "orders-api"
-    run_copy(str(lineage), folder, vcs_ref=OLD, defaults=True, quiet=True, skip_tasks=True)
+    answers = {"example": "minimal"}
+    run_copy(str(lineage), folder, answers, vcs_ref=OLD, defaults=True, quiet=True, skip_tasks=True)
     packages = ["--upgrade-package=idna==3.7", "--upgrade-package=h11==0.14.0", "--upgrade-package=packaging==24.0"]
     subprocess.run([UV, "lock", "--quiet", *packages], cwd=folder, check=True)
     commit(folder, "emitted")
