@@ -58,6 +58,8 @@ def _measure(options: argparse.Namespace, cores: list[int]) -> int:
     bench = Bench(plan, options.quick)
     results = _stored(options.output / "results.json", machine, every=set(options.only) == set(SECTIONS))
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    if (busy := os.getloadavg()[0]) > 0.5:
+        print(f"This machine is at work (load {busy:.1f}): these figures will not be worth much.", file=sys.stderr)
     print(f"server on core {server}, load on core {load}; {plan.rounds} rounds of {plan.seconds:g} s")
     failed = []
     for name in options.only:

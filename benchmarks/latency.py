@@ -120,7 +120,7 @@ def _is_whole(data: bytes) -> bool:
 def _flood(port: int, load: Load, bench: Bench) -> Iterator[None]:
     """wrk as fast as it can, from another address than the honest clients."""
     flood = subprocess.Popen(
-        command(port, load, bench.plan.seconds + 2, bench.plan.load),
+        ["nice", "-n", "19", *command(port, load, bench.plan.seconds + 2, bench.plan.load)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
