@@ -70,9 +70,10 @@ def workers(bench: Bench) -> Section:
 
 
 def in_redis(bench: Bench, port: int) -> Contender:
-    """The service emitted for Redis."""
+    """The service emitted for Redis; an answer without Redis is an error here, and not a quick decision."""
     folder = service(bench.template, "service-redis", store="redis")
-    return hardened(folder).but("hardened, Redis", APP_STORE_URL=f"redis://127.0.0.1:{port}/0")
+    where = {"APP_STORE_URL": f"redis://127.0.0.1:{port}/0", "APP_STORE_OUTAGE": "closed"}
+    return hardened(folder).but("hardened, Redis", **where)
 
 
 def _all(cores: tuple[int, ...]) -> str:
