@@ -104,9 +104,12 @@ def change_the_ci(service: Path, package: str) -> None:
 
 
 def move_the_tests(service: Path, package: str) -> None:
+    """One folder further down, with all that they import."""
     (service / "tests" / "unit").mkdir()
     for path in (service / "tests").glob("test_*.py"):
-        path.rename(service / "tests" / "unit" / path.name)
+        moved = path.rename(service / "tests" / "unit" / path.name)
+        text = re.sub(r"(?m)^from \.(?!test_)", "from ..", moved.read_text())
+        moved.write_text(text.replace("Path(__file__).parent", "Path(__file__).parent.parent"))
 
 
 def add_a_setting(service: Path, package: str) -> None:

@@ -108,7 +108,8 @@ def make_history(folder: Path) -> Path:
         LookupError: If a release is not in the history of this clone.
     """
     check_history(REPOSITORY)
-    subprocess.run(["git", "clone", "--quiet", "--no-tags", REPOSITORY, folder], check=True)
+    quiet = ["--quiet", "--config", "advice.detachedHead=false"]
+    subprocess.run(["git", "clone", *quiet, "--no-tags", REPOSITORY, folder], check=True)
     for name in git(folder, "ls-files", "-z").split("\0"):
         if name:
             (folder / name).unlink()
