@@ -11,7 +11,8 @@ import sys
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -177,17 +178,18 @@ def answer_of(url: str, holds: str = "") -> str:
         time.sleep(0.1)
 
 
-def test_development_serves_its_documentation_to_a_browser_and_reloads(
-    emit: Emit, run: Run, tmp_path: Path, browser: str
-) -> None:
-    service = tmp_path / "orders-api"
-    shutil.copytree(emit(example="minimal"), service)
-    assert run(service, "uv", "sync").returncode == 0
-    python = run(service, "uv", "run", "--no-sync", "python", "-c", "import sys; print(sys.executable)").stdout.strip()
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://localhost:{port}"
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def development(run: Run, service: Path) -> Iterator[str]:
+    """`serve --dev` in the folder of a service; yields its address."""
+    python = run(service, "uv", "run", "--no-sync", "python", "-c", "import sys; print(sys.executable)").stdout.strip()
+    port = free_port()
     server = subprocess.Popen(
         [python, "-m", "orders_api", "serve", "--dev", "--port", str(port)],
         cwd=service,
@@ -196,7 +198,20 @@ def test_development_serves_its_documentation_to_a_browser_and_reloads(
         start_new_session=True,
     )
     try:
-        answer_of(f"{address}/health/ready")
+        answer_of(f"http://localhost:{port}/health/ready")
+        yield f"http://localhost:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def test_development_serves_its_documentation_to_a_browser_and_reloads(
+    emit: Emit, run: Run, tmp_path: Path, browser: str
+) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(example="minimal"), service)
+    assert run(service, "uv", "sync").returncode == 0
+    with development(run, service) as address:
         page = subprocess.run(
             [
                 *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -217,9 +232,41 @@ def test_development_serves_its_documentation_to_a_browser_and_reloads(
         routes = service / "src/orders_api/routes/users.py"
         routes.write_text(routes.read_text().replace('prefix="/users"', 'prefix="/people"'))
         assert "/people" in answer_of(f"{address}/openapi.json", "/people")
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+
+
+def test_the_first_ten_minutes_of_the_readme_are_as_it_says(emit: Emit, run: Run, tmp_path: Path) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(example="accounts"), service)
+    assert run(service, "uv", "sync").returncode == 0
+    register, sign_in = re.findall(r"-d '(\{.*?\})'", (service / "README.md").read_text())
+
+    def send(path: str, body: str | None, cookie: str = "") -> tuple[int, dict[str, str], str]:
+        headers = {"Content-Type": "application/json", "Cookie": cookie}
+        data = None if body is None else body.encode()
+        request = urllib.request.Request(f"{address}{path}", data, headers)  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            cookies = [each.partition(";")[0] for each in answer.headers.get_all("set-cookie", [])]
+            return answer.status, json.loads(answer.read()), "; ".join(cookies)
+
+    with development(run, service) as address:
+        assert send("/users", register)[0] == 201
+        status, _, cookie = send("/session", sign_in)
+        assert status == 201
+        time.sleep(2)  # a server that took its database for code would start again, and forget who signed in
+        assert send("/session", None, cookie)[1]["username"] == "alice"
+
+    revised = run(
+        service, "uv", "run", "--no-sync", "alembic", "revision", "--autogenerate", "-m", "Nothing", "--rev-id", "0002"
+    )
+    assert revised.returncode == 0, revised.stdout + revised.stderr
+    formatted = run(service, "uv", "run", "--no-sync", "ruff", "format", "--check", "src")
+    assert formatted.returncode == 0, formatted.stdout
+    serve = ["python", "-m", "orders_api", "serve", "--port", str(free_port())]
+    refused = run(service, "uv", "run", "--no-sync", *serve, **PRODUCTION)
+    assert refused.returncode == 1
+    assert "database.E002: The database is at revision 0001, and this code needs 0002." in refused.stderr
+    assert "Run `uv run alembic upgrade head`." in refused.stderr
+    assert run(service, "uv", "run", "--no-sync", "alembic", "upgrade", "head").returncode == 0
 
 
 def test_no_package_takes_a_name_that_its_environment_imports(

@@ -7,6 +7,7 @@ import multiprocessing
 import socket
 import sys
 from math import ceil
+from pathlib import Path
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -54,7 +55,7 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         host: Address to listen on.
         port: Port to listen on.
         workers: Processes.
-        reload: Start again when a file changes.
+        reload: Start again when a file of the package changes.
     """
     if reload:
         # A fork would go on with the modules that this process has imported, and never see what was edited.
@@ -81,5 +82,6 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         log_dictconfig=config,
         factory=True,
         reload=reload,
+        reload_paths=[Path(__file__).parent.parent],  # not the folder that a database may stand in
         reload_ignore_worker_failure=reload,
     ).serve()
