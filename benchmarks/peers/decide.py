@@ -40,6 +40,10 @@ async def redis(count: int) -> list[float]:
     service = import_module(f"{PACKAGE}.settings").Settings()
     counter = store.open_store(service)
     await counter.open()
+    for _ in range(100):
+        if await counter.is_ready():
+            break
+        await asyncio.sleep(0.05)
     claims = [[_claim(number, service.rate_limit)] for number in range(count)]
     for claim in claims[:20]:
         await counter.take(claim)
