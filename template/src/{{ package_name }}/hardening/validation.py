@@ -87,7 +87,7 @@ def check_json(body: bytes | bytearray) -> None:
         raise InvalidJSONError("not JSON in UTF-8") from error
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise InvalidJSONError(f"nested deeper than {MAX_DEPTH}")
-    if _ESCAPED.search(body):
+    if b"\\u" in body and _ESCAPED.search(body):
         text = json.dumps(value, ensure_ascii=False)
         if "\\u0000" in text:
             raise InvalidJSONError("a NUL character")
