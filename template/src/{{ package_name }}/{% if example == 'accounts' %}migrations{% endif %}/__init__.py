@@ -14,11 +14,12 @@ def _configuration(connection: Connection) -> Config:
     return config
 
 
-def revisions(connection: Connection) -> tuple[str | None, str | None]:
-    """The revision that the schema is at, and the newest."""
+def revisions(connection: Connection) -> tuple[str | None, list[str]]:
+    """The revision that the schema is at, and all that this code knows, the newest first."""
     current = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
-    return current, ScriptDirectory.from_config(_configuration(connection)).get_current_head()
+    scripts = ScriptDirectory.from_config(_configuration(connection)).walk_revisions()
+    return current, [script.revision for script in scripts]
 
 
 def upgrade(connection: Connection) -> None:
