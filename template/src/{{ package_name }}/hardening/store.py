@@ -135,6 +135,13 @@ class MemoryStore:
             elif quota in self._shared:
                 self._shared[quota][self._slot(key)] -= interval
 
+    def learn(self, claims: Sequence[Claim], decisions: Sequence[Decision]) -> None:
+        """Know what another store has decided, so as to go on from there when it is lost."""
+        now = monotonic()
+        for (key, _), decision in zip(claims, decisions, strict=False):  # what comes after a refusal was not decided
+            if key in self._arrivals or self._admit(key, now):
+                self._arrivals[key] = now + decision.reset
+
     def _slot(self, key: str) -> int:
         return int.from_bytes(blake2b(key.encode(), digest_size=2, key=self._salt).digest(), "big")
 
