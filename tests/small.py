@@ -48,7 +48,7 @@ def small_template(folder: Path) -> Path:
     (hardening.parent / "app.py").write_text('"""A seed."""\n')
     (inner / "README.md").write_text("# A seed\n")
     (inner / "pyproject.toml").write_text(PROJECT)
-    (inner / ".gitignore").write_text("__pycache__/\n.hardening/\n.venv/\n*.log\n")
+    (inner / ".gitignore").write_text("__pycache__/\n.hardening/\n.venv/\n*.log\nlocal_*\n")
     release(folder, "1.0.0", "Added", "All of it.")
     return folder
 

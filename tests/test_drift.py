@@ -92,6 +92,8 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     (service / "src/orders_api/hardening/headers").mkdir()
     (service / "src/orders_api/hardening/headers/__init__.py").write_text("")
     (service / "src/orders_api/hardening/debug.log").write_text("ignored by git\n")
+    (service / "src/orders_api/hardening/local_cors").mkdir()
+    (service / "src/orders_api/hardening/local_cors/__init__.py").write_text("ignored by git, but not by Python\n")
     (service / "README.md").write_text("# Ours\n")
     (service / "src/orders_api/app.py").unlink()
     before = tree(repository)
@@ -107,11 +109,15 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
             "verify/smoke.py: it is a link, or in a folder that is one",
         },
         "no owned file was deleted": {"verify/attacks/cors.py", "src/orders_api/hardening/headers.py"},
-        "no other file stands among the owned ones": {"src/orders_api/hardening/headers/__init__.py"},
+        "no other file stands among the owned ones": {
+            "src/orders_api/hardening/headers/__init__.py",
+            "src/orders_api/hardening/local_cors/__init__.py",
+        },
     }
 
     git(service, "apply", ".hardening/drift.patch")
-    (service / "src/orders_api/hardening/headers/__init__.py").unlink()
+    for name in ("headers", "local_cors"):
+        shutil.rmtree(service / "src/orders_api/hardening" / name)
 
     after = Found(service)
     assert after.code == 0, after.text
@@ -210,7 +216,7 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
         ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 mends: A hole that was found."),
         ("1.1.0", "Changed", "**Breaking**: a setting has another name.", 0, "1.1.0 breaks: a setting has another"),
         ("1.1.0rc1", "Security", "A hole that was found.", 0, "v1.0.0 is the newest"),
-        ("1.1.0", "Security", "A hole in the store. (store=redis)", 2, "says nothing of what came after v1.0.0"),
+        ("1.1.0", "Security", "A hole in the store. (store=redis)", 0, "v1.1.0 is there, and brings nothing for this"),
     ],
 )
 def test_a_newer_release_is_told_with_what_it_mends(
@@ -226,6 +232,18 @@ def test_a_newer_release_is_told_with_what_it_mends(
     assert "mended long ago" not in found.text
     assert "update --trust --defaults" in found.checks[NEWEST]["remedy"] or says.endswith("newest")
     assert len(found.checks) == 4  # what is recorded is compared all the same
+
+
+def test_a_changelog_that_is_silent_is_not_taken_for_no_weakness(small: Path, tmp_path: Path) -> None:
+    service = service_of(small, tmp_path / "orders-api")
+    git(small, "commit", "--quiet", "--allow-empty", "--message", "said nowhere")
+    git(small, "tag", "v1.1.0")
+
+    found = Found(service)
+
+    assert found.code == 2, found.text
+    assert "CHANGELOG.md of v1.1.0 says nothing of what came after v1.0.0" in found.untold()[NEWEST]
+    assert "update --trust --defaults" in found.checks[NEWEST]["remedy"]
 
 
 def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path, tmp_path: Path) -> None:

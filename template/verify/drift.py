@@ -8,6 +8,7 @@ import difflib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
 from . import environment
@@ -92,7 +93,7 @@ def _difference(project: Path, name: str, release: Path) -> str:
 
 
 def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
-    """What stands in folders of owned files alone and is none of them, but for what git ignores."""
+    """What stands in folders of owned files alone and is none of them. Python asks no `.gitignore` what it may import."""
     of_seeds = {folder for name in seeds for folder in PurePosixPath(name).parents}
     folders = {folder for name in owned for folder in PurePosixPath(name).parents} - of_seeds
     there = {
@@ -102,9 +103,10 @@ def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
         if path.is_symlink() or path.is_file()
     }
     found = {str(path) for path in there if "__pycache__" not in path.parts} - owned
+    harmless = {name for name in found if not name.endswith(tuple(all_suffixes()))}
     git = shutil.which("git")
-    if found and git:
-        ask = [git, "-c", "core.quotePath=off", "check-ignore", "--", *found]
+    if harmless and git:
+        ask = [git, "-c", "core.quotePath=off", "check-ignore", "--", *harmless]
         found -= set(environment.run(ask, project, 10).out.splitlines())
     return sorted(found)
 
@@ -132,12 +134,14 @@ def _newest(template: Template) -> Check:
     newest = template.newer()
     if not newest:
         return Check("drift", _NEWEST, Outcome.PROVED, f"{template.version} is the newest")
-    entries = between(template.read(newest, "CHANGELOG.md"), template.base, newest, template.answers)
-    if not entries:
+    changelog = template.read(newest, "CHANGELOG.md")
+    if not between(changelog, template.base, newest):
         reason = f"CHANGELOG.md of {newest} says nothing of what came after {template.base}"
         raise CannotTellError(reason, f"Take it all the same: `{UPDATE}`.")
+    entries = between(changelog, template.base, newest, template.answers)
     mends = [f"{each.version} mends: {each.text}" for each in entries if each.kind == "Security"]
     breaks = [f"{each.version} breaks: {each.text}" for each in entries if each.breaking and each.kind != "Security"]
-    seen = "\n".join([f"{newest} is there, {len(mends)} of {len(entries)} entries under Security", *mends, *breaks])
+    what = f"{len(mends)} of {len(entries)} entries under Security" if entries else "and brings nothing for this service"
+    seen = "\n".join([f"{newest} is there, {what}", *mends, *breaks])
     remedy = f"Run `{UPDATE}`, then `uv run --locked python -m verify`."
     return Check("drift", _NEWEST, Outcome.INSECURE if mends else Outcome.PROVED, seen, remedy)
