@@ -20,8 +20,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from verify.bounds import Found, bring, check
 from verify.pyproject import CannotChangeError, Pyproject
-from verify.result import Outcome
 from verify.specifiers import implies, intersected, is_empty
+from verify.stage import Outcome
 
 from .conftest import REPOSITORY, Emit
 
@@ -379,7 +379,7 @@ def test_an_intersection_keeps_exactly_what_both_keep() -> None:
 def project(tmp_path: Path) -> Path:
     """As much of a service as the command looks at."""
     (tmp_path / "verify").mkdir()
-    for name in ("__init__", "bounds", "pyproject", "requirements", "result", "specifiers"):
+    for name in ("__init__", "bounds", "pyproject", "requirements", "specifiers", "stage"):
         shutil.copy2(REPOSITORY / "template" / "verify" / f"{name}.py", tmp_path / "verify")
     (tmp_path / "verify" / "bounds.toml").write_text(
         '[project]\ndependencies = ["idna>=3.6"]\n[dependency-groups]\ndev = ["pytest>=9.2"]\n'

@@ -77,7 +77,7 @@ dev = [
 OWNED = "# Owned by the template: an update rewrites this file.\none = {}\ntwo = 2\n"
 MERGED = "lock ..."  # the first stage that a person sees, unless nothing was begun
 CI = "{{% if ci == '{}' %}}{}{{% endif %}}"
-HAS_MODULES = ("__init__", "bounds", "changelog", "pyproject", "requirements", "result", "specifiers")
+HAS_MODULES = ("__init__", "bounds", "changelog", "pyproject", "requirements", "specifiers", "stage")
 
 
 @pytest.fixture(scope="session")

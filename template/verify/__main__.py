@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from . import processes, record, testing
-from .result import Check, Outcome, overall
 from .show import Screen
-from .stage import Options
+from .stage import Check, Options, Outcome, overall
 
 # The stages in order, and the module of each. What it takes to begin is loaded when it begins.
 STAGES = {

@@ -25,8 +25,7 @@ from packaging.version import InvalidVersion, Version
 from . import environment
 from .environment import Ran
 from .lock import NO_UV, REMEDY, Key, Lock, LockError, Package, key, listed
-from .result import Check, Outcome
-from .stage import Options
+from .stage import Check, Options, Outcome
 from .waivers import FILE, Waivers
 from .waivers import read as read_waivers
 

@@ -23,8 +23,8 @@ from packaging.utils import canonicalize_name
 from .pyproject import CannotChangeError, Pyproject
 from .pyproject import Path as Keys
 from .requirements import RUNTIME, Line, has_own_source, installed_groups, requirements
-from .result import Check, Outcome
 from .specifiers import implies, intersected, is_empty
+from .stage import Check, Outcome
 
 NEEDS = "verify/bounds.toml"
 BY_HAND = "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds"

@@ -16,9 +16,8 @@ from typing import Any
 
 from . import bounds, environment
 from .lock import listed
-from .result import Check, Outcome
 from .service import given
-from .stage import Options
+from .stage import Check, Options, Outcome
 
 TIMEOUT = 30.0
 PRODUCTION = {

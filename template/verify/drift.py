@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from . import environment
 from .changelog import between
-from .result import Check, Outcome
-from .stage import Options
+from .stage import Check, Options, Outcome
 from .template import ANSWERS, COPIER, CannotTellError, Template
 
 PATCH = Path(".hardening", "drift.patch")

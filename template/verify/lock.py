@@ -14,8 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from . import environment
-from .result import Check, Outcome
-from .stage import Options
+from .stage import Check, Options, Outcome
 
 TIMEOUT = 60.0
 REMEDY = "Run `uv lock`, look at what changed, and commit uv.lock."

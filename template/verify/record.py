@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .environment import run
-from .result import Check, overall
-from .stage import Options
+from .stage import Check, Options, overall
 
 FILE = Path(".hardening", "last-verify.json")
 

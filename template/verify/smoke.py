@@ -15,9 +15,8 @@ from pathlib import Path
 
 from . import discover, processes
 from .attacks import STEPS, UNREACHED, Arena, Attacks
-from .result import Check, Outcome
 from .service import OWN, PROBE, PROBE_MODULE, READY, NotStartedError, Service, environment, given
-from .stage import Options
+from .stage import Check, Options, Outcome
 
 
 def stage(options: Options) -> Iterator[Check]:

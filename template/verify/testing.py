@@ -12,8 +12,7 @@ from typing import Any
 
 from . import processes
 from .environment import clean
-from .result import Check, Outcome
-from .stage import Options
+from .stage import Check, Options, Outcome
 
 OWNED = Path("tests", "hardening")
 QUICK, THOROUGH = 180.0, 1800.0

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from . import environment, processes
-from .result import Outcome
+from .stage import Outcome
 from .template import COPIER, masked
 
 FOLDER = ".hardening"

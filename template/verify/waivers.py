@@ -14,7 +14,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from .result import Check, Outcome
+from .stage import Check, Outcome
 
 FILE = "audit-waivers.toml"
 LONGEST = 90

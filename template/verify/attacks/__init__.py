@@ -12,8 +12,8 @@ from typing import NamedTuple
 from tests.hardening.asgi import Answer
 
 from ..discover import Found
-from ..result import Check, Outcome
 from ..service import Service
+from ..stage import Check, Outcome
 from ..wire import TIMEOUT, Pairs
 
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
