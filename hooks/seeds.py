@@ -61,14 +61,15 @@ def follow_in(path: Path, name: str, emitted: bytes | None, same: bytes | None, 
     """Let one file follow, if it may."""
     try:
         theirs = path.read_bytes().replace(b"\r\n", b"\n") if path.exists() else None
+        linked = path.resolve() != path.parents[name.count("/")].resolve() / name
         if theirs == wanted:
             return
-        if theirs is None:
+        if theirs is None and not linked:
             if same is None and wanted is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(wanted)
                 yield f"{name} is new, as the changed answers ask for."
-        elif theirs not in (emitted, same):
+        elif linked or theirs not in (emitted, same):  # what a link leads to may be anybody's
             yield f"{name} is yours and stays as it is. " + (
                 "Nothing needs it any more."
                 if wanted is None

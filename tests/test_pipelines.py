@@ -77,11 +77,14 @@ class Platform:
             "GIT_CONFIG_KEY_0": f"url.{self.origin}.insteadOf",
             "GIT_CONFIG_VALUE_0": "https://oauth2:s3cret@gitlab.example/team/orders-api.git",
         }
+        nobody = {
+            name: value for name, value in os.environ.items() if not name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))
+        }
         for script in self.scripts(job):
             done = subprocess.run(
                 ["bash", "-e", "-o", "pipefail", "-c", script],
                 cwd=clone,
-                env={**os.environ, **variables},
+                env={**nobody, **variables},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -133,6 +136,12 @@ def test_an_update_becomes_a_request_with_the_report(emit: Emit, tmp_path: Path,
         else:
             assert "merge_request.create" in platform.request.read_text()
             assert "s3cret" not in told + platform.request.read_text()
+
+    mended = git(service, "commit-tree", "-m", "ours", "-p", "HEAD", "HEAD^{tree}").strip()
+    git(service, "push", "--quiet", "--force", str(platform.origin), f"{mended}:refs/heads/hardening-update")
+    platform.run("propose")
+
+    assert git(platform.origin, "rev-parse", "hardening-update").strip() == mended, "what a person added stays"
 
 
 def test_what_may_write_runs_nothing_of_the_template(emit: Emit) -> None:

@@ -403,6 +403,22 @@ def test_a_seed_that_was_edited_stays_and_is_told_what_to_change(emitted: Path, 
     assert {name: (service / name).read_text() for name in mine} == mine
 
 
+def test_what_a_link_leads_to_does_not_follow(service: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared.yaml"
+    (service / "compose.yaml").rename(shared)
+    (service / "compose.yaml").symlink_to(shared)
+    (service / ".gitlab-ci.yml").symlink_to("nowhere")
+    commit(service, "shared by all")
+    before = shared.read_bytes()
+
+    result = update(service, "-d", "ci=gitlab", "-d", "store=redis", "-d", "checks=off")
+
+    assert result.returncode == 0
+    said(result, "compose.yaml is yours and stays as it is", ".gitlab-ci.yml is yours and stays as it is")
+    assert shared.read_bytes() == before
+    assert not (service / "nowhere").exists()
+
+
 def test_a_seed_that_was_deleted_stays_away(service: Path) -> None:
     ours(service, compose__yaml=None)
     (service / ".github" / "workflows" / "ci.yml").unlink()
