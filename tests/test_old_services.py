@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .edits import EDITS
+from .edits import EDITS, replace
 from .lived_in import Services, State, state
 from .releases import RELEASES, REPOSITORY, Answers, combinations, commit, files, git
 
@@ -89,6 +89,12 @@ def without_tags(template: Path, folder: Path) -> Path:
     return folder
 
 
+def forget(service: Path, pattern: str, by: str = "") -> None:
+    """Edit the record of where a service came from, as nobody should."""
+    replace(service / ".copier-answers.yml", pattern, by)
+    commit(service, "by hand")
+
+
 Prepare = Callable[[Path, Path], object]
 REFUSED: dict[str, tuple[Prepare, str]] = {
     "a dirty tree": (
@@ -106,6 +112,14 @@ REFUSED: dict[str, tuple[Prepare, str]] = {
     "a template that is gone from its address": (
         lambda service, _: move_template(service, "file:///nowhere/template.git"),
         "does not appear to be a git repository",
+    ),
+    "no record of the release": (
+        lambda service, _: forget(service, r"(?m)^_commit: .*\n"),
+        "Cannot update because cannot obtain old template references from",
+    ),
+    "a record that is broken": (
+        lambda service, _: forget(service, r"\Z", "ci: ["),
+        "yaml.parser.ParserError",
     ),
     "a template without its tags": (
         lambda service, template: move_template(service, without_tags(template, service.parent / "template")),
