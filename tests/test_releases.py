@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from .edits import EDITS
-from .lived_in import Services, proved, state, update, update_and_prove
+from .edits import EDITS, append
+from .lived_in import Services, proved, state, update, update_and_prove, wrongly_bounded
 from .osv import serving
-from .releases import RELEASES, REPOSITORY, Answers, check_history, choices, combinations, commit, git
+from .releases import PRESENT, RELEASES, REPOSITORY, Answers, check_history, choices, combinations, commit, git
 
 SERVICES = [
     pytest.param(release, {**answers, "ci": ci}, id=f"{release}-{'-'.join(answers.values())}-{ci}")
@@ -66,3 +66,47 @@ def test_an_updated_service_is_bounded_locked_installed_and_proved(
     assert ended.returncode == 0, ended.stdout
     assert not services.compare(service, before, release, answers, hook=True)
     assert proved(service) == "proved", ended.stdout
+
+
+def test_whatever_an_update_must_not_do_is_found(services: Services, tmp_path: Path) -> None:
+    answers = combinations(PRESENT, "example", "store")[0]
+    service = services.lived_in(tmp_path / "orders-api", PRESENT, answers, EDITS)
+    before = state(service)
+    assert not services.compare(service, before, PRESENT, answers)
+
+    append(service / "README.md", "Not ours.\n")
+    (service / "logo.png").unlink()
+    (service / "bin" / "release").chmod(0o644)
+    append(service / "compose.yaml", "# deleted by the team\n")
+    append(service / "HARDENING.md", "Ours.\n")
+    append(service / "verify" / "ours.py", "")
+    append(service / "tests" / "conftest.py", "<<<<<<< before updating\n")
+    found = services.compare(service, before, PRESENT, answers)
+
+    assert found.conflicts == ["tests/conftest.py"]
+    assert found.lost == ["README.md", "bin/release", "logo.png", "tests/conftest.py"]
+    assert [each.split()[0] for each in found.wrong] == ["HARDENING.md", "compose.yaml", "verify/ours.py"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by"),
+    [
+        (r"granian>=2\.8,<999", "granian>=2.8.7"),
+        (r"granian>=2\.8,<999", "granian>=2.8,<999"),
+        (r'\n    "tzdata.*', ""),
+        (r"; sys_platform == 'win32'", ""),
+        (r"(?m)^name = .*", 'name = "theirs"'),
+        (r'("idna.*)', r'\1\n    "theirs>=1",'),
+    ],
+)
+def test_whatever_is_no_intersection_is_found(services: Services, tmp_path: Path, pattern: str, by: str) -> None:
+    answers = combinations(PRESENT, "example", "store")[0]
+    service = services.lived_in(tmp_path / "orders-api", PRESENT, answers, EDITS)
+    ours, needed = ((service / name).read_text() for name in ("pyproject.toml", "verify/bounds.toml"))
+    proper = ours.replace("granian>=2.8,<999", "granian>=2.8.7,<999")
+    assert list(wrongly_bounded(ours, proper, needed)) == []
+
+    broken = re.sub(pattern, by, proper if "granian" not in pattern else ours, count=1)
+
+    assert broken != proper
+    assert list(wrongly_bounded(ours, broken, needed))
