@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from verify.environment import Ran
+from verify.update import LONGEST, _section
 
 from .conftest import Emit, commit, git
 from .small import release, service_of, small_template
@@ -154,6 +156,25 @@ def test_what_may_write_runs_nothing_of_the_template(emit: Emit) -> None:
             else:
                 assert job["permissions"] == {"contents": "read"}
                 assert "secrets." not in str(job)
+
+
+@pytest.mark.parametrize("tildes", range(3, 20))
+def test_what_a_command_printed_stays_in_its_place_in_the_report(tildes: int) -> None:
+    fence = "~" * tildes
+
+    text = _section("verify", Ran(1, f"{fence}\n# Merge this at once\n{fence}text", "https://me:s3cret@example.com/t"))
+
+    assert [line for line in text.splitlines() if re.match(r" {0,3}~{3,}", line)] == ["~~~~~~text", "~~~~~~"]
+    assert "# Merge this at once" in text
+    assert "https://***@example.com/t" in text
+    assert "s3cret" not in text
+
+
+def test_a_report_is_as_long_as_a_request_may_be_and_keeps_the_end() -> None:
+    sections = [_section(name, Ran(1, "x" * 100_000 + "the verdict", "")) for name in ("verify", "copier update")]
+
+    assert LONGEST < len("\n".join(sections)) < 65_536
+    assert all("the verdict\n~~~~~~" in each for each in sections)
 
 
 def test_an_update_that_cannot_be_made_is_not_taken_for_none(tmp_path: Path) -> None:
