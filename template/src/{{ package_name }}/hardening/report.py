@@ -19,6 +19,7 @@ from .settings import PREFIX, HardeningSettings, secrets_dir
 
 # However it was written: a password with a slash ends an address early for whoever parses it.
 _IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")
+_ALONE = re.compile(r"^(?:redis|unix)[^:]*://([^/\s:@]+)@")  # no user of Redis: a password whose colon was forgotten
 _IN_QUERY = re.compile(r"[?&]\w*password=([^&#]+)")
 
 
@@ -61,7 +62,7 @@ def secrets_in(settings: HardeningSettings) -> Iterator[str]:
         elif isinstance(value, SecretBytes):
             secrets = [value.get_secret_value().decode("latin-1")]
         elif isinstance(value, str) and "://" in value:
-            secrets = [*_IN_ADDRESS.findall(value), *_IN_QUERY.findall(value)]
+            secrets = [*_IN_ADDRESS.findall(value), *_ALONE.findall(value), *_IN_QUERY.findall(value)]
         for secret in filter(None, secrets):
             yield from {secret, unquote(secret)}
 
