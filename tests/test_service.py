@@ -27,7 +27,7 @@ SERVICES = [
     {
         "ci": "github",
         "example": "minimal",
-        "package_name": LONGEST,
+        "package_name": "a",
         "cors_origins": ORIGINS,
         "project_name": HOSTILE,
         "description": HOSTILE,
@@ -35,7 +35,7 @@ SERVICES = [
     {
         "ci": "gitlab",
         "example": "accounts",
-        "package_name": "a",
+        "package_name": LONGEST,
         "cors_origins": "https://a.example",
         "project_name": "日本" * 40,
         "store": "redis",

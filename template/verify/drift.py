@@ -140,7 +140,9 @@ def _newest(template: Template) -> Check:
     entries = between(changelog, template.base, newest, template.answers)
     mends = [f"{each.version} mends: {each.text}" for each in entries if each.kind == "Security"]
     breaks = [f"{each.version} breaks: {each.text}" for each in entries if each.breaking and each.kind != "Security"]
-    what = f"{len(mends)} of {len(entries)} entries under Security" if entries else "and brings nothing for this service"
+    what = (
+        f"{len(mends)} of {len(entries)} entries under Security" if entries else "and brings nothing for this service"
+    )
     seen = "\n".join([f"{newest} is there, {what}", *mends, *breaks])
     remedy = f"Run `{UPDATE}`, then `uv run --locked python -m verify`."
     return Check("drift", _NEWEST, Outcome.INSECURE if mends else Outcome.PROVED, seen, remedy)
