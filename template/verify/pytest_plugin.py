@@ -12,6 +12,13 @@ CASES = 3
 """Of the cases of one test, the quick tier takes so many, the first and the last among them."""
 LATER = frozenset({"test_redis_outage.py", "test_redis_sessions.py", "test_redis_store.py", "test_server.py"})
 """Owned tests that start servers and wait; in the quick tier the attacks stand for them."""
+LONG = frozenset(
+    {
+        "test_a_million_clients_of_the_limiter_push_no_session_out",
+        "test_the_memory_of_a_million_clients_has_a_bound",
+    }
+)
+"""Owned tests that take seconds of one core."""
 WHOLE = frozenset({"test_settings.py"})
 """Owned tests whose cases are each another setting: none is left out."""
 
@@ -38,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         id(cases[index * (len(cases) - 1) // max(1, min(CASES, len(cases)) - 1)])
         for cases in tests.values()
         for index in range(min(CASES, len(cases)))
-        if cases[0].path.name not in LATER
+        if cases[0].path.name not in LATER and cases[0].name not in LONG
     }
     kept |= {id(item) for item in items if item.path.name in WHOLE}
     left_out = [item for item in items if id(item) not in kept]
