@@ -78,6 +78,8 @@ def describe_problems(schema: dict[str, Any]) -> None:
     for item in schema.get("paths", {}).values():
         for operation in item.values():
             responses = operation["responses"]
+            if operation.get("security"):
+                responses.setdefault("401", {"description": "The caller is not known", "content": content})
             responses["422"] = {"description": "The input is not valid", "content": content}
             responses["429"] = {"description": "Too many requests", "content": content, "headers": retry}
             responses.setdefault("default", {"description": "Any other problem", "content": content})
