@@ -375,6 +375,10 @@ def test_without_uv_the_update_is_kept_and_the_rest_is_said(service: Path, tmp_p
 
 
 def test_a_seed_that_nobody_edited_follows_changed_answers(service: Path) -> None:
+    compose = service / "compose.yaml"
+    compose.write_bytes(compose.read_bytes().replace(b"\n", b"\r\n"))
+    commit(service, "the line ends of Windows, and nothing else")
+
     result = update(service, "-d", "ci=gitlab", "-d", "store=redis", "-d", "checks=off")
 
     assert result.returncode == 0
