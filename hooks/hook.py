@@ -9,35 +9,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from programs import CannotGoOnError, Programs, explained
-from report import EXIT_CODES, INSECURE, OFF, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
+from programs import CannotGoOnError, Programs
+from report import EXIT_CODES, INSECURE, OFF, PROVED, UNVERIFIED, WORDS, Report
 from screen import Screen, visible
+from stages import VERIFIED, Stages
 
 RECORD = Path(".hardening", "hook.json")
-VERIFIED = Path(".hardening", "last-verify.json")
 VERIFY = "uv run --locked python -m verify"
-
-
-class UvFailedError(CannotGoOnError):
-    """A stage of uv failed.
-
-    Args:
-        text: A sentence and its remedy.
-        said: What uv printed.
-    """
-
-    def __init__(self, text: str, said: str) -> None:
-        super().__init__(text)
-        self.said = said
 
 
 class Stopped(KeyboardInterrupt):
@@ -58,6 +43,7 @@ class Hook:
         self.screen = screen
         self.report = Report()
         self.programs = Programs(folder, screen)
+        self.stages = Stages(self.programs, screen, self.report)
         self.started = time.monotonic()
 
     # What differs between the two
@@ -87,67 +73,6 @@ class Hook:
     def next_commands(self) -> list[str]:
         """What to type next."""
         raise NotImplementedError
-
-    # The stages
-
-    def refuse_a_workspace(self, uv: Sequence[str]) -> None:
-        """Stop before uv rewrites the lock file of a workspace around us."""
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            root = Path(self.programs.ask([*uv, "workspace", "dir"]).strip())
-            if root.is_dir() and not root.samefile(self.folder):
-                raise CannotGoOnError(
-                    f"The uv workspace {visible(str(root))} takes this folder in as a member, so uv would lock that "
-                    "workspace, not this service. Exclude this folder there, or move the service elsewhere; "
-                    "until then nothing is locked, installed or checked."
-                )
-
-    def uv_stage(self, name: str, command: list[str]) -> None:
-        """Run a command of uv as a stage of its own.
-
-        Raises:
-            UvFailedError: It failed.
-        """
-        self.screen.begin(name)
-        started = time.monotonic()
-        code, said = self.programs.run(command, name)
-        self.end_stage(name, "failed" if code else "done", started)
-        if code:
-            # uv breaks long lines, and a path that is in the way may stand on the next one.
-            errors = re.split(r"\s+(?=(?:error|cause|hint): )", " " + " ".join(said.split()))
-            told = [error for error in errors if error.startswith(("error", "cause"))] or errors
-            for line in dict.fromkeys(told[:1] + told[-1:]):
-                self.screen.line(f"    uv: {visible(line)[:400]}")
-            raise UvFailedError(explained(said, name), said)
-
-    def end_stage(self, name: str, result: str, started: float) -> None:
-        seconds = time.monotonic() - started
-        self.report.stages.append(Stage(name, result, seconds))
-        self.screen.end(name, result, seconds)
-
-    def verify(self, command: list[str]) -> None:
-        """Run the proof that the service brings along. It prints its own lines; its record says what came of it."""
-        with contextlib.suppress(OSError):
-            (self.folder / VERIFIED).unlink()
-        self.screen.line()
-        started = time.monotonic()
-        code, _ = self.programs.run(command)
-        seconds = time.monotonic() - started
-        try:
-            record = json.loads((self.folder / VERIFIED).read_text(encoding="utf-8"))
-            outcome = str(record["outcome"])
-            stages = list(verified_stages(record))
-            if EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
-                raise ValueError(outcome)
-            self.report.stages += stages
-            self.report.problems += list(found_by(record))
-            self.report.insecure = sum(check["outcome"] == INSECURE for check in record["checks"])
-            self.report.outcome = outcome
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            self.report.stages.append(Stage("verify", WORDS[UNVERIFIED], seconds))
-            raise CannotGoOnError(
-                f"verify ended with code {code} and left no record that agrees, so nothing is known. "
-                "Run it again by hand with the commands below."
-            ) from None
 
     # What is said
 

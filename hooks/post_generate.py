@@ -29,11 +29,11 @@ class Generated(Hook):
 
     def prove(self) -> None:
         uv = self.programs.find_uv()
-        self.refuse_a_workspace(uv)
+        self.stages.refuse_a_workspace(uv)
         self.refuse_to_touch_what_is_not_ours()
-        self.uv_stage("lock", [*uv, "lock"])
-        self.uv_stage("install", [*uv, "sync", "--locked"])
-        self.verify([*uv, *VERIFY.split()[1:]])
+        self.stages.uv("lock", [*uv, "lock"])
+        self.stages.uv("install", [*uv, "sync", "--locked"])
+        self.stages.verify([*uv, *VERIFY.split()[1:]])
 
     def refuse_to_touch_what_is_not_ours(self) -> None:
         """Stop before uv changes an environment that was here before."""

@@ -20,11 +20,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
 sys.path.insert(1, str(Path(__file__).parent.parent / "template"))
 
-from hook import VERIFY, Hook, UvFailedError, run
+from hook import VERIFY, Hook, run
 from programs import CannotGoOnError
 from report import PROVED, UNVERIFIED
 from screen import typed, visible
 from seeds import ANSWERS, follow
+from stages import UvFailedError
 from verify.changelog import between
 
 TEMPLATE = Path(__file__).parent.parent
@@ -85,11 +86,11 @@ class Updated(Hook):
                 "`copier recopy --trust --skip-tasks` does; then go on with the commands below."
             )
         uv = self.programs.find_uv()
-        self.refuse_a_workspace(uv)
+        self.stages.refuse_a_workspace(uv)
         self.bring_bounds_and_lock(uv)
-        self.uv_stage("install", [*uv, "sync", "--locked"])
+        self.stages.uv("install", [*uv, "sync", "--locked"])
         bounded = not self.report.problems
-        self.verify([*uv, *VERIFY.split()[1:]])
+        self.stages.verify([*uv, *VERIFY.split()[1:]])
         if not bounded and self.report.outcome == PROVED:
             self.report.outcome = UNVERIFIED
 
@@ -109,7 +110,7 @@ class Updated(Hook):
             )
         changed = self.bring_bounds(uv)
         try:
-            self.uv_stage("lock", [*uv, "lock"])
+            self.stages.uv("lock", [*uv, "lock"])
         except UvFailedError as error:
             if not changed or "No solution found" not in error.said:
                 raise
@@ -121,7 +122,7 @@ class Updated(Hook):
                 "pyproject.toml is as it was, since nothing can be locked with what owned code needs; `uv` says above "
                 f"what it clashes with. Make room, then run `{BY_HAND[0]}` and `uv lock`. Not done: {' '.join(changed)}"
             )
-            self.uv_stage("lock", [*uv, "lock"])
+            self.stages.uv("lock", [*uv, "lock"])
 
     def bring_bounds(self, uv: list[str]) -> list[str]:
         """Run the service's own `verify.bounds`; what it changed."""
@@ -135,7 +136,7 @@ class Updated(Hook):
             reason = visible(" ".join(said.split())[-300:])
             changed, clashes = [], []
             untold = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
-        self.end_stage("bounds", "failed" if clashes or untold else "done", started)
+        self.stages.end("bounds", "failed" if clashes or untold else "done", started)
         self.report.problems += [*clashes, *untold]
         self.report.notes += changed
         return changed
