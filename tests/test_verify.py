@@ -26,7 +26,7 @@ HARDENING = Path("src/orders_api/hardening")
 # For each step, what a saboteur adds at the end of the module that protects it.
 SABOTEURS = {
     "headers": ("headers.py", "_VALUES.clear()"),
-    "rate_limit": ("store.py", "MemoryStore.decide = lambda self, claims: [Decision(True, 9, 0.0, 0.0)] * len(claims)"),
+    "rate_limit": ("rate_limit.py", "async def _pass(self, x): return None\nRateLimit.refuse = _pass"),
     "validation": ("validation.py", "def check_json(body): pass"),
     "errors": ("errors.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
     "cors": ("cors.py", "CrossOrigin.refuse = lambda self, x: None"),
