@@ -35,13 +35,20 @@ def test_an_update_brings_all_that_is_owned_and_touches_nothing_else(
     assert state(service) == once
 
 
-def test_every_release_is_in_the_changelog_and_in_order() -> None:
-    written = re.findall(r"(?m)^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", (REPOSITORY / "CHANGELOG.md").read_text())
+def test_every_release_is_in_the_changelog_in_order_and_still_says_what_it_said() -> None:
+    now = sections((REPOSITORY / "CHANGELOG.md").read_text())
 
     assert all(Version(older) < Version(newer) for older, newer in pairwise(RELEASES))
-    assert list(RELEASES) == written[::-1][: len(RELEASES)]
+    assert list(RELEASES) == list(now)[::-1][: len(RELEASES)]
     for version, revision in RELEASES.items():
-        assert f"## [{version}]" in git(REPOSITORY, "show", f"{revision}:CHANGELOG.md")
+        then = sections(git(REPOSITORY, "show", f"{revision}:CHANGELOG.md"))
+        assert now[version] == then[version], f"the entries of {version} are not those of its release"
+
+
+def sections(changelog: str) -> dict[str, str]:
+    """The text of each version, the newest first."""
+    parts = re.split(r"(?m)^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", changelog)
+    return dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))
 
 
 def test_a_shallow_clone_of_the_template_says_how_to_test_updates(tmp_path: Path) -> None:
