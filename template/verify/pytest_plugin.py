@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
-CASES = 3
+CASES = 2
 """Of the cases of one test, the quick tier takes so many, the first and the last among them."""
 LATER = frozenset({"test_redis_outage.py", "test_redis_sessions.py", "test_redis_store.py", "test_server.py"})
 """Owned tests that start servers and wait; in the quick tier the attacks stand for them."""
 LONG = frozenset(
     {
+        "test_a_look_up_that_hangs_is_a_no",
         "test_a_million_clients_of_the_limiter_push_no_session_out",
+        "test_a_service_is_ready_again_when_what_it_needs_is_back",
         "test_the_memory_of_a_million_clients_has_a_bound",
     }
 )
-"""Owned tests that take seconds of one core."""
+"""Owned tests that take a second or more each."""
 WHOLE = frozenset({"test_settings.py"})
 """Owned tests whose cases are each another setting: none is left out."""
 
