@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+import subprocess
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,30 @@ __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
 
 Emit = Callable[..., Path]
 Render = Callable[..., str]
+
+
+def in_one_text(
+    command: Sequence[str | Path], folder: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person sees it: what it prints on either output is one text."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def include_orders(service: Path) -> Path:
+    """Include the router of `routes/orders.py` in the application, as a service's README says; return `app.py`."""
+    app = service / "src/orders_api/app.py"
+    included = "    app.include_router(users.router)\n"
+    text = app.read_text().replace("routes import ", "routes import orders, ")
+    app.write_text(text.replace(included, included + included.replace("users", "orders")))
+    return app
 
 
 @pytest.hookimpl(wrapper=True)

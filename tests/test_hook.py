@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import REPOSITORY, commit, files, git
+from .conftest import REPOSITORY, commit, files, git, in_one_text
 from .osv import serving
 from .test_questions import answers
 
@@ -89,15 +89,7 @@ def copy(bare: Path) -> Copy:
     """Emit with Copier's own command. What it and the hook print is one text."""
 
     def copied(folder: Path | str, *options: str, cwd: Path | None = None, **variables: str) -> Ended:
-        return subprocess.run(
-            command(bare, folder, *options),
-            cwd=cwd,
-            env={**os.environ, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return in_one_text(command(bare, folder, *options), cwd, **variables)
 
     return copied
 
@@ -110,15 +102,7 @@ def hook(folder: Path, *options: str, **variables: str) -> Ended:
 def hook_behind(before: tuple[str, ...], folder: Path, *options: str, **variables: str) -> Ended:
     """The same, behind a command that takes another one."""
     arguments = ["--package=bare", "--checks=warn", f"--destination={folder}", "--source=/template", "--version=v1.0.0"]
-    return subprocess.run(
-        [*before, sys.executable, str(HOOK), *arguments, *options],
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    return in_one_text([*before, sys.executable, str(HOOK), *arguments, *options], folder, **variables)
 
 
 @pytest.fixture
@@ -734,15 +718,7 @@ def test_nothing_of_the_callers_shell_reaches_what_it_starts(project: Path, tmp_
 def test_a_careful_python_finds_the_other_modules_too(project: Path, script: str) -> None:
     given = ["--package=bare", "--checks=off", "--destination=.", "--version=v1.0.0"]
 
-    result = subprocess.run(
-        [sys.executable, HOOK.with_name(script), *given],
-        cwd=project,
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    result = in_one_text([sys.executable, HOOK.with_name(script), *given], project, PYTHONSAFEPATH="1")
 
     assert result.returncode == 0, result.stdout
     said(result, "as checks=off asks for")

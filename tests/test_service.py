@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit, Render, commit, files
+from .conftest import Emit, Render, commit, files, include_orders
 from .test_questions import HOSTILE
 
 LONGEST = "x" * 40
@@ -137,13 +137,7 @@ def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_pa
     shutil.copytree(emit(example=example), service)
     source = re.findall(r"```python\n(.*?)```", (service / "README.md").read_text(), re.DOTALL)
     (service / "src/orders_api/routes/orders.py").write_text(*source)
-    app = service / "src/orders_api/app.py"
-    included = "    app.include_router(users.router)\n"
-    app.write_text(
-        app.read_text()
-        .replace("routes import ", "routes import orders, ")
-        .replace(included, included + included.replace("users", "orders"))
-    )
+    include_orders(service)
     assert run(service, "uv", "sync").returncode == 0
 
     checked = run(service, "uv", "run", "--no-sync", "python", "-m", "orders_api", "check", **PRODUCTION)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from copier import run_copy
 
-from .conftest import REPOSITORY, Render, commit, git
+from .conftest import REPOSITORY, Render, commit, git, in_one_text
 from .test_hook import ANSWERS, STAND_IN, UV, Ended, said
 
 OLD, NEW = "v1.0.0", "v2.0.0"
@@ -134,15 +134,7 @@ def service(emitted: Path, tmp_path: Path) -> Path:
 
 def copier(folder: Path, *arguments: str, **variables: str) -> Ended:
     """Run Copier as a person does. What it and the hook print is one text."""
-    return subprocess.run(
-        [sys.executable, "-m", "copier", *arguments],
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    return in_one_text([sys.executable, "-m", "copier", *arguments], folder, **variables)
 
 
 def update(service: Path, *options: str, **variables: str) -> Ended:

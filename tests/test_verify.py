@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Emit
+from .conftest import Emit, include_orders
 
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 HARDENING = Path("src/orders_api/hardening")
@@ -168,13 +168,7 @@ async def page() -> Response:
     return Response("x", headers={"X-Powered-By": "canary", "Set-Cookie": "a=1"})
 """
     )
-    app = service / "src/orders_api/app.py"
-    included = "    app.include_router(users.router)\n"
-    app.write_text(
-        app.read_text()
-        .replace("import users", "import orders, users")
-        .replace(included, included + included.replace("users", "orders"))
-    )
+    include_orders(service)
 
     run = verify(service, "--only", "validation")
     across = verify(service, "--only", "cors")
@@ -229,13 +223,9 @@ async def database() -> bool:
     raise ConnectionRefusedError
 """
     )
-    app = service / "src/orders_api/app.py"
-    included = "    app.include_router(users.router)\n"
+    app = include_orders(service)
     app.write_text(
-        app.read_text()
-        .replace("import users", "import orders, users")
-        .replace(included, included + included.replace("users", "orders"))
-        .replace("        settings,\n", "        settings,\n        ready=[orders.database],\n")
+        app.read_text().replace("        settings,\n", "        settings,\n        ready=[orders.database],\n")
     )
 
     run = verify(service, "--only", "headers")
