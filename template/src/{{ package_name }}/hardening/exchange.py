@@ -181,7 +181,7 @@ class Exchange:
         start = self._start
         if not 200 <= start["status"] <= 599:
             raise ValueError(f"{start['status']} is not the status of a response")
-        self.status = start["status"]
+        self.status = int(start["status"])
         start["headers"] = self._perimeter.complete(self, start.get("headers", ()))
         self.started = True
         self._perimeter.deadlines.relax(self)
@@ -201,7 +201,7 @@ class Exchange:
             return
         if kind in ("websocket.accept", "websocket.http.response.start") and not self.started:
             self.started = True
-            self.status = message.get("status", 101)
+            self.status = int(message.get("status", 101))
             message["headers"] = self._perimeter.complete(self, message.get("headers", ()))
         await self._send(message)
 

@@ -29,6 +29,7 @@ from .validation import Validation
 
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
 _LETTING_GO = 0.05
+_LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
 SPECIAL = frozenset({b"set-cookie", b"vary", b"x-request-id", b"access-control-allow-origin"})
 
 
@@ -218,15 +219,4 @@ class Perimeter:
         return [*kept, *added]
 
     def _log(self, x: Exchange, began: float) -> None:
-        level = "info" if x.event in ("request", "client_left") else "warning"
-        log(
-            {"health": "debug", "unhandled_error": "error"}.get(x.event, level),
-            x.event,
-            request_id=x.request_id,
-            client=x.client,
-            method=x.method,
-            path=x.scope["path"][:1024],
-            status=x.status,
-            ms=round((time.perf_counter() - began) * 1000, 1),
-            **x.fields,
-        )
+        log.exchange(_LEVELS.get(x.event, "warning"), x, (time.perf_counter() - began) * 1000)
