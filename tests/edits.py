@@ -77,7 +77,7 @@ def add_dependencies(service: Path, package: str) -> None:
 
 def bound_a_dependency(service: Path, package: str) -> None:
     """From above, and less narrowly from below than owned code needs."""
-    replace(service / "pyproject.toml", r'"granian>=[\d.]+",', '"granian>=2.8,<999", # until we have time')
+    replace(service / "pyproject.toml", r'"granian(\[uvloop\])?>=[\d.]+",', '"granian>=2.8,<999", # until we have time')
 
 
 def rename_a_module(service: Path, package: str) -> None:

@@ -98,7 +98,7 @@ def test_whatever_an_update_must_not_do_is_found(services: Services, tmp_path: P
 @pytest.mark.parametrize(
     ("pattern", "by"),
     [
-        (r"granian>=2\.8,<999", "granian>=2.8.7"),
+        (r"granian>=2\.8,<999", "granian[uvloop]>=2.8.7"),
         (r"granian>=2\.8,<999", "granian>=2.8,<999"),
         (r'\n    "tzdata.*', ""),
         (r"; sys_platform == 'win32'", ""),
@@ -110,7 +110,7 @@ def test_whatever_is_no_intersection_is_found(services: Services, tmp_path: Path
     answers = combinations(PRESENT, "example", "store")[0]
     service = services.lived_in(tmp_path / "orders-api", PRESENT, answers, EDITS)
     ours, needed = ((service / name).read_text() for name in ("pyproject.toml", "verify/bounds.toml"))
-    proper = ours.replace("granian>=2.8,<999", "granian>=2.8.7,<999")
+    proper = ours.replace("granian>=2.8,<999", "granian[uvloop]>=2.8.7,<999")
     assert list(wrongly_bounded(ours, proper, needed)) == []
 
     broken = re.sub(pattern, by, proper if "granian" not in pattern else ours, count=1)

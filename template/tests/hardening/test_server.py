@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,24 @@ def test_what_leaves_the_socket_is_complete(live: Server, target: str, status: i
     assert_hardened(answer)
     assert answer["server"] == ""
     assert len(answer.all("date")) == 1
+
+
+def test_the_loop_is_uvloop_where_it_is_installed(live: Server) -> None:
+    assert live.get("/loop").body == (b"uvloop" if find_spec("uvloop") else b"asyncio.unix_events")
+
+
+def test_without_uvloop_the_loop_of_asyncio_does_as_well(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError\n")
+    shadowed = {"PYTHONPATH": str(tmp_path), "APP_BODY_TIMEOUT": "500ms", "APP_REQUEST_TIMEOUT": "5s"}
+    with server(tmp_path / "log", **shadowed) as running, ThreadPoolExecutor() as pool:
+        assert running.get("/loop").body == b"asyncio.unix_events"
+        assert running.get("/slow").status == 503
+        assert running.send(STALLS[0], "POST").status == 408
+
+        at_work = pool.submit(running.get, "/sleep/500")
+        time.sleep(0.2)
+        assert running.stop() == 0
+        assert at_work.result().status == 200
 
 
 def test_nothing_listens_but_http_1(live: Server) -> None:

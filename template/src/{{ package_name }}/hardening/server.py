@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """Starts Granian with bounds: on headers, on the time to send them, on stopping. HTTP/1 only, no name, no access log
-of its own. What the server has no bound for (bodies, requests at work) the perimeter bounds.
+of its own. What the server has no bound for (bodies, requests at work) the perimeter bounds. The event loop is uvloop
+where it is installed, by Granian's own choice, and else that of asyncio.
 """
 
 import multiprocessing
