@@ -3,7 +3,6 @@
 remedy, in the manner of Django's system checks; production starts on none of them.
 """
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -80,10 +79,16 @@ def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
         upper = name.upper()
         if not upper.startswith(PREFIX) or upper in known:
             continue
-        suffixes = {each.removeprefix(PREFIX): each for each in sorted(known)}
-        close = difflib.get_close_matches(upper.removeprefix(PREFIX), suffixes, n=1, cutoff=0.8)
-        if close:
-            yield Finding("settings.E002", f"{name} is not a setting.", f"Did you mean {suffixes[close[0]]}?")
+        if meant := _meant(upper, known):
+            yield Finding("settings.E002", f"{name} is not a setting.", f"Did you mean {meant}?")
+
+
+def _meant(name: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # seldom needed
+
+    suffixes = {each.removeprefix(PREFIX): each for each in sorted(known)}
+    close = get_close_matches(name.removeprefix(PREFIX), suffixes, n=1, cutoff=0.8)
+    return suffixes[close[0]] if close else None
 
 
 def settings_findings(

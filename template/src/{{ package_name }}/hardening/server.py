@@ -61,6 +61,9 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
     if reload:
         # A fork would go on with the modules that this process has imported, and never see what was edited.
         multiprocessing.set_start_method("spawn", force=True)
+    elif sys.platform == "linux":
+        # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
+        multiprocessing.set_start_method("fork", force=True)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
