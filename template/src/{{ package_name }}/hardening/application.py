@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .checks import Finding, InsecureConfigurationError, settings_findings
 from .cors import CrossOrigin
+from .dispatch import Dispatch
 from .docs import add_docs, describe_problems
 from .errors import Errors
 from .headers import SecurityHeaders
@@ -76,7 +77,7 @@ class Hardened(FastAPI):
         if self.exception_handlers.keys() & {500, Exception}:
             return super().build_middleware_stack()
         app: ASGIApp = AsyncExitStackMiddleware(self.router)
-        app = ExceptionMiddleware(app, handlers=self.exception_handlers)
+        app = Dispatch(self, self.table(), ExceptionMiddleware(app, handlers=self.exception_handlers))
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
@@ -157,4 +158,7 @@ class Hardened(FastAPI):
         self._perimeter = Perimeter(
             super().__call__, self.settings, table, self.store, self._health, self._errors, self.root_path
         )
+        traced = any(self._telemetry[signal] for signal in ("tracing", "metrics", "logs"))
+        if not (self.user_middleware or self.root_path or traced):  # then FastAPI's own `__call__` does nothing more
+            self._perimeter.answer = self.middleware_stack = self.build_middleware_stack()
         return self._perimeter

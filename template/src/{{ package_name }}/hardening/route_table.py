@@ -13,7 +13,9 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
+from starlette.types import ASGIApp
 
+from .dispatch import matches_by_path, operation
 from .errors import PLACES
 from .models import Bounded, models_in
 from .policy import DEFAULT, Policy
@@ -33,6 +35,8 @@ class Route:
     query: dict[str, bool] | None = None
     """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
     guards: tuple[str, ...] = ()
+    operation: ASGIApp | None = None
+    """What answers, where the framework adds nothing but the search for it."""
 
     def __str__(self) -> str:
         return f"{','.join(sorted(self.methods)) if self.methods else 'ANY'} {self.path}"
@@ -145,19 +149,22 @@ class Routes:
                             names |= {name, *_names(name, info)}
         return frozenset(names)
 
-    def _collect(self, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]) -> Iterator[Route]:
+    def _collect(
+        self, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool], is_own: bool = True
+    ) -> Iterator[Route]:
         for context in iter_route_contexts(routes):
+            is_own = is_own and matches_by_path(context)  # what comes after one that does not may be another's
             path = prefix + (context.path or "")
             inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
             if inner is not None and is_hardened(inner):
-                yield from self._collect(list(inner.routes), path, is_hardened)
+                yield from self._collect(list(inner.routes), path, is_hardened, is_own=False)
             elif inner is not None:
                 yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
             elif context.path is not None:
-                yield self._route(context, path)
+                yield self._route(context, path, operation(context) if is_own else None)
 
     @staticmethod
-    def _route(context: RouteContext, path: str) -> Route:
+    def _route(context: RouteContext, path: str, app: ASGIApp | None) -> Route:
         dependant = getattr(context, "dependant", None)
         tree = list(_tree(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
@@ -172,4 +179,5 @@ class Routes:
             max_body_bytes=getattr(context, "max_body_size", None),
             query=_query(dependant) if dependant is not None else None,
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
+            operation=app,
         )
