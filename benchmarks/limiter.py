@@ -26,15 +26,17 @@ CAP = 100_000
 
 
 def decisions(bench: Bench) -> Section:
-    """A decision in memory with few and very many keys, and one in Redis: its time and its round trips."""
+    """A decision in memory on a known key and on a newcomer's, among few and very many; and one in Redis."""
     ours = hardened(bench.service)
     core = bench.plan.server
     measured: Section = {}
     for keys in KEYS if not bench.quick else KEYS[:3]:
-        measured[f"{keys:,} keys"] = spread(_decide(ours, core, "memory", str(keys), str(CAP)))
+        places = str(min(keys, CAP))
+        measured[f"known, {keys:,} keys"] = spread(_decide(ours, core, "known", str(keys), places))
+        measured[f"newcomer to {keys:,} keys"] = spread(_decide(ours, core, "newcomer", str(keys), places))
         if keys > CAP:
-            measured[f"{keys:,} keys, were there a place for each"] = spread(
-                _decide(ours, core, "memory", str(keys), str(2 * keys))
+            measured[f"known, {keys:,} keys, were there a place for each"] = spread(
+                _decide(ours, core, "known", str(keys), str(2 * keys))
             )
     with redis_server(bench.plan.load) as port:
         theirs = in_redis(bench, port)

@@ -6,7 +6,6 @@ quotas lock nobody out (OWASP, Slow Down Online Guessing Attacks with Device Coo
 
 from contextlib import suppress
 from hashlib import blake2b, sha256
-from math import ceil
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from fastapi import Request
 
 from .cookies import COOKIE_ID, cookie, values_of
 from .errors import Problem
-from .rate_limit import client_key, tell
+from .rate_limit import Meter, client_key, seconds_to_wait, tell
 from .settings import Quota
 from .store import Claim, StoreAwayError
 
@@ -63,25 +62,24 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
     quota, key = x.settings.rate_limit_credentials, _hash_account(account)
     device = await _known_device(x, key)
     if device is not None:
-        claims = [Claim(f"credentials device {key} {_hash(device)}", quota)]
+        claims = [(f"credentials device {key} {_hash(device)}", quota)]
     else:
         wide = Quota(quota.limit * WIDER, quota.window)
         address = client_key(x.client)
         claims = [
-            Claim(f"credentials here {key} {address}", quota),
-            Claim(f"credentials address {address}", wide),
-            Claim(f"credentials account {key}", wide),
+            (f"credentials here {key} {address}", quota),
+            (f"credentials address {address}", wide),
+            (f"credentials account {key}", wide),
         ]
-    decisions = await x.store.take(claims)
-    if (last := decisions[-1]).allowed:
+    told = await x.store.take(claims)
+    if (spare := told[-1]) >= 0:
         return SignInAttempt(x, key, device, claims)
-    counted = claims[: len(decisions) - 1]
+    *counted, (refused, quota) = claims[: len(told)]
     if counted:
         await x.store.give_back(counted)
-    claim = claims[len(decisions) - 1]
-    tell(x, "credentials", claim.quota, last)
-    x.note("quota_exceeded", quota=" ".join(claim.key.split()[:2]))
-    raise Problem(429, "Too many attempts", headers={"retry-after": str(max(1, ceil(last.retry_after)))})
+    tell(x, Meter("credentials", quota), spare)
+    x.note("quota_exceeded", quota=" ".join(refused.split()[:2]))
+    raise Problem(429, "Too many attempts", headers={"retry-after": str(seconds_to_wait(spare))})
 
 
 async def _known_device(x: "Exchange", account: str) -> str | None:

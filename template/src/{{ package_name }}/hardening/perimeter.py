@@ -51,7 +51,7 @@ class Perimeter:
         self.routes, self.store = routes, store
         self.declared = routes.declared()
         self.security = SecurityHeaders(settings)
-        self.limit = RateLimit(settings, store)
+        self.limit = RateLimit(settings, store, routes)
         self.sessions = open_sessions(settings, store)
         self.cors = CrossOrigin(settings)
         self.validation = Validation(settings, routes)

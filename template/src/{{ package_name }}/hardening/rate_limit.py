@@ -16,12 +16,12 @@ from .checks import Finding
 from .errors import Refusal
 from .logging import log
 from .settings import HardeningSettings, Quota
-from .store import Claim, Decision, Store, StoreAwayError
+from .store import Store, StoreAwayError
 
 if TYPE_CHECKING:
     from .exchange import Exchange
+    from .route_table import Route, Routes
 
-_NAMES = ("default", "route")
 FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
@@ -49,12 +49,39 @@ def client_key(address: str) -> str:
     return f"{IPv6Address(int(IPv6Address(address)) >> 64 << 64)}/64"
 
 
+class Meter:
+    """One quota as its client is told of it; what is always the same is ready before the first request.
+
+    Args:
+        name: What the fields call it.
+        quota: What is counted against.
+        prefix: What keeps its keys apart from those of other quotas.
+    """
+
+    def __init__(self, name: str, quota: Quota, prefix: str = "") -> None:
+        self.quota, self.prefix = quota, prefix
+        self.policy = b'"%s";q=%d;w=%d' % (name.encode(), quota.limit, ceil(quota.window))
+        self._form = b'"%s";r=%%d;t=%%d' % name.encode()
+        self._interval = quota.window / quota.limit
+
+    def field(self, spare: float) -> bytes:
+        """How many requests are left, and in how many seconds all are: what `Store.take` told, in `RateLimit`."""
+        if spare < 0:
+            return self._form % (0, ceil(self.quota.window - self._interval - spare))
+        return self._form % (spare / self._interval + 1e-3, ceil(self.quota.window - spare))
+
+
 class RateLimit:
     """Counts each request of each client, and answers 429 to those over the quota."""
 
-    def __init__(self, settings: HardeningSettings, store: Store) -> None:
-        self.quota, self._credentials = settings.rate_limit, settings.rate_limit_credentials
+    def __init__(self, settings: HardeningSettings, store: Store, routes: "Routes") -> None:
         self.store = store
+        self._of_service = Meter("default", settings.rate_limit)
+        self._of_route: dict[Route | None, Meter] = {
+            route: Meter("route", settings.rate_limit_credentials if quota == "credentials" else quota, f"{route} ")
+            for route in routes
+            if (quota := route.policy.quota) is not None
+        }
         self._trusted = settings.trusted_proxies or ()
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
         self._warned = False
@@ -115,33 +142,30 @@ class RateLimit:
     async def refuse(self, x: "Exchange") -> Refusal | None:
         """Count the request on the service's quota, and on the route's own if it has one."""
         address = x.client if ":" not in x.client else client_key(x.client)
-        claims = [Claim(address, self.quota)]
-        if (quota := x.policy.quota) is not None:
-            claims.append(Claim(f"{x.route} {address}", self._credentials if quota == "credentials" else quota))
-        try:
-            decisions = await self.store.take(claims)
-        except StoreAwayError:
-            return self._undecided
-        told = list(zip(_NAMES, claims, decisions, strict=False))
-        fields = b", ".join([_field(name, decision) for name, _, decision in told])
-        policies = b", ".join([_policy(name, claim.quota) for name, claim, _ in told])
-        x.added += [(b"ratelimit", fields), (b"ratelimit-policy", policies)]
-        if (last := decisions[-1]).allowed:
+        meter, own = self._of_service, self._of_route.get(x.route)
+        claims = [(address, meter.quota)]
+        if own is not None:
+            claims.append((own.prefix + address, own.quota))
+        if (told := self.store.decide(claims)) is None:
+            try:
+                told = await self.store.take(claims)
+            except StoreAwayError:
+                return self._undecided
+        x.added += [(b"ratelimit", meter.field(told[0])), (b"ratelimit-policy", meter.policy)]
+        if own is not None and len(told) > 1:
+            tell(x, own, told[1])
+        if (spare := told[-1]) >= 0:
             return None
-        x.added.append((b"retry-after", b"%d" % max(1, ceil(last.retry_after))))
+        x.added.append((b"retry-after", b"%d" % seconds_to_wait(spare)))
         return self._refusal
 
 
-def tell(x: "Exchange", name: str, quota: Quota, decision: Decision) -> None:
+def tell(x: "Exchange", meter: Meter, spare: float) -> None:
     """Tell the client of one more quota, in the fields that its response carries already."""
-    more = {b"ratelimit": _field(name, decision), b"ratelimit-policy": _policy(name, quota)}
+    more = {b"ratelimit": meter.field(spare), b"ratelimit-policy": meter.policy}
     x.added = [(each, value + b", " + more[each]) if each in more else (each, value) for each, value in x.added]
 
 
-def _field(name: str, decision: Decision) -> bytes:
-    return b'"%s";r=%d;t=%d' % (name.encode(), decision.remaining, ceil(decision.reset))
-
-
-@lru_cache(maxsize=256)
-def _policy(name: str, quota: Quota) -> bytes:
-    return b'"%s";q=%d;w=%d' % (name.encode(), quota.limit, ceil(quota.window))
+def seconds_to_wait(spare: float) -> int:
+    """`Retry-After` of a request that was refused."""
+    return max(1, ceil(-spare))

@@ -21,7 +21,7 @@ from .models import Bounded, models_in
 from .policy import DEFAULT, Policy
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Route:
     """One route as it stands, prefixes and inherited dependencies included."""
 

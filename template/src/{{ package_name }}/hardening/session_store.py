@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
+from .memory_store import MemoryStore
 from .settings import HardeningSettings
-from .store import MemoryStore, Store
+from .store import Store
 
 MAX_SESSIONS = 100_000
 MAX_PER_ACCOUNT = 50

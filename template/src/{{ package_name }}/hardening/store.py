@@ -1,37 +1,17 @@
 # Owned by the template: an update rewrites this file.
-"""Where limits are counted. The count must not grow with the number of attackers, nor forget one to make room."""
+"""Where limits are counted: in this process, or in Redis for several."""
 
-from array import array
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 from importlib import import_module
 from importlib.util import find_spec
-from os import urandom
-from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 
 from .checks import Finding, InsecureConfigurationError
+from .memory_store import MemoryStore
 from .settings import HardeningSettings, Quota
 
-MAX_KEYS = 100_000
-_SHARED = 65_536
-
-
-class Claim(NamedTuple):
-    """One request to be counted on `key`, which is never that of another kind of claim, against `quota`."""
-
-    key: str
-    quota: Quota
-
-
-class Decision(NamedTuple):
-    """What a quota says to one request; `reset` and `retry_after` are in seconds."""
-
-    allowed: bool
-    remaining: int
-    reset: float
-    retry_after: float
+Claim: TypeAlias = tuple[str, Quota]
+"""One request to be counted on a key, which is never that of another kind of claim, against a quota."""
 
 
 class StoreAwayError(Exception):
@@ -41,14 +21,21 @@ class StoreAwayError(Exception):
 class Store(Protocol):
     """What counts. All that a request claims is decided in one call, so that a store elsewhere is asked once."""
 
-    async def take(self, claims: Sequence[Claim]) -> list[Decision]:
+    async def take(self, claims: Sequence[Claim]) -> list[float]:
         """Count a request on each claim in turn, up to and with the first that refuses it.
 
         What refuses is not counted, nor is what comes after it; what came before it is.
 
+        Returns:
+            For each claim that was decided, the seconds of its window that are left to spend: 0 or more lets the
+            request through, less refuses it, and it may come again after as many seconds.
+
         Raises:
             StoreAwayError: There is no answer, and `APP_STORE_OUTAGE` is `closed`.
         """
+
+    def decide(self, claims: Sequence[Claim]) -> list[float] | None:
+        """What `take` does, from a store that need not wait; `None` from one that must, and then nothing is counted."""
 
     async def give_back(self, claims: Sequence[Claim]) -> None:
         """Take back one request of each claim: it turned out not to be what the quota is for.
@@ -68,102 +55,6 @@ class Store(Protocol):
 
     async def is_ready(self) -> bool:
         """Whether requests can be decided."""
-
-
-class MemoryStore:
-    """GCRA in one process: one dictionary look-up a claim, and at most `max_keys` clients remembered.
-
-    Each newcomer makes the store look at two remembered keys and drop those whose quota is whole again; a key that
-    is still limited is never dropped. When no place is free, newcomers share one of 65,536 counters, chosen by a
-    keyed hash: they are limited together, and nobody who is being refused is pushed out.
-    """
-
-    def __init__(self, max_keys: int = MAX_KEYS) -> None:
-        self._max_keys = max_keys
-        self._arrivals: dict[str, float] = {}
-        self._order: deque[str] = deque()
-        self._shared: dict[Quota, array[float]] = {}
-        self._salt = urandom(16)
-
-    async def take(self, claims: Sequence[Claim]) -> list[Decision]:
-        return self.decide(claims)
-
-    async def give_back(self, claims: Sequence[Claim]) -> None:
-        self.refund(claims)
-
-    def findings(self) -> Iterable[Finding]:
-        return ()
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def is_ready(self) -> bool:
-        return True
-
-    def decide(self, claims: Sequence[Claim]) -> list[Decision]:
-        """What `take` does, without waiting for anything."""
-        now = monotonic()
-        decisions = []
-        for key, quota in claims:
-            slot = -1
-            arrival = self._arrivals.get(key)
-            if arrival is None:
-                arrival = 0.0
-                if not self._admit(key, now):
-                    slot = self._slot(key)
-                    arrival = self._counters(quota)[slot]
-            interval = quota.window / quota.limit
-            arrival = (arrival if arrival > now else now) + interval
-            spare = quota.window - (arrival - now)
-            if spare < -interval * 1e-3:
-                decisions.append(Decision(False, 0, arrival - interval - now, -spare))
-                break
-            if slot < 0:
-                self._arrivals[key] = arrival
-            else:
-                self._counters(quota)[slot] = arrival
-            decisions.append(Decision(True, int(spare / interval + 1e-3), arrival - now, 0.0))
-        return decisions
-
-    def refund(self, claims: Sequence[Claim]) -> None:
-        """What `give_back` does, without waiting for anything."""
-        for key, quota in claims:
-            interval = quota.window / quota.limit
-            if key in self._arrivals:
-                self._arrivals[key] -= interval
-            elif quota in self._shared:
-                self._shared[quota][self._slot(key)] -= interval
-
-    def learn(self, claims: Sequence[Claim], decisions: Sequence[Decision]) -> None:
-        """Know what another store has decided, so as to go on from there when it is lost."""
-        now = monotonic()
-        for (key, _), decision in zip(claims, decisions, strict=False):  # what comes after a refusal was not decided
-            if key in self._arrivals or self._admit(key, now):
-                self._arrivals[key] = now + decision.reset
-
-    def _slot(self, key: str) -> int:
-        return int.from_bytes(blake2b(key.encode(), digest_size=2, key=self._salt).digest(), "big")
-
-    def _counters(self, quota: Quota) -> "array[float]":
-        if quota not in self._shared:
-            self._shared[quota] = array("d", bytes(8 * _SHARED))
-        return self._shared[quota]
-
-    def _admit(self, key: str, now: float) -> bool:
-        """Make room among keys whose quota is whole, and say whether there is a place for `key`."""
-        order, arrivals = self._order, self._arrivals
-        for _ in range(min(2, len(order))):
-            oldest = order.popleft()
-            if arrivals[oldest] <= now:
-                del arrivals[oldest]
-            else:
-                order.append(oldest)
-        if len(arrivals) >= self._max_keys:
-            return False
-        order.append(key)
-        arrivals[key] = 0.0
-        return True
 
 
 def check(settings: HardeningSettings) -> Iterator[Finding]:
