@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .contenders import BARE, EXPRESS, FASTIFY, USUAL
 from .figures import shown
 
 AIMS = {
     # (section, ratio, kind, figure): at least or at most
-    ("hardened", "hardened / bare FastAPI, same server", "GET", "rate"): (">=", 0.90),
-    ("hardened", "hardened / bare FastAPI, same server", "POST", "rate"): (">=", 0.90),
-    ("hardened", "hardened / bare FastAPI, same server", "GET", "cpu"): ("<=", 1.10),
-    ("hardened", "hardened / bare FastAPI, same server", "POST", "cpu"): ("<=", 1.10),
-    ("peers", "hardened / Express with helmet, express-rate-limit, cors, joi", "GET", "rate"): (">=", 2.5),
-    ("peers", "hardened / Express with helmet, express-rate-limit, cors, joi", "POST", "rate"): (">=", 1.8),
-    ("peers", "hardened / Fastify with its plugins", "GET", "rate"): (">=", 0.9),
-    ("peers", "hardened / Fastify with its plugins", "POST", "rate"): (">=", 0.9),
-    ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "GET", "rate"): (">=", 2.5),
-    ("peers", "hardened / FastAPI with secure, slowapi, CORS, TrustedHost", "POST", "rate"): (">=", 2.5),
+    (section, f"hardened / {peer}", kind, figure): aim
+    for section, peer, figure, aims in (
+        ("hardened", BARE, "rate", {"GET": (">=", 0.90), "POST": (">=", 0.90)}),
+        ("hardened", BARE, "cpu", {"GET": ("<=", 1.10), "POST": ("<=", 1.10)}),
+        ("peers", EXPRESS, "rate", {"GET": (">=", 2.5), "POST": (">=", 1.8)}),
+        ("peers", FASTIFY, "rate", {"GET": (">=", 0.9), "POST": (">=", 0.9)}),
+        ("peers", USUAL, "rate", {"GET": (">=", 2.5), "POST": (">=", 2.5)}),
+    )
+    for kind, aim in aims.items()
 }
 DECISION = ("<=", 1.5)
 ATTACKED = ("<=", 3.0)

@@ -12,6 +12,10 @@ CHECKED = "100/900"
 TIMED = "999999/1"
 """The quota while time is taken, which no load reaches: each contender counts and none refuses."""
 JOBS = ("headers", "limit", "validation", "errors", "cors", "cookies")
+BARE = "bare FastAPI, same server"
+EXPRESS = "Express with helmet, express-rate-limit, cors, joi"
+FASTIFY = "Fastify with its plugins"
+USUAL = "FastAPI with secure, slowapi, CORS, TrustedHost"
 UNHARDENED = ("validation", "errors", "cookies")
 """What FastAPI does by itself, given models and routes that ask for it."""
 
@@ -55,9 +59,7 @@ def bare(folder: Path) -> Contender:
     """FastAPI alone on the same server, started by the same code with the same flags."""
     ours = hardened(folder)
     command = (python(folder / ".venv"), str(PEERS / "serve_bare.py"))
-    return Contender(
-        "bare FastAPI, same server", command, folder, ours.variables, jobs=("validation", "errors", "cookies")
-    )
+    return Contender(BARE, command, folder, ours.variables, jobs=UNHARDENED)
 
 
 def uvicorn(name: str, environment: Path, target: str, *flags: str, jobs: tuple[str, ...] = JOBS) -> Contender:

@@ -1,5 +1,6 @@
 """What grows: memory with clients, time to start with imports, time to emit with the template."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,16 @@ from pathlib import Path
 from .bench import Bench, Section
 from .contenders import Contender, bare, hardened
 from .figures import ratios, spread, summary
-from .load import Load, run
-from .processes import environment
-from .stacks import PACKAGE, call, emit, python, scratch
+from .load import Load, LoadError, run
+from .processes import Process, environment
+from .stacks import PACKAGE, call, emit, python, scratch, service
 
 CLIENTS = 1_000_000
 QUICK_CLIENTS = 20_000
+LONGEST = 400.0
+"""Seconds within which all of them must have come."""
+_FORWARDED = "X-Forwarded-For"
+_REMAINING = re.compile(r"\br=(\d+)")
 
 
 def memory(bench: Bench) -> Section:
@@ -23,39 +28,63 @@ def memory(bench: Bench) -> Section:
     wanted = QUICK_CLIENTS if bench.quick else CLIENTS
     with bench.running([ours], "100/900") as servers:
         server = servers["hardened"]
-        few = Load(headers=("X-Forwarded-For=distinct:0",), connections=8)
-        warm = run(server, few, 1, bench.plan.load)
-        before, clients = server.memory(), int(warm["requests"])
+        idle, clients, began = server.memory(), 0, time.perf_counter()
         while clients < wanted:
-            many = Load(headers=(f"X-Forwarded-For=distinct:{clients}",))
-            clients += int(run(server, many, max(2, bench.plan.seconds), bench.plan.load)["requests"])
-            bench.told(f"  {clients:,} clients, {server.memory():.1f} MB")
+            if time.perf_counter() > began + LONGEST:
+                raise LoadError(f"only {clients:,} clients had come after {LONGEST:.0f} s")
+            many = Load(headers=(f"{_FORWARDED}=distinct:{clients}",))
+            clients = int(run(server, many, max(2, bench.plan.seconds), bench.plan.load)["last"])
+            bench.told(f"  {clients:,} clients, {server.memory()['rss']:.1f} MB")
+        _counted(server, clients)
         after = server.memory()
-    return {"clients": clients, "idle": before, "after": after, "growth": after - before, "how": "One run"}
+    return {"clients": clients, "idle": idle, "after": after, "how": "One run"}
+
+
+def _counted(server: Process, clients: int) -> None:
+    """Ask as some of the last clients, and as one that never came, how much of their quota is left.
+
+    Raises:
+        LoadError: The limiter did not count each of them.
+    """
+    left = {number: _left(server, number) for number in (*range(clients - 550, clients - 50, 50), clients + 1)}
+    if left.pop(clients + 1) != 99 or set(left.values()) != {98}:
+        raise LoadError(f"clients were not counted each by itself: what is left of 100 after a second request: {left}")
+
+
+def _left(server: Process, number: int) -> int:
+    headers = dict(server.ask("GET", "/ping", {_FORWARDED: f"11.{number >> 16}.{number >> 8 & 255}.{number & 255}"})[1])
+    found = _REMAINING.search(headers["ratelimit"])
+    return int(found[1]) if found else -1
 
 
 def start(bench: Bench) -> Section:
-    """From the command to the first answer, and what is imported on the way."""
-    contenders = {"hardened": (hardened(bench.service), "/health/ready"), "bare": (bare(bench.service), "/ping")}
+    """From the command until it is ready, what that costs, and what is imported on the way."""
+    accounts = hardened(service(bench.template, "service-accounts", routes=False, example="accounts"))
+    contenders = {
+        "hardened": (hardened(bench.service), "/health/ready"),
+        "hardened, with accounts in SQLite": (accounts, "/health/ready"),
+        "bare": (bare(bench.service), "/ping"),
+    }
     samples: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
-    for _ in range(max(3, bench.plan.rounds) + 1):  # the first fills the caches of files and byte code
+    for _ in range(
+        max(3, bench.plan.rounds) + 1
+    ):  # the first fills the caches of files and byte code, and makes the file
         for name, (contender, path) in contenders.items():
             with contender.process("100/900", bench.plan.server) as server:
-                samples[name].append({"seconds": server.wait(path)})
+                samples[name].append({"seconds": server.wait(path), "cpu": server.cpu()})
     samples = {name: runs[1:] for name, runs in samples.items()}
-    ours = _imports(contenders["hardened"][0], f"from {PACKAGE}.__main__ import build; build()")
-    theirs = _imports(contenders["bare"][0], "import bare")
+    imports = {
+        "hardened": _imports(contenders["hardened"][0], f"from {PACKAGE}.__main__ import build; build()"),
+        "hardened, with accounts in SQLite": _imports(accounts, f"from {PACKAGE}.__main__ import build; build()"),
+        "bare": _imports(contenders["bare"][0], "import bare"),
+    }
+    theirs = {name.partition(".")[0] for name in imports["bare"]}
     return {
         "measured": summary(samples),
         "ratios": {"hardened / bare": {"seconds": ratios(samples, "hardened", "bare", "seconds")}},
         "how": f"{len(samples['bare'])} starts",
-        "imports": {
-            "hardened": len(ours),
-            "bare": len(theirs),
-            "added": sorted(
-                {name.partition(".")[0] for name in ours - theirs} - {name.partition(".")[0] for name in theirs}
-            ),
-        },
+        "imports": {name: len(modules) for name, modules in imports.items()},
+        "added": sorted({name.partition(".")[0] for name in imports["hardened"]} - theirs),
     }
 
 

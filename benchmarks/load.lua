@@ -1,6 +1,12 @@
 -- wrk -s load.lua URL -- METHOD BODY NAME=VALUE...: one request, over and over; what it found as JSON.
--- A header with the value `distinct:N` names another client each time, from the N-th on, as a proxy would say.
-local distinct, client = nil, 0
+-- A header with the value `distinct:N` names another client each time, from the one after the N-th on, as a proxy would
+-- say; `last` in what it found is the number of the last one.
+local distinct, generator = nil, nil
+client = 0
+
+function setup(thread)
+  generator = thread
+end
 
 function init(args)
   wrk.method = args[1] or "GET"
@@ -31,8 +37,8 @@ end
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
-    '\nRESULT {"requests":%d,"seconds":%f,"broken":%d,"refused":%d,"p50":%f,"p99":%f,"p999":%f}\n',
+    '\nRESULT {"requests":%d,"seconds":%f,"broken":%d,"refused":%d,"last":%d,"p50":%f,"p99":%f,"p999":%f}\n',
     summary.requests, summary.duration / 1e6, errors.connect + errors.read + errors.write + errors.timeout,
-    errors.status, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency:percentile(99.9) / 1e3
+    errors.status, generator:get("client"), latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency:percentile(99.9) / 1e3
   ))
 end

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from .figures import Key, Samples
@@ -74,8 +75,8 @@ def run(server: Process, load: Load, seconds: float, core: str) -> dict[str, flo
     """Load one server and say what it did.
 
     Returns:
-        `requests` in all, `rate` in requests a second, `cpu` in microseconds a request, percentiles of latency in
-        milliseconds.
+        `requests` in all, `rate` in requests a second, `cpu` in microseconds a request, `busy`, the cores that the
+        server kept at work, percentiles of latency in milliseconds; `last` of the clients where they are distinct.
 
     Raises:
         LoadError: An answer was broken, or not of the kind that `load` expects.
@@ -91,16 +92,28 @@ def run(server: Process, load: Load, seconds: float, core: str) -> dict[str, flo
     if not requests or found["broken"] or wrong:
         raise LoadError(
             f"{server.name}, {load.method} {load.path}: of {requests:.0f} answers {found['broken']:.0f} broke off, "
-            f"{wrong:.0f} were of the wrong kind"
+            f"{wrong:.0f} were of the wrong kind. {_now(server, load)}"
         )
     return {
         "requests": requests,
         "rate": requests / found["seconds"],
         "cpu": used / requests * 1e6,
+        "busy": used / found["seconds"],
+        "last": found["last"],
         "p50": found["p50"],
         "p99": found["p99"],
         "p999": found["p999"],
     }
+
+
+def _now(server: Process, load: Load) -> str:
+    """What it answers when it is asked once more, which is not counted."""
+    try:
+        status, _, body = server.ask(load.method, load.path, {"Content-Type": "application/json"}, load.body.encode())
+        ready = server.ask("GET", "/health/ready")[0]
+    except (OSError, HTTPException) as error:
+        return f"Now it does not answer: {error!r}."
+    return f"Now it answers {status} {body[:200]!r}, and {ready} on /health/ready."
 
 
 def rounds(plan: Plan, runs: Mapping[Key, tuple[Process, Load]], told: Callable[[str], None] = print) -> Samples[Key]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from .contenders import BARE
+
 _STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }
     .small { font-size: 11px; fill: #59636e }
@@ -23,9 +25,8 @@ def plot(results: Mapping[str, Any]) -> str:
     """An SVG with a bar for each stack and kind of request: the median, and a line from least to greatest."""
     sections = results["sections"]
     stacks = dict(sections.get("peers", {}).get("measured", {}))
-    same = "bare FastAPI, same server"
-    if same in (beside := sections.get("hardened", {}).get("measured", {})):
-        stacks[same] = beside[same]
+    if BARE in (beside := sections.get("hardened", {}).get("measured", {})):
+        stacks[BARE] = beside[BARE]
     stacks = dict(sorted(stacks.items(), key=lambda item: -float(item[1]["GET"]["rate"]["median"])))
     greatest = max((figures[kind]["rate"]["max"] for figures in stacks.values() for kind in figures), default=1.0)
     height = _TOP + len(stacks) * (2 * _BAR + _GAP) + 10

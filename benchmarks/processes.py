@@ -80,10 +80,13 @@ class Process:
         first = used.pop(self._process.pid)
         return max(used or {self._process.pid: first}, key=lambda pid: used.get(pid, first))
 
-    def memory(self) -> float:
-        """Resident memory of the worker, in MB."""
-        lines = Path(f"/proc/{self.worker()}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+    def memory(self) -> dict[str, float]:
+        """Resident memory of the worker in MB: `rss`, and `pss`, in which a page that others share counts in part."""
+        lines = Path(f"/proc/{self.worker()}/smaps_rollup").read_text().splitlines()
+        found = {
+            name.lower(): int(size.split()[0]) / 1024 for name, _, size in (line.partition(":") for line in lines[1:])
+        }
+        return {"rss": found["rss"], "pss": found["pss"]}
 
     def _own(self) -> Iterator[tuple[int, list[str]]]:
         """Its processes, all of the session that it leads, with the fields of `stat` after the name."""

@@ -2,20 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .aims import AIMS, ATTACKED, DECISION, LIMITS, REFUSED, judged
 from .figures import shown
+from .markdown import table
+from .short import speed
 
 Section = Mapping[str, Any]
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; all columns but the first stand to the right."""
-    names = list(head)
-    lines = [names, ["---", *["--:"] * (len(names) - 1)], *map(list, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def throughput(section: Section, name: str) -> str:
@@ -34,7 +29,9 @@ def throughput(section: Section, name: str) -> str:
         for pair, each in section["ratios"].items()
     ]
     ratio_head = ["ratio", *(f"{kind}, {what}" for kind in kinds for what in ("requests/s", "CPU"))]
-    return f"{table(head, rows)}\n\n{table(ratio_head, compared)}"
+    busy = min(figures[kind]["busy"]["min"] for figures in section["measured"].values() for kind in kinds)
+    saturated = f"In every run the server kept at least {busy:.0%} of a core at work."
+    return f"{table(head, rows)}\n\n{table(ratio_head, compared)}\n\n{saturated}"
 
 
 def instructions(section: Section, name: str) -> str:
@@ -106,25 +103,28 @@ def attack(section: Section, name: str) -> str:
 
 def memory(section: Section, name: str) -> str:
     """MB before and after."""
-    growth = judged(section["growth"], LIMITS["memory"], 1)
-    row = [f"{section['clients']:,}", f"{section['idle']:.1f}", f"{section['after']:.1f}", growth]
-    return table(["distinct clients", "idle MB", "after MB", "growth MB"], [row])
+    rows = []
+    for kind, what in (("rss", "resident"), ("pss", "its share of what both processes hold")):
+        before, after = section["idle"][kind], section["after"][kind]
+        growth = judged(after - before, LIMITS["memory"] if kind == "rss" else None, 1)
+        rows.append([what, f"{section['clients']:,}", f"{before:.1f}", f"{after:.1f}", growth])
+    return table(["the worker's memory", "distinct clients", "idle MB", "after MB", "growth MB"], rows)
 
 
 def start(section: Section, name: str) -> str:
-    """Seconds until the first answer, and imports."""
-    imports = section["imports"]
+    """Seconds until it is ready, and imports."""
     rows = [
         [
             each,
-            judged(section["measured"][each]["seconds"], LIMITS["start"] if each == "hardened" else None),
-            f"{imports[each]}",
+            judged(figures["seconds"], None if each == "bare" else LIMITS["start"]),
+            shown(figures["cpu"], 2),
+            f"{section['imports'][each]}",
         ]
-        for each in ("hardened", "bare")
+        for each, figures in section["measured"].items()
     ]
-    added = ", ".join(f"`{module}`" for module in imports["added"])
-    text = f"Top-level modules that bare FastAPI does not load: {added}."
-    return f"{table(['', 'seconds', 'modules loaded'], rows)}\n\n{text}"
+    added = ", ".join(f"`{module}`" for module in section["added"])
+    text = f"Top-level modules of the hardened one that bare FastAPI does not load: {added}."
+    return f"{table(['', 'seconds', 'CPU seconds', 'modules loaded'], rows)}\n\n{text}"
 
 
 def emit(section: Section, name: str) -> str:
@@ -156,6 +156,8 @@ def rendered(results: Mapping[str, Any], name: str) -> str:
         made = [results.get("machine", {}), results.get("versions", {})]
         lines = [", ".join(f"{key} {value}" for key, value in sorted(each.items())) for each in made if each]
         return "\n\n".join(f"{line}." for line in lines)
+    if name == "speed":
+        return speed(results)
     section = results["sections"].get(name)
     if section is None:
         return "Not measured yet."

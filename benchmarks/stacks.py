@@ -74,11 +74,12 @@ def emit(source: Path, folder: Path, **answers: str) -> Path:
     return folder
 
 
-def service(source: Path, name: str = "service", **answers: str) -> Path:
-    """Emit a service, install what production needs of it, and put the routes of the comparison into it."""
+def service(source: Path, name: str = "service", *, routes: bool = True, **answers: str) -> Path:
+    """Emit a service, install what production needs of it, and put the routes of the comparison into it if asked to."""
     folder = emit(source, scratch() / name, **answers)
     call("uv", "sync", "--quiet", "--no-dev", "--python", sys.executable, folder=folder)
-    shutil.copy2(PEERS / "hardened.py", folder / "src" / PACKAGE / "app.py")
+    if routes:
+        shutil.copy2(PEERS / "hardened.py", folder / "src" / PACKAGE / "app.py")
     return folder
 
 

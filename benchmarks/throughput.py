@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from .bench import Bench, Section
 from .check import JSON
-from .contenders import JOBS, UNHARDENED, Contender, bare, hardened, javascript, uvicorn
+from .contenders import EXPRESS, FASTIFY, JOBS, UNHARDENED, USUAL, Contender, bare, hardened, javascript, uvicorn
 from .figures import ratios, summary
 from .load import GET, POST, USER, Load, rounds
 from .stacks import PACKAGE, PEERS, python
@@ -31,10 +31,12 @@ def against_peers(bench: Bench) -> Section:
     """The same seven jobs elsewhere."""
     flags = ("--http", "httptools", "--loop", "uvloop")
     peers = [
-        javascript("Express with helmet, express-rate-limit, cors, joi", bench.node, "express.js"),
-        javascript("Fastify with its plugins", bench.node, "fastify.js"),
-        uvicorn("FastAPI with secure, slowapi, CORS, TrustedHost", bench.python_peers, "usual:app"),
-        uvicorn("the same with uvicorn's access log, its default", bench.python_peers, "usual:app", *flags),
+        javascript(EXPRESS, bench.node, "express.js"),
+        javascript(FASTIFY, bench.node, "fastify.js"),
+        uvicorn(USUAL, bench.python_peers, "usual:app"),
+        uvicorn("", bench.python_peers, "usual:app", *flags).but(
+            "the same with its quota headers and uvicorn's access log", QUOTA_HEADERS="yes"
+        ),
         replace(uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"), connections=4),
         uvicorn("bare FastAPI, uvicorn", bench.python_peers, "bare:app", jobs=UNHARDENED),
     ]

@@ -9,8 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.__main__ import SECTIONS, main
+from benchmarks.__main__ import MINUTES, SECTIONS, main
 from benchmarks.aims import AIMS, judged
+from benchmarks.bench import Bench
+from benchmarks.contenders import BARE, EXPRESS
 from benchmarks.figures import ratios, shown, spread, summary
 from benchmarks.load import LoadError, parse
 from benchmarks.plot import plot
@@ -21,6 +23,7 @@ from .conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "benchmarks"
 README = (FOLDER / "README.md").read_text()
+PAGE = (REPOSITORY / "README.md").read_text()
 RESULTS: dict[str, Any] = json.loads((FOLDER / "results.json").read_text())
 
 
@@ -29,7 +32,7 @@ def three(middle: float) -> dict[str, float]:
 
 
 def throughput(*names: str) -> dict[str, Any]:
-    kinds = {kind: {"rate": three(8000), "cpu": three(110)} for kind in ("GET", "POST")}
+    kinds = {kind: {"rate": three(8000), "cpu": three(110), "busy": three(0.98)} for kind in ("GET", "POST")}
     pairs = {f"hardened / {name}": {kind: {"rate": three(0.9), "cpu": three(1.2)} for kind in kinds} for name in names}
     plan = {"how": "5 rounds of 5 s", "date": "2026-11-23"}
     return {"measured": dict.fromkeys(("hardened", *names), kinds), "ratios": pairs, **plan}
@@ -90,6 +93,7 @@ def test_tables_stand_between_their_markers_and_nothing_else_moves() -> None:
     )
     assert "| hardened | 8,000 (4,000 to 16,000) | 110 (55 to 220) |" in made
     assert "5 rounds of 5 s, 2026-11-23." in made
+    assert "at least 49% of a core" in made
     assert made.startswith("# Title\n<!-- hardened -->\n|")
     assert "<!-- peers -->\nNot measured yet.\n<!-- end -->" in made
     assert "cores 2." in made
@@ -99,11 +103,14 @@ def test_tables_stand_between_their_markers_and_nothing_else_moves() -> None:
 
 def test_every_section_has_its_place_on_the_page_and_every_place_its_section() -> None:
     assert set(re.findall(r"<!-- (\w+) -->", README)) - {"end", "machine"} == set(SECTIONS) == set(RENDERERS)
+    assert set(MINUTES) == set(SECTIONS)
     assert {section for section, *_ in AIMS} <= set(SECTIONS)
 
 
 def test_the_page_shows_what_was_measured() -> None:
     assert written(README, RESULTS) == README, "run: uv run python -m benchmarks"
+    assert written(PAGE, RESULTS) == PAGE
+    assert PAGE.count("<!-- ") == 2
     assert plot(RESULTS) == (FOLDER / "plot.svg").read_text()
     assert set(RESULTS["sections"]) <= set(SECTIONS)
 
@@ -128,6 +135,43 @@ def test_an_unknown_section_is_named(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["--only", "hardened,speed"])
     assert "speed is not one of instructions, hardened" in capsys.readouterr().err
+
+
+def test_the_short_version_shows_ratios_of_what_was_measured() -> None:
+    measured = {"sections": {"hardened": throughput(BARE)}}
+    assert rendered({"sections": {}}, "speed") == "Not measured yet."
+    assert rendered(measured, "speed").splitlines()[2:] == [f"| {BARE} | 0.90 | 1.20 | 0.90 | 1.20 |"]
+    assert EXPRESS in {pair.removeprefix("hardened / ") for _, pair, *_ in AIMS}
+
+
+def test_a_section_that_fails_loses_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(bench: Bench) -> dict[str, Any]:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("os.sched_setaffinity", lambda *_: None)
+    monkeypatch.setattr(Bench, "versions", lambda _: {"Python": "3.13"})
+    output = tmp_path / "output"
+
+    for name, section in (("hardened", lambda _: throughput(BARE)), ("emit", lambda _: emitted())):
+        monkeypatch.setitem(SECTIONS, name, section)
+        monkeypatch.setitem(SECTIONS, "start", fails)
+        assert main(["--only", f"{name},start", "--output", str(output)]) == 1
+
+    said = capsys.readouterr()
+    assert "nobody thought of this" in said.err
+    assert "Could not be measured: start" in said.out
+    assert "(about 4 minutes left)" in said.out
+    assert set(json.loads((output / "results.json").read_text())["sections"]) == {"hardened", "emit"}
+    assert (output / "README.md").read_text().count("| hardened |") == 1
+    assert (REPOSITORY / "README.md").read_text() == PAGE
+
+
+def emitted() -> dict[str, Any]:
+    return {"measured": {"copy": {"seconds": three(1)}}, "how": "5 rounds"}
 
 
 def test_the_versions_of_the_node_peers_are_exact() -> None:

@@ -1,7 +1,7 @@
 """The stack that guides for FastAPI put together: secure, slowapi, CORSMiddleware, TrustedHostMiddleware.
 
 slowapi never limits a route that was included, so the routes stand on the application itself; of its two middlewares
-this is the faster one.
+this is the faster one, and by default it tells clients nothing of their quota.
 """
 
 import os
@@ -21,7 +21,9 @@ limit, window = os.environ["QUOTA"].split("/")
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 app.state.limiter = Limiter(
-    key_func=get_remote_address, default_limits=[f"{limit} per {window} seconds"], headers_enabled=True
+    key_func=get_remote_address,
+    default_limits=[f"{limit} per {window} seconds"],
+    headers_enabled="QUOTA_HEADERS" in os.environ,
 )
 app.add_exception_handler(RateLimitExceeded, _rate_limit_exceeded_handler)
 app.add_middleware(SlowAPIASGIMiddleware)
