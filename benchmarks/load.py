@@ -1,6 +1,7 @@
 """Load from `wrk`, and what a request cost the server meanwhile."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from .figures import Key, Samples
 from .processes import Process
 
 SCRIPT = Path(__file__).parent / "load.lua"
+FEWEST = 20
+"""Answers of a run that says anything; fewer, and the server hardly had a turn."""
 USER = '{"username":"alice","email":"alice@example.com"}'
 
 
@@ -89,10 +92,11 @@ def run(server: Process, load: Load, seconds: float, core: str) -> dict[str, flo
     found = parse(done.stdout + done.stderr)
     requests = found["requests"]
     wrong = requests - found["refused"] if load.refused else found["refused"]
-    if not requests or found["broken"] or wrong:
+    if requests < FEWEST or found["broken"] or wrong:
         raise LoadError(
-            f"{server.name}, {load.method} {load.path}: of {requests:.0f} answers {found['broken']:.0f} broke off, "
-            f"{wrong:.0f} were of the wrong kind. {_now(server, load)}"
+            f"{server.name}, {load.method} {load.path}: {requests:.0f} answers in {seconds:g} s, {found['broken']:.0f} "
+            f"more broke off, {wrong:.0f} were of the wrong kind; the machine's load is {os.getloadavg()[0]:.1f}. "
+            f"{_now(server, load)}"
         )
     return {
         "requests": requests,

@@ -29,8 +29,12 @@ def throughput(section: Section, name: str) -> str:
         for pair, each in section["ratios"].items()
     ]
     ratio_head = ["ratio", *(f"{kind}, {what}" for kind in kinds for what in ("requests/s", "CPU"))]
-    busy = min(figures[kind]["busy"]["min"] for figures in section["measured"].values() for kind in kinds)
-    saturated = f"In every run the server kept at least {busy:.0%} of a core at work."
+    least = {
+        contender: min(each["busy"]["min"] for each in kinds.values())
+        for contender, kinds in section["measured"].items()
+    }
+    busy = ", ".join(f"{contender} {share:.0%}" for contender, share in least.items())
+    saturated = f"What its server kept at work of a core, in the run in which that was least: {busy}."
     return f"{table(head, rows)}\n\n{table(ratio_head, compared)}\n\n{saturated}"
 
 

@@ -35,7 +35,7 @@ def against_peers(bench: Bench) -> Section:
         javascript(FASTIFY, bench.node, "fastify.js"),
         uvicorn(USUAL, bench.python_peers, "usual:app"),
         uvicorn("", bench.python_peers, "usual:app", *flags).but(
-            "the same with its quota headers and uvicorn's access log", QUOTA_HEADERS="yes"
+            "secure, slowapi, ... with quota headers and log", QUOTA_HEADERS="yes"
         ),
         replace(uvicorn("FastAPI with fastapi-guard", bench.guard, "guarded:app"), connections=4),
         uvicorn("bare FastAPI, uvicorn", bench.python_peers, "bare:app", jobs=UNHARDENED),

@@ -93,7 +93,7 @@ def test_tables_stand_between_their_markers_and_nothing_else_moves() -> None:
     )
     assert "| hardened | 8,000 (4,000 to 16,000) | 110 (55 to 220) |" in made
     assert "5 rounds of 5 s, 2026-11-23." in made
-    assert "at least 49% of a core" in made
+    assert f"least: hardened 49%, {bare} 49%." in made
     assert made.startswith("# Title\n<!-- hardened -->\n|")
     assert "<!-- peers -->\nNot measured yet.\n<!-- end -->" in made
     assert "cores 2." in made
