@@ -8,7 +8,7 @@ from .contenders import BARE
 
 _STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }
-    .small { font-size: 11px; fill: #59636e }
+    .small { font-size: 11px; fill: #59636e } .ours { font-weight: 700 }
     .GET { fill: #0969da } .POST { fill: #8250df }
     .spread { stroke: #1f2328; stroke-width: 1.5 }
     .axis { stroke: #d1d9e0 }
@@ -43,7 +43,7 @@ def plot(results: Mapping[str, Any]) -> str:
     ]
     for row, (name, figures) in enumerate(stacks.items()):
         top = _TOP + row * (2 * _BAR + _GAP) + _GAP / 2
-        weight = ' font-weight="bold"' if name == "hardened" else ""
+        weight = ' class="ours"' if name == "hardened" else ""
         parts.append(f'  <text x="{_LEFT - 8}" y="{top + _BAR + 5:g}" text-anchor="end"{weight}>{escape(name)}</text>')
         for index, kind in enumerate(("GET", "POST")):
             rate, y = figures[kind]["rate"], top + index * _BAR
