@@ -227,7 +227,7 @@ def test_the_time_out_holds_though_a_test_client_uses_one_event_loop_after_anoth
 
 
 def test_a_response_that_has_begun_is_not_cut_by_the_time_out() -> None:
-    answer = request(probe(request_timeout="50ms"), "GET", "/stream-slowly")
+    answer = request(probe(request_timeout="50ms", body_timeout="50ms"), "GET", "/stream-slowly")
 
     assert answer.body == b"part\n" * 4
     assert answer.is_complete
@@ -245,7 +245,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_a_response_that_began_before_its_request_was_read_is_not_cut_by_the_time_out() -> None:
-    app = probe(request_timeout="50ms", max_body_bytes=20)
+    app = probe(request_timeout="50ms", body_timeout="100ms", max_body_bytes=20)
     app.mount("/mounted-raw", echo)
     app.routes.insert(0, app.routes.pop())
 
@@ -253,6 +253,43 @@ def test_a_response_that_began_before_its_request_was_read_is_not_cut_by_the_tim
 
     assert answer.body == b"begun {}"
     assert answer.is_complete
+
+
+async def later(scope: Scope, receive: Receive, send: Send) -> None:
+    """Has work to do when its answer is given."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+    await asyncio.sleep(0.3)
+    happened.append("later")
+
+
+def test_what_goes_on_after_the_answer_is_not_cut_by_the_time_out(logged: Lines) -> None:
+    app = probe(request_timeout="50ms")
+    app.mount("/mounted-raw", later)
+    app.routes.insert(0, app.routes.pop())
+
+    assert request(app, "GET", "/mounted-raw/x").body == b"ok"
+    assert happened == ["later"]
+    assert [line["event"] for line in logged()] == ["request"]
+
+
+def test_a_header_that_the_server_refuses_is_answered_500(logged: Lines) -> None:
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("nobody reads")
+
+    async def send(message: Message) -> None:
+        if (b"x-own", b"yes") in message.get("headers", ()):
+            raise ValueError("not a header")
+        messages.append(message)
+
+    app = probe()
+    scope = scope_of("http", "/own-headers", (), "203.0.113.9", method="GET", scheme="http")
+    run(app(scope, receive, send))
+
+    assert_problem(Answer.of(messages), 500)
+    assert [line["event"] for line in logged()] == ["unhandled_error"]
 
 
 @pytest.mark.parametrize("target", ["/ws", "/mounted/ws", "/nested/deeper/ws"])

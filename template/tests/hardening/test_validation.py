@@ -6,6 +6,9 @@ from functools import cache
 from typing import Any
 
 import pytest
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from .asgi import Part, Stall, request
@@ -53,6 +56,8 @@ JSON: dict[str, bytes] = {
     "no JSON": b"canary",
     "half of it": b'{"name":"canary"',
     "more after it": ITEM + b"{}",
+    "a space that is none in JSON": b"\xc2\xa0" + ITEM,
+    "a form feed at the end": ITEM + b"\x0c",
     "a trailing comma": b'{"name":"canary",}',
     "single quotes": b"{'name':'canary'}",
     "a comment": b'{"name":"canary"/**/}',
@@ -245,6 +250,17 @@ def test_a_body_that_stalls_is_408_within_its_time(target: str, body: list[Part]
     (line,) = logged()
     assert (line["event"], line["status"]) == ("body_timed_out", 408)
     assert "exception" not in line
+
+
+@pytest.mark.parametrize("target", ["/raw", "/items"])
+def test_it_is_behind_a_middleware_that_reads_in_a_task_of_its_own_too(target: str) -> None:
+    async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    app = probe(body_timeout="100ms")
+    app.add_middleware(BaseHTTPMiddleware, dispatch=pass_on)
+
+    assert_problem(request(app, "POST", target, {"content-type": "application/json"}, [b"{", Stall]), 408)
 
 
 def test_a_route_may_give_more_time_for_its_body() -> None:

@@ -7,7 +7,7 @@ One timer looks after all requests; one for each would cost more than the rest o
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive
 
@@ -24,14 +24,14 @@ class Deadlines:
 
     def __init__(self) -> None:
         self.busy = 0
-        self._entries: dict[Exchange, tuple[float, asyncio.Task[Any], Refusal] | None] = {}
+        self._entered: set[Exchange] = set()
         self._watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
     def enter(self, x: "Exchange") -> None:
         """Take a place."""
         self.busy += 1
         x.holds_place = True
-        self._entries[x] = None
+        self._entered.add(x)
 
     def release(self, x: "Exchange") -> None:
         """Give the place back; a background task may go on without one."""
@@ -42,20 +42,16 @@ class Deadlines:
     def leave(self, x: "Exchange") -> None:
         """The request is over."""
         self.release(x)
-        self._entries.pop(x, None)
+        self._entered.discard(x)
 
     def allow(self, x: "Exchange", seconds: float, overdue: Refusal) -> None:
-        """Cancel the request's task after `seconds` from now, with `overdue` as the answer."""
-        task = asyncio.current_task()
-        if task is not None and x in self._entries:
-            self._entries[x] = (time.monotonic() + seconds, task, overdue)
+        """Cancel the request's task after `seconds` from now, with `overdue` as the answer, unless `x.due` is emptied."""
+        if (task := x.task) is None:
+            task = x.task = asyncio.current_task()
+        if task is not None:
+            x.due = (time.monotonic() + seconds, overdue)
             if self._watched is not (loop := task.get_loop()):
                 self._watch(loop)
-
-    def relax(self, x: "Exchange") -> None:
-        """What was waited for has come."""
-        if x in self._entries:
-            self._entries[x] = None
 
     def drained(self, receive: Receive, seconds: float) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
@@ -66,7 +62,7 @@ class Deadlines:
         async def wait() -> Message:
             message = await receive()
             limit = time.monotonic() + seconds
-            while message["type"] == "lifespan.shutdown" and self._entries and time.monotonic() < limit:  # noqa: ASYNC110
+            while message["type"] == "lifespan.shutdown" and self._entered and time.monotonic() < limit:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return message
 
@@ -74,11 +70,11 @@ class Deadlines:
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
-        for x, entry in self._entries.items():
-            if entry is not None and now >= entry[0]:
-                self._entries[x] = None
-                x.overdue = entry[2]
-                entry[1].cancel()
-        self._watched = loop if self._entries else None
-        if self._entries:
+        for x in self._entered:
+            if x.due is not None and x.task is not None and now >= x.due[0]:
+                x.overdue = x.due[1]
+                x.due = None
+                x.task.cancel()
+        self._watched = loop if self._entered else None
+        if self._entered:
             loop.call_later(_INTERVAL, self._watch, loop)

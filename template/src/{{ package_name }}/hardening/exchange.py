@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """One request and its response on the way through the perimeter: read once, counted, timed, completed."""
 
+from asyncio import Task
 from collections.abc import Mapping
 from os import urandom
 from types import MappingProxyType
@@ -39,6 +40,9 @@ class Exchange:
     status = 0
     started = finished = is_json = is_preflight = holds_place = False
     max_body_bytes = 0
+    task: Task[Any] | None = None
+    due: tuple[float, Refusal] | None = None
+    """Until when what is waited for has to come, and the answer if it does not."""
     began: float | None = None
     """When the request arrived; `None` once it may create a session whatever was ended meanwhile."""
     session_keys: Mapping[str, str | None] = MappingProxyType({})
@@ -59,12 +63,13 @@ class Exchange:
         self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
         root_path = perimeter.root_path or scope.get("root_path", "")
         self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        if len(self.headers) != len(scope["headers"]):
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers = headers
+        if len(headers) != len(scope["headers"]):
             self.repeated = self._repeated()
-        self.has_body = self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
+        self.has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         if self.method == "OPTIONS":
-            self.is_preflight = b"access-control-request-method" in self.headers and b"origin" in self.headers
+            self.is_preflight = b"access-control-request-method" in headers and b"origin" in headers
         self.added: Fields = []
         self.fields: dict[str, Any] = {}
 
@@ -113,11 +118,11 @@ class Exchange:
         if not self._is_awaited:
             self._is_awaited = True
             self._perimeter.await_body(self)
-        message = await self._chunk()
+        message = self._counted(await self._receive())
         if self.is_json and message["more_body"]:
             chunks = [message["body"]]
             while message["more_body"]:
-                message = await self._chunk()
+                message = self._counted(await self._receive())
                 chunks.append(message["body"])
             message["body"] = b"".join(chunks)
         if not message["more_body"]:
@@ -130,8 +135,7 @@ class Exchange:
                 raise self._refuse(self._perimeter.validation.invalid, reason=str(error)) from None
         return message
 
-    async def _chunk(self) -> Message:
-        message = await self._receive()
+    def _counted(self, message: Message) -> Message:
         if message["type"] == "http.disconnect":
             raise self._refuse(self._perimeter.left)
         message.setdefault("body", b"")
@@ -161,7 +165,12 @@ class Exchange:
         if self.finished or (self.refusal is not None and not self.started):
             return
         if not self.started:
-            await self._open()
+            start = self._begin()
+            try:
+                await self._send(start)
+            except BaseException:
+                self.started = False  # a header that the server refuses: the answer is still to be given
+                raise
         if self.method == "HEAD":
             self.finished = True
             await self._send({"type": "http.response.body", "body": b""})
@@ -171,25 +180,21 @@ class Exchange:
         if message.get("more_body", False):
             self._perimeter.await_reader(self)
             await self._send(message)
-            self._perimeter.deadlines.relax(self)
+            self.due = None
         else:
             self.finished = True
             await self._send(message)
             self._perimeter.deadlines.release(self)
 
-    async def _open(self) -> None:
+    def _begin(self) -> Message:
         start = self._start
         if not 200 <= start["status"] <= 599:
             raise ValueError(f"{start['status']} is not the status of a response")
         self.status = int(start["status"])
         start["headers"] = self._perimeter.complete(self, start.get("headers", ()))
         self.started = True
-        self._perimeter.deadlines.relax(self)
-        try:
-            await self._send(start)
-        except BaseException:
-            self.started = False  # a header that the server refuses: the answer is still to be given
-            raise
+        self.due = None
+        return start
 
     async def send_websocket(self, message: Message) -> None:
         """The application's `send` for a WebSocket: a refused handshake leaves with the whole header set."""

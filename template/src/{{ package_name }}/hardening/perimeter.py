@@ -5,18 +5,18 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from .cookies import guard_cookies
+from .completion import Completion
 from .cors import PREFLIGHT_VARY, CrossOrigin
 from .deadlines import Deadlines
 from .errors import Errors, Refusal, describe
 from .exchange import Exchange
-from .headers import REVEALING, Fields, SecurityHeaders
+from .headers import SecurityHeaders
 from .health import LIVE, READY, Health
 from .logging import log, mask, request_id
 from .policy import DEFAULT
@@ -30,7 +30,6 @@ from .validation import Validation
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
 _LETTING_GO = 0.05
 _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
-SPECIAL = frozenset({b"set-cookie", b"vary", b"x-request-id", b"access-control-allow-origin"})
 
 
 class Perimeter:
@@ -50,14 +49,12 @@ class Perimeter:
         self.settings, self.health, self.errors = settings, health, errors
         self.routes, self.store = routes, store
         self.declared = routes.declared()
-        self.security = SecurityHeaders(settings)
         self.limit = RateLimit(settings, store, routes)
         self.sessions = open_sessions(settings, store)
         self.cors = CrossOrigin(settings)
         self.validation = Validation(settings, routes)
         self._steps = (self.validation.refuse, self.cors.refuse)
-        self._fields = [*self.security.fields, *self.cors.fields]
-        self._special = self.security.names | REVEALING | SPECIAL
+        self.complete = Completion(SecurityHeaders(settings), self.cors).complete
         self.deadlines = Deadlines()
         self.root_path = root_path
         self._overloaded = Refusal(503, "overloaded", [(b"retry-after", b"1")])
@@ -67,13 +64,12 @@ class Perimeter:
         self._unread = Refusal(503, "reader_timed_out")
         self.left = Refusal(400, "client_left")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            await self._http(Exchange(self, scope, receive, send))
-        elif scope["type"] == "websocket":
-            await self._websocket(Exchange(self, scope, receive, send))
-        else:
-            await self._live(scope, receive, send)
+            return self._http(Exchange(self, scope, receive, send))
+        if scope["type"] == "websocket":
+            return self._websocket(Exchange(self, scope, receive, send))
+        return self._live(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.store.open()
@@ -142,7 +138,7 @@ class Perimeter:
     def await_response(self, x: Exchange) -> None:
         """Give the route its time to begin its response; one that has begun may take as long as it takes."""
         if x.started:
-            self.deadlines.relax(x)
+            x.due = None
             return
         self.deadlines.allow(x, x.policy.request_timeout or self.settings.request_timeout, self._late)
 
@@ -195,29 +191,6 @@ class Perimeter:
             request_id.reset(token)
             self._log(x, began)
             x.scope.pop("hardening", None)
-
-    def complete(self, x: Exchange, fields: Any) -> Fields:
-        """The fields of a response, with all that the steps add to it."""
-        fields = list(fields)
-        names = {name.lower() for name, _ in fields}
-        added = [*x.added, (b"x-request-id", x.request_id.encode())]
-        if x.with_success and x.status < 400:
-            added += x.with_success.values()
-        if names.isdisjoint(self._special):
-            return [*fields, *self._fields, *added]
-        fields = [(name.lower(), value) for name, value in fields]
-        if b"set-cookie" in names:
-            fields, mended = guard_cookies(fields, x.policy.script_cookies)
-            if mended:
-                log("warning", "cookie_mended", request_id=x.request_id, path=x.scope["path"], cookies=mended)
-        fields = self.security.complete(fields)
-        varies = [value.lower() for name, value in (*fields, *self.cors.fields) if name == b"vary"]
-        if varies:
-            tokens = dict.fromkeys(token.strip() for value in varies for token in value.split(b","))
-            added.append((b"vary", b", ".join(tokens)))
-        ours = {name for name, _ in added} - {b"set-cookie"}
-        kept = [field for field in fields if field[0] not in ours and not field[0].startswith(b"access-control-")]
-        return [*kept, *added]
 
     def _log(self, x: Exchange, began: float) -> None:
         log.exchange(_LEVELS.get(x.event, "warning"), x, (time.perf_counter() - began) * 1000)

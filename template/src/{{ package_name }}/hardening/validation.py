@@ -70,21 +70,27 @@ def _is_deep(value: Any) -> bool:
     return bool(level)
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite).decode
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite).raw_decode
 
 
-def check_json(body: bytes | bytearray) -> None:
+def check_json(body: bytes | bytearray) -> Any:
     """Refuse what JSON parsers read differently: other encodings, repeated names, NaN, 1e999, half surrogates, depth.
+
+    Returns:
+        What the body says, as `json.loads` has it.
 
     Raises:
         InvalidJSONError: With a reason that repeats nothing of the body.
     """
     try:
-        value = _decode(body.decode())
+        text = body.decode().strip(" \t\n\r")
+        value, end = _decode(text)
     except InvalidJSONError:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidJSONError("not JSON in UTF-8") from error
+    if end != len(text):
+        raise InvalidJSONError("not JSON in UTF-8")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise InvalidJSONError(f"nested deeper than {MAX_DEPTH}")
     if b"\\u" in body and _ESCAPED.search(body):
@@ -95,6 +101,7 @@ def check_json(body: bytes | bytearray) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidJSONError("half of a surrogate pair") from error
+    return value
 
 
 class Validation:
