@@ -1,4 +1,6 @@
-"""`uv run python -m benchmarks`: measures, and writes `results.json`, `plot.svg`, the tables of `README.md`."""
+"""`uv run python -m benchmarks`: measures, and writes `results.json`, `plot.svg`, and the tables of `README.md` and
+of the decision on the server.
+"""
 
 import argparse
 import fcntl
@@ -11,19 +13,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import growth, latency, limiter, plot, profiles, report, stacks, throughput
+from . import growth, latency, limiter, plot, profiles, report, safety, stacks, throughput
 from .bench import Bench, Section
 from .check import CheckError
 from .load import LoadError, Plan
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "README.md"
+PAGES = (HERE.parent / "README.md", HERE.parent / "docs" / "decisions" / "0002-server.md")
+"""Pages elsewhere that show some of the tables."""
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "instructions": profiles.instructions,
     "hardened": throughput.against_bare,
     "profile": profiles.profile,
     "peers": throughput.against_peers,
-    "servers": throughput.on_servers,
+    "servers": throughput.beside_servers,
+    "safety": safety.safety,
     "refused": throughput.refused,
     "limiter": limiter.decisions,
     "workers": limiter.workers,
@@ -34,8 +38,8 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "emit": growth.emitting,
 }
 MINUTES: dict[str, float] = {
-    "instructions": 1.5, "hardened": 3.5, "profile": 1, "peers": 5.5, "servers": 7.5, "refused": 2.5, "limiter": 1.5,
-    "workers": 2.5, "latency": 2.5, "attack": 3.5, "memory": 3, "start": 0.5, "emit": 1,
+    "instructions": 1.5, "hardened": 3.5, "profile": 1, "peers": 5.5, "servers": 7.5, "safety": 1, "refused": 2.5,
+    "limiter": 1.5, "workers": 2.5, "latency": 2.5, "attack": 3.5, "memory": 3, "start": 0.5, "emit": 1,
 }  # fmt: skip
 """What each takes on this command's defaults, to say how long is left."""
 
@@ -129,7 +133,8 @@ def _write(folder: Path, results: dict[str, Any]) -> None:
     (folder / "plot.svg").write_text(plot.plot(results))
     (folder / "README.md").write_text(report.written((HERE / "README.md").read_text(), results))
     if folder == HERE:
-        PAGE.write_text(report.written(PAGE.read_text(), results))
+        for page in PAGES:
+            page.write_text(report.written(page.read_text(), results))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,36 @@ def uvicorn(name: str, environment: Path, target: str, *flags: str, jobs: tuple[
     return Contender(name, command, PEERS, jobs=jobs)
 
 
+def on_servers(environment: Path, service: Path, logged: bool = False) -> list[Contender]:
+    """Bare and hardened on each server that could carry them.
+
+    Args:
+        environment: Where the servers are installed.
+        service: The emitted service.
+        logged: Whether each writes its own line for a request.
+    """
+    interpreter = python(environment)
+    granian = (interpreter, "-m", "granian", "--interface", "asgi", "--http", "1", "--factory", "--port", "{port}")
+    granian = (*granian, *(("--access-log",) if logged else ()))
+    uvicorn = (interpreter, "-m", "uvicorn", "--factory", "--port", "{port}", "--loop", "uvloop")
+    uvicorn = (*uvicorn, *(() if logged else ("--no-access-log",)))
+    hypercorn = (interpreter, "-m", "hypercorn", "-k", "uvloop", "--bind", "127.0.0.1:{port}")
+    commands = {
+        "granian, asyncio": (*granian, "--loop", "asyncio"),
+        "granian, uvloop": (*granian, "--loop", "uvloop"),
+        "uvicorn, httptools, uvloop": (*uvicorn, "--http", "httptools"),
+        "uvicorn, zttp, uvloop": (*uvicorn, "--http", "zttp"),
+        "hypercorn, uvloop": (*hypercorn, *(("--access-logfile", "-") if logged else ())),
+    }
+    variables = {**hardened(service).variables, "PYTHONPATH": f"{PEERS}:{service / 'src'}"}
+    return [
+        Contender(f"{app}, {server}", (*command, target), PEERS, variables, jobs)
+        for server, command in commands.items()
+        for app, module, jobs in (("bare", "bare", UNHARDENED), ("hardened", f"{PACKAGE}.__main__", JOBS))
+        for target in (f"{module}:build{'()' if 'hypercorn' in server else ''}",)
+    ]
+
+
 def javascript(name: str, folder: Path, script: str) -> Contender:
     """A Node application in production."""
     return Contender(name, ("node", script), folder, {"NODE_ENV": "production"})

@@ -60,6 +60,13 @@ def profile(section: Section, name: str) -> str:
     return table(["where", *shares], [row for row in rows if set(row[1:]) != {"0.0%"}])
 
 
+def safety(section: Section, name: str) -> str:
+    """What each server did."""
+    rows = section["rows"]
+    names = list(next(iter(rows.values())))
+    return table(["", *names], [[row, *(answers[each] for each in names)] for row, answers in rows.items()])
+
+
 def refused(section: Section, name: str) -> str:
     """What each refusal costs beside what is served."""
     rows = []
@@ -143,6 +150,7 @@ RENDERERS: dict[str, Callable[[Section, str], str]] = {
     "profile": profile,
     "peers": throughput,
     "servers": throughput,
+    "safety": safety,
     "refused": refused,
     "limiter": limiter,
     "workers": workers,

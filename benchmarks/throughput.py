@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from .bench import Bench, Section
 from .check import JSON
-from .contenders import EXPRESS, FASTIFY, JOBS, UNHARDENED, USUAL, Contender, bare, hardened, javascript, uvicorn
+from .contenders import EXPRESS, FASTIFY, UNHARDENED, USUAL, Contender, bare, hardened, javascript, on_servers, uvicorn
 from .figures import ratios, summary
 from .load import GET, POST, USER, Load, rounds
-from .stacks import PACKAGE, PEERS, python
+from .stacks import PEERS, python
 
 SMALL = 1024
 TOO_LARGE = USER[:-1] + ',"filler":"' + "x" * 2 * SMALL + '"}'
@@ -44,29 +44,14 @@ def against_peers(bench: Bench) -> Section:
     return bench.compare([ours, *peers], [(ours.name, peer.name) for peer in peers])
 
 
-def on_servers(bench: Bench) -> Section:
-    """Bare and hardened on each server that could carry them."""
-    interpreter = python(bench.python_peers)
-    variables = {**hardened(bench.service).variables}
-    variables["PYTHONPATH"] = f"{PEERS}:{bench.service / 'src'}"
-    granian = (interpreter, "-m", "granian", "--interface", "asgi", "--http", "1", "--factory", "--port", "{port}")
-    unlogged = (interpreter, "-m", "uvicorn", "--no-access-log", "--factory", "--port", "{port}")
-    commands = {
-        "granian, asyncio": (*granian, "--loop", "asyncio"),
-        "granian, uvloop": (*granian, "--loop", "uvloop"),
-        "uvicorn, httptools, uvloop": (*unlogged, "--http", "httptools", "--loop", "uvloop"),
-        "uvicorn, zttp, uvloop": (*unlogged, "--http", "zttp", "--loop", "uvloop"),
-        "hypercorn, uvloop": (interpreter, "-m", "hypercorn", "-k", "uvloop", "--bind", "127.0.0.1:{port}"),
-    }
-    contenders, pairs = [], []
-    for server, command in commands.items():
-        call = "()" if "hypercorn" in server else ""
-        names = {"bare": f"bare, {server}", "hardened": f"hardened, {server}"}
-        targets = {"bare": f"bare:build{call}", "hardened": f"{PACKAGE}.__main__:build{call}"}
-        for app, target in targets.items():
-            jobs = UNHARDENED if app == "bare" else JOBS
-            contenders.append(Contender(names[app], (*command, target), PEERS, variables, jobs))
-        pairs.append((names["hardened"], names["bare"]))
+def beside_servers(bench: Bench) -> Section:
+    """Bare and hardened on each server that could carry them, and each server beside the one that `serve` takes."""
+    contenders = on_servers(bench.python_peers, bench.service)
+    names = [each.name for each in contenders]
+    pairs = [(name, name.replace("hardened", "bare")) for name in names if name.startswith("hardened")]
+    for app in ("bare", "hardened"):
+        ours = f"{app}, granian, uvloop"
+        pairs += [(name, ours) for name in names if name.startswith(app) and name != ours]
     return bench.compare(contenders, pairs)
 
 

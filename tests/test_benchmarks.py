@@ -2,14 +2,18 @@
 
 import json
 import re
+import socketserver
+import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.__main__ import MINUTES, SECTIONS, main
+from benchmarks.__main__ import MINUTES, PAGES, SECTIONS, main
 from benchmarks.aims import AIMS, judged
 from benchmarks.bench import Bench
 from benchmarks.contenders import BARE, EXPRESS
@@ -18,6 +22,7 @@ from benchmarks.load import LoadError, parse
 from benchmarks.plot import plot
 from benchmarks.profiles import places
 from benchmarks.report import RENDERERS, rendered, written
+from benchmarks.safety import ROWS, Target, asked
 
 from .conftest import REPOSITORY
 
@@ -107,9 +112,10 @@ def test_every_section_has_its_place_on_the_page_and_every_place_its_section() -
     assert {section for section, *_ in AIMS} <= set(SECTIONS)
 
 
-def test_the_page_shows_what_was_measured() -> None:
+def test_the_pages_show_what_was_measured() -> None:
     assert written(README, RESULTS) == README, "run: uv run python -m benchmarks"
-    assert written(PAGE, RESULTS) == PAGE
+    for page in PAGES:
+        assert written(page.read_text(), RESULTS) == page.read_text()
     assert PAGE.count("<!-- ") == 2
     assert plot(RESULTS) == (FOLDER / "plot.svg").read_text()
     assert set(RESULTS["sections"]) <= set(SECTIONS)
@@ -179,3 +185,71 @@ def test_the_versions_of_the_node_peers_are_exact() -> None:
     assert declared["dependencies"]
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in declared["dependencies"].values())
     assert not list(Path(FOLDER).rglob("package-lock.json"))
+
+
+class Careless(socketserver.BaseRequestHandler):
+    """Takes each end of a paragraph for the end of a request, believes all that it reads, and never closes."""
+
+    def handle(self) -> None:
+        received = b""
+        while part := self.request.recv(65536):
+            received += part
+            while ended := re.search(rb"\n\r?\n", received):
+                head, received = received[: ended.end()], received[ended.end() :]
+                assert isinstance(self.server, Toy)
+                with self.server.log.open("ab") as log:
+                    log.write(unquote_to_bytes(head.partition(b"\n")[0]) + b"\n")
+                said = re.findall(rb"(?i)^x-forwarded-for: (.*?)\r?$", head, re.MULTILINE) or [b"127.0.0.1"]
+                length = str(len(said[0])).encode()
+                self.request.sendall(b"HTTP/1.1 200 OK\r\nServer: toy/1.0\r\nContent-Length: " + length)
+                self.request.sendall(b"\r\n\r\n" + said[0])
+
+
+class Toy(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, log: Path, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.log = log
+
+
+class Curt(socketserver.BaseRequestHandler):
+    """Closes each connection after the first bytes, or a tenth of a second, and says nothing."""
+
+    def handle(self) -> None:
+        self.request.settimeout(0.1)
+        with suppress(TimeoutError):
+            self.request.recv(65536)
+
+
+def test_a_server_that_is_careless_is_reported_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.safety.MEGABYTE", "a" * 1000)
+    with Toy(tmp_path / "careless", Careless) as careless, Toy(tmp_path / "curt", Curt) as curt:
+        targets = {}
+        for name, server in {"careless": careless, "curt": curt}.items():
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            server.log.touch()
+            targets[name] = Target(server.server_address[1], server.log, patience=1.5)
+        rows = asked(targets)
+        for server in (careless, curt):
+            server.shutdown()
+
+    assert {row: told["careless"] for row, told in rows.items()} == {
+        "one header of 60 MB": "**200**",
+        "half a header, then silence": "**open after 1.5 s**",
+        "connect, send nothing": "**open after 1.5 s**",
+        "a body that stalls": "**open after 1.5 s**",
+        "a body that drips": "**open after 1.5 s**",
+        "Content-Length and Transfer-Encoding": "**200, 200, 200**",
+        "bare LF lines": "200",
+        "bad chunk size": "**200, 200**",
+        "chunk extension of 1 MB": "**200, 200**",
+        "no Host": "**200**",
+        "two Hosts": "**200**",
+        "X-Forwarded-For from loopback": "**believed**",
+        "name in `Server`": "**toy/1.0**",
+        "log of a path with %0a and %1b": "**raw**",
+    }
+    right = {row for row, told in rows.items() if "**" not in told["curt"]}
+    assert set(ROWS) - right == {"X-Forwarded-For from loopback"}
+    assert rows["connect, send nothing"]["curt"] == "closed after 0 s"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+\.[A-Za-z]{2,63}$"
@@ -25,7 +25,7 @@ def add_routes(
     model: type[BaseModel],
     mark: Callable[[Callable[..., Any]], Callable[..., Any]] = _unmarked,
 ) -> None:
-    """Add `GET /ping`, `POST /users`, and two that are only checked: `GET /fail` and `GET /cookie`.
+    """Add `GET /ping`, `POST /users`, and some that are only checked: `GET /fail`, `GET /cookie` and `GET /client`.
 
     Args:
         router: What they are added to.
@@ -53,7 +53,11 @@ def add_routes(
         response.set_cookie("session", "x", secure=True, httponly=True, samesite="strict")
         return {"message": "set"}
 
+    async def client(request: Request) -> dict[str, str]:
+        return {"client": request.client.host if request.client else ""}
+
     router.get("/ping")(mark(ping))
     router.post("/users", status_code=201)(mark(create_user))
     router.get("/fail")(mark(fail))
     router.get("/cookie")(mark(cookie))
+    router.get("/client")(mark(client))
