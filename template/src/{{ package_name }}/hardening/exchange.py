@@ -215,8 +215,11 @@ class Exchange:
         self.refusal = None
         fields = [*fields, (b"content-length", b"%d" % len(body))]
         if not self.is_websocket:
-            await self.send({"type": "http.response.start", "status": status, "headers": fields})
-            await self.send({"type": "http.response.body", "body": body})
+            self._start = {"type": "http.response.start", "status": status, "headers": fields}
+            await self._send(self._begin())
+            self.finished = True
+            await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+            self._perimeter.deadlines.release(self)
         elif "websocket.http.response" in self.scope.get("extensions", ()):
             await self.send_websocket({"type": "websocket.http.response.start", "status": status, "headers": fields})
             await self._send({"type": "websocket.http.response.body", "body": body})
