@@ -38,8 +38,8 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "emit": growth.emitting,
 }
 MINUTES: dict[str, float] = {
-    "instructions": 1.5, "hardened": 3.5, "profile": 1, "peers": 5.5, "servers": 7.5, "safety": 1, "refused": 2.5,
-    "limiter": 1.5, "workers": 2.5, "latency": 2.5, "attack": 3.5, "memory": 3, "start": 0.5, "emit": 1,
+    "instructions": 2.5, "hardened": 3, "profile": 1, "peers": 5, "servers": 7, "safety": 1, "refused": 2.5,
+    "limiter": 1, "workers": 2.5, "latency": 2, "attack": 3, "memory": 2.5, "start": 1, "emit": 1,
 }  # fmt: skip
 """What each takes on this command's defaults, to say how long is left."""
 
@@ -103,8 +103,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", type=_names, default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="two short rounds, to try it: prints, and writes nothing")
-    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each run (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=2.5, help="of each run (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of results.json, README.md and plot.svg")
     return parser.parse_args(arguments)
 

@@ -123,7 +123,7 @@ def _now(server: Process, load: Load) -> str:
 def rounds(plan: Plan, runs: Mapping[Key, tuple[Process, Load]], told: Callable[[str], None] = print) -> Samples[Key]:
     """Measure each run once a round, in a new random order each time, after a warm-up of all."""
     for server, load in runs.values():
-        run(server, load, min(2.0, plan.seconds), plan.load)
+        run(server, load, 1, plan.load)
     samples: dict[Key, list[dict[str, float]]] = {name: [] for name in runs}
     for number in range(plan.rounds):
         for name in random.sample(list(runs), len(runs)):
