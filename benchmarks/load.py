@@ -14,7 +14,7 @@ from .figures import Key, Samples
 from .processes import Process
 
 SCRIPT = Path(__file__).parent / "load.lua"
-FEWEST = 20
+FEWEST = 5
 """Answers of a run that says anything; fewer, and the server hardly had a turn."""
 USER = '{"username":"alice","email":"alice@example.com"}'
 
