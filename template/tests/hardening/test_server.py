@@ -48,6 +48,17 @@ def test_what_leaves_the_socket_is_complete(live: Server, target: str, status: i
     assert len(answer.all("date")) == 1
 
 
+def test_a_server_that_stops_has_a_line_for_each_request_it_answered(tmp_path: Path) -> None:
+    with server(tmp_path / "log") as running:
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(running.get, [f"/nope/{number}" for number in range(200)]))
+        assert running.stop() == 0
+        paths = [line["path"] for line in running.lines if "path" in line]
+
+    assert len(answers) == 200
+    assert sorted(paths) == sorted(f"/nope/{number}" for number in range(200))
+
+
 def test_the_loop_is_uvloop_where_it_is_installed(live: Server) -> None:
     assert live.get("/loop").body == (b"uvloop" if find_spec("uvloop") else b"asyncio.unix_events")
 

@@ -3,14 +3,18 @@
 everything is escaped to ASCII, bounded, and masked. ASVS v5.0.0-16.2.1 to 16.2.5, 16.4.1.
 """
 
+import atexit
 import json
 import logging.config
+import os
 import re
 import sys
 import time
+from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Iterable
 from contextvars import ContextVar
 from json.encoder import encode_basestring_ascii as quoted
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MAX_TEXT = 16_384
+# What several workers write to one pipe does not mix up to here (PIPE_BUF of POSIX, as Linux has it).
+MAX_WRITE = 4096
 # Bounded and possessive throughout: this runs over text that a client may have written.
 _SECRET = re.compile(
     r"""(?ix)
@@ -68,6 +74,10 @@ class Log:
         self.lost = 0
         self._second = 0
         self._stamp = ""
+        self._loop: AbstractEventLoop | None = None
+        self._thread = 0
+        self._waiting: list[str] = []
+        self._size = 0
 
     def configure(self, level: str, readable: bool, secrets: Iterable[str] = ()) -> None:
         """Set the level and form of every line, and route the standard library's loggers here."""
@@ -102,16 +112,43 @@ class Log:
             return
         path = x.scope["path"][:1024]
         if self.readable:
-            line = {"request_id": x.request_id, "client": x.client, "method": x.method, "path": path}
-            self(level, x.event, **line, status=x.status, ms=round(ms, 1), **x.fields)
+            who = {"request_id": x.request_id, "client": x.client, "method": x.method, "path": path}
+            self(level, x.event, **who, status=x.status, ms=round(ms, 1), **x.fields)
             return
         more = {**x.fields, "lines_lost": self.lost} if self.lost else x.fields
         end = f",{_encode(more)[1:]}" if more else "}"
-        self._write(
+        line = (
             f'{_OPEN}{self._now()}","level":"{level}","event":"{x.event}","request_id":"{x.request_id}",'
             f'"client":{quoted(x.client)},"method":{quoted(x.method)},"path":{quoted(path)},'
             f'"status":{x.status},"ms":{ms:.1f}{end}\n'
         )
+        if self._loop is None or self._loop is not _get_running_loop() or level == "error" or self.lost:
+            self._write(line)
+            return
+        if self._size + len(line) > MAX_WRITE:
+            self.flush()
+        if not self._waiting:
+            self._loop.call_soon(self.flush)
+        self._waiting.append(line)
+        self._size += len(line)
+
+    def gather(self, loop: AbstractEventLoop) -> None:
+        """Let the lines of requests that end in one turn of the running `loop` share a write: a pipe wakes its reader
+        at each. Every other line is written at once, after those that wait.
+        """
+        self._loop, self._thread = loop, get_ident()
+        self.flush()
+
+    def scatter(self) -> None:
+        """Write what waits, and from now on every line at once: the loop may not come to another turn."""
+        self.flush()
+        self._loop = None
+
+    def flush(self) -> None:
+        """Write what waits. Only the loop's own thread does."""
+        if self._waiting and get_ident() == self._thread:
+            lines, self._waiting, self._size = self._waiting, [], 0
+            self._print("".join(lines), len(lines))
 
     def _now(self) -> str:
         second, ms = divmod(time.time_ns() // 1_000_000, 1000)
@@ -120,8 +157,12 @@ class Log:
         return self._stamp + _MILLISECONDS[ms]
 
     def _write(self, line: str) -> None:
+        self.flush()
+        self._print(line, 1)
+
+    def _print(self, text: str, number: int) -> None:
         try:
-            sys.stdout.write(line)
+            sys.stdout.write(text)
             sys.stdout.flush()
             self.lost = 0
         except (
@@ -129,7 +170,7 @@ class Log:
             ValueError,
             AttributeError,
         ):  # nobody reads the log any more, which is no reason to fail the request
-            self.lost += 1
+            self.lost += number
 
 
 def _encode(fields: dict[str, Any]) -> str:
@@ -171,3 +212,6 @@ class Handler(logging.Handler):
 
 
 log = Log()
+atexit.register(log.flush)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=log.flush)  # or both processes would write it

@@ -73,9 +73,11 @@ class Perimeter:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.store.open()
+        log.gather(asyncio.get_running_loop())
         try:
             await self.app(scope, self.deadlines.drained(receive, self.settings.request_timeout), send)
         finally:
+            log.scatter()
             await self.store.close()
 
     async def _http(self, x: Exchange) -> None:
