@@ -38,7 +38,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "emit": growth.emitting,
 }
 MINUTES: dict[str, float] = {
-    "instructions": 2.5, "hardened": 3, "profile": 1, "peers": 5, "servers": 7, "safety": 1, "refused": 2.5,
+    "instructions": 3.5, "hardened": 4.5, "profile": 1, "peers": 5, "servers": 7, "safety": 1, "refused": 2.5,
     "limiter": 1, "workers": 2.5, "latency": 2, "attack": 3, "memory": 2.5, "start": 1, "emit": 1,
 }  # fmt: skip
 """What each takes on this command's defaults, to say how long is left."""

@@ -14,7 +14,7 @@ TOO_LARGE = USER[:-1] + ',"filler":"' + "x" * 2 * SMALL + '"}'
 
 
 def against_bare(bench: Bench) -> Section:
-    """The price of the perimeter, and how much of it is the log."""
+    """The price of the perimeter, how much of it is the log, and what becomes of it in a service that has grown."""
     ours, framework = hardened(bench.service), bare(bench.service)
     quiet = ours.but("hardened, APP_LOG_LEVEL=warning", APP_LOG_LEVEL="warning")
     defaults = Contender(
@@ -23,8 +23,9 @@ def against_bare(bench: Bench) -> Section:
         PEERS,
         jobs=UNHARDENED,
     )
+    grown = [each.but(f"{each.name}, behind 50 routes", OTHER_ROUTES="50") for each in (ours, framework)]
     pairs = [(ours.name, framework.name), (quiet.name, framework.name), (ours.name, defaults.name)]
-    return bench.compare([ours, quiet, framework, defaults], pairs)
+    return bench.compare([ours, quiet, framework, defaults, *grown], [*pairs, (grown[0].name, grown[1].name)])
 
 
 def against_peers(bench: Bench) -> Section:

@@ -1,5 +1,6 @@
 """The routes of the comparison, the same for every FastAPI contender. Each runs in an environment of its own."""
 
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -26,6 +27,8 @@ def add_routes(
     mark: Callable[[Callable[..., Any]], Callable[..., Any]] = _unmarked,
 ) -> None:
     """Add `GET /ping`, `POST /users`, and some that are only checked: `GET /fail`, `GET /cookie` and `GET /client`.
+
+    `OTHER_ROUTES` in the environment is how many stand before them, as in a service that has grown.
 
     Args:
         router: What they are added to.
@@ -56,6 +59,10 @@ def add_routes(
     async def client(request: Request) -> dict[str, str]:
         return {"client": request.client.host if request.client else ""}
 
+    async def other(number: int) -> None: ...
+
+    for each in range(int(os.environ.get("OTHER_ROUTES", "0"))):
+        router.get(f"/other-{each}/{{number}}")(mark(other))
     router.get("/ping")(mark(ping))
     router.post("/users", status_code=201)(mark(create_user))
     router.get("/fail")(mark(fail))

@@ -3,6 +3,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,10 @@ def build() -> Hardened:
         for finding in error.findings:
             log("error", "check", id=finding.id, message=finding.message, hint=finding.hint)
         raise SystemExit(1) from None
+    # The collector would look through all of it again and again: a tenth of the time of a POST with a body.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
     return app
 
 
