@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -38,7 +39,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "emit": growth.emitting,
 }
 MINUTES: dict[str, float] = {
-    "instructions": 3.5, "hardened": 4.5, "profile": 1, "peers": 5, "servers": 7, "safety": 1, "refused": 2.5,
+    "instructions": 3.5, "hardened": 4, "profile": 1, "peers": 4, "servers": 6, "safety": 1, "refused": 2,
     "limiter": 1, "workers": 2.5, "latency": 2, "attack": 3, "memory": 2.5, "start": 1, "emit": 1,
 }  # fmt: skip
 """What each takes on this command's defaults, to say how long is left."""
@@ -46,6 +47,7 @@ MINUTES: dict[str, float] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server is left behind
     options = _parse(arguments)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -64,7 +66,7 @@ def _measure(options: argparse.Namespace, cores: list[int]) -> int:
     machine = stacks.machine()
     server, load = cores[:2]
     os.sched_setaffinity(0, {load})  # whatever is not the server stays off its core
-    rounds, seconds = (2, 2.0) if options.quick else (options.rounds, options.seconds)
+    rounds, seconds = (2, 2) if options.quick else (options.rounds, options.seconds)
     plan = Plan(rounds, seconds, str(server), str(load), tuple(cores))
     bench = Bench(plan, options.quick)
     results = _stored(options.output / "results.json", machine, every=set(options.only) == set(SECTIONS))
@@ -104,7 +106,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="two short rounds, to try it: prints, and writes nothing")
     parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=2.5, help="of each run (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=int, default=2, help="of each run; whole ones (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, default=HERE, help="folder of results.json, README.md and plot.svg")
     return parser.parse_args(arguments)
 

@@ -41,7 +41,7 @@ class Plan:
     """How long and where: rounds of so many seconds, the server on one core, the load on another."""
 
     rounds: int
-    seconds: float
+    seconds: int
     server: str
     load: str
     cores: tuple[int, ...]
@@ -65,16 +65,16 @@ def parse(output: str) -> dict[str, float]:
     raise LoadError(f"wrk said no result:\n{output}")
 
 
-def command(port: int, load: Load, seconds: float, core: str) -> list[str]:
+def command(port: int, load: Load, seconds: int, core: str) -> list[str]:
     """wrk with one thread, on its core."""
     if shutil.which("wrk") is None:
         raise LoadError("wrk is not installed; it is a package of most systems: apt install wrk, brew install wrk")
-    flags = ["-t1", f"-c{load.connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(SCRIPT)]
+    flags = ["-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
     words = [f"http://127.0.0.1:{port}{load.path}", "--", load.method, load.body, *load.headers]
     return ["taskset", "--cpu-list", core, "wrk", *flags, *words]
 
 
-def run(server: Process, load: Load, seconds: float, core: str) -> dict[str, float]:
+def run(server: Process, load: Load, seconds: int, core: str) -> dict[str, float]:
     """Load one server and say what it did.
 
     Returns:
