@@ -106,9 +106,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="two short rounds, to try it: prints, and writes nothing")
     parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
-    parser.add_argument(
-        "--seconds", type=int, default=2, help="of each run; whole ones (default: %(default)s)"
-    )
+    parser.add_argument("--seconds", type=int, default=2, help="of each run; whole ones (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of results.json, README.md and plot.svg")
     return parser.parse_args(arguments)
 

@@ -91,7 +91,7 @@ def profile(bench: Bench) -> Section:
     return {"shares": shares, "how": f"{seconds:g} s each, 200 samples a second"}
 
 
-def _sampled(server: Process, load: Load, seconds: float, core: str, output: Path) -> dict[str, float]:
+def _sampled(server: Process, load: Load, seconds: int, core: str, output: Path) -> dict[str, float]:
     run(server, load, 1, core)
     wrk = subprocess.Popen(
         command(server.port, load, seconds + 3, core), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
