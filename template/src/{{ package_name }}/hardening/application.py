@@ -77,7 +77,8 @@ class Hardened(FastAPI):
         if self.exception_handlers.keys() & {500, Exception}:
             return super().build_middleware_stack()
         app: ASGIApp = AsyncExitStackMiddleware(self.router)
-        app = Dispatch(self, self.table(), ExceptionMiddleware(app, handlers=self.exception_handlers))
+        routes = self._perimeter.routes if self._perimeter is not None else self.table()
+        app = Dispatch(self, routes, ExceptionMiddleware(app, handlers=self.exception_handlers))
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
