@@ -14,7 +14,7 @@ from .edits import append, replace
 from .lived_in import Services, conflicts, update, update_and_prove
 from .releases import FOLDER, commit, git
 
-HEADERS = "src/orders_api/hardening/headers.py"
+HEADERS = "src/orders_api/hardening/steps/headers.py"
 LEAVING = "src/orders_api/hardening/leaving.py"
 IN_TEMPLATE = "template/src/{{ package_name }}/hardening"
 
@@ -29,7 +29,7 @@ def services(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Service
     )
     commit(folder, "older")
     git(folder, "tag", "v1000.0.0")
-    replace(folder / IN_TEMPLATE / "headers.py", r'(?m)^"""', '"""Newer. ')
+    replace(folder / IN_TEMPLATE / "steps" / "headers.py", r'(?m)^"""', '"""Newer. ')
     (folder / IN_TEMPLATE / "leaving.py").unlink()
     commit(folder, "newer")
     git(folder, "tag", "v1001.0.0")

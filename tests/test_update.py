@@ -81,7 +81,7 @@ def test_a_fresh_rendering_restores_owned_files_and_keeps_edited_seeds(releases:
     service = tmp_path / "orders-api"
     run_copy(str(releases), service, defaults=True, quiet=True, skip_tasks=True)
     commit(service, "emitted")
-    owned = service / SERVICE / "hardening" / "headers.py"
+    owned = service / SERVICE / "hardening" / "steps" / "headers.py"
     proper = owned.read_text()
     (service / "README.md").write_text("# Ours\n")
     (service / SERVICE / "routes" / "coming.py").write_text('"""Ours now."""\n')

@@ -25,14 +25,14 @@ HARDENING = Path("src/orders_api/hardening")
 
 # For each step, what a saboteur adds at the end of the module that protects it.
 SABOTEURS = {
-    "headers": ("headers.py", "_VALUES.clear()"),
-    "rate_limit": ("rate_limit.py", "async def _pass(self, x): return None\nRateLimit.refuse = _pass"),
-    "validation": ("validation.py", "def check_json(body): pass"),
-    "errors": ("errors.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
-    "cors": ("cors.py", "CrossOrigin.refuse = lambda self, x: None"),
-    "cookies": ("cookies.py", "def guard_cookies(fields, *_): return fields, []"),
-    "sessions": ("session_store.py", "MemorySessions._drop = lambda self, key: None"),
-    "server": ("deadlines.py", "Deadlines.allow = lambda *_: None"),
+    "headers": ("steps/headers.py", "_VALUES.clear()"),
+    "rate_limit": ("steps/rate_limit.py", "async def _pass(self, x): return None\nRateLimit.refuse = _pass"),
+    "validation": ("steps/validation.py", "def check_json(body): pass"),
+    "errors": ("core/problems.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
+    "cors": ("steps/cors.py", "CrossOrigin.refuse = lambda self, x: None"),
+    "cookies": ("steps/cookies.py", "def guard_cookies(fields, *_): return fields, []"),
+    "sessions": ("stores/memory_sessions.py", "MemorySessions._drop = lambda self, key: None"),
+    "server": ("asgi/deadlines.py", "Deadlines.allow = lambda *_: None"),
 }
 
 

@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any
 
 PACKAGE = os.environ["SERVICE_PACKAGE"]
-store = import_module(f"{PACKAGE}.hardening.store")
+memory = import_module(f"{PACKAGE}.hardening.stores.memory")
+stores = import_module(f"{PACKAGE}.hardening.stores.base")
 settings = import_module(f"{PACKAGE}.hardening.settings")
 BATCH, BATCHES = 1_000, 200
 
@@ -30,7 +31,7 @@ def newcomer(keys: int, places: int) -> list[float]:
 
 
 def _timed(keys: int, places: int, quota: Any, batches: Iterable[Iterable[int]]) -> list[float]:
-    counter = store.MemoryStore(max_keys=places)
+    counter = memory.MemoryStore(max_keys=places)
     for number in range(keys):
         counter.decide([_claim(number, quota)])
     times = []
@@ -50,7 +51,7 @@ def _claim(number: int, quota: Any) -> Any:
 async def redis(count: int) -> list[float]:
     """Microseconds a decision, one after another, on one key each."""
     service = import_module(f"{PACKAGE}.settings").Settings()
-    counter = store.open_store(service)
+    counter = stores.open_store(service)
     await counter.open()
     for _ in range(100):
         if await counter.is_ready():

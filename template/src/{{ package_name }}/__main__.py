@@ -12,10 +12,10 @@ from dotenv import dotenv_values
 
 from .app import create_app
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
-from .hardening.checks import near_misses, workers_finding
-from .hardening.logging import log
-from .hardening.report import report, secrets_in
+from .hardening.core.log import log
 from .hardening.settings import PREFIX
+from .hardening.startup.report import report, secrets_in
+from .hardening.startup.settings import near_misses, workers_finding
 from .settings import Settings
 
 

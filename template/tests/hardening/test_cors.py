@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""CORS and cross-site requests: `hardening/cors.py`. Which pages may read answers, and which may change anything."""
+"""CORS and cross-site requests: `hardening/steps/cors.py`. Which pages may read answers, and which may change anything."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Headers: `hardening/headers.py`. That every kind of response has them is in `test_perimeter.py`."""
+"""Headers: `hardening/steps/headers.py`. That every kind of response has them is in `test_perimeter.py`."""
 
 from .asgi import request
 from .expect import assert_hardened

@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Health: `hardening/health.py`. A status and nothing else, however often and from wherever it is asked."""
+"""Health: `hardening/asgi/health.py`. A status and nothing else, however often and from wherever it is asked."""
 
 import asyncio
 import time

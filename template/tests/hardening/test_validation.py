@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Validation: `hardening/validation.py`. One reading of a request, or none: 4xx, nothing told back, no route run."""
+"""Validation: `hardening/steps/validation.py`. One reading of a request, or none: 4xx, nothing told back, no route run."""
 
 import time
 from functools import cache

@@ -9,7 +9,7 @@ from ..discover import Found
 from . import Arena, Attacks, Seen
 
 attacks = Attacks(
-    "cookies", "HARDENING.md, Cookies: set it with `set_cookie`; `hardening/cookies.py` adds what is missing."
+    "cookies", "HARDENING.md, Cookies: set it with `set_cookie`; `hardening/steps/cookies.py` adds what is missing."
 )
 FLAGS = ("secure", "httponly", "samesite")
 

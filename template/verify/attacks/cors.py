@@ -8,7 +8,7 @@ from ..service import ORIGIN
 from . import EVIL, Arena, Attacks, Seen, expect, statuses
 from .headers import HANDSHAKE, PREFLIGHT
 
-attacks = Attacks("cors", "HARDENING.md, CORS: `hardening/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
+attacks = Attacks("cors", "HARDENING.md, CORS: `hardening/steps/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
 LOOKALIKES = (
     EVIL,
     "null",

@@ -14,7 +14,7 @@ from ..wire import Pairs
 from . import EVIL, Arena, Attacks, Seen, UnknownError, statuses
 
 attacks = Attacks(
-    "rate_limit", "HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many."
+    "rate_limit", "HARDENING.md, Rate limit: `hardening/steps/rate_limit.py` counts; APP_RATE_LIMIT says how many."
 )
 MOST = 3000
 SECONDS = 10.0

@@ -12,7 +12,8 @@ from . import Arena, Attacks, Seen, expect
 from .cookies import unsafe
 
 attacks = Attacks(
-    "sessions", "HARDENING.md, Sessions and Credentials: `hardening/sessions.py`, `session_store.py`, `credentials.py`."
+    "sessions",
+    "HARDENING.md, Sessions and Credentials: `hardening/steps/sessions.py`, `session_store.py`, `credentials.py`.",
 )
 PLANTED = "A" * 43
 

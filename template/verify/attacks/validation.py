@@ -8,7 +8,7 @@ from ..wire import raw, send
 from . import Arena, Attacks, Seen, expect
 
 attacks = Attacks(
-    "validation", "HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`."
+    "validation", "HARDENING.md, Validation: `hardening/steps/validation.py`, and models that inherit `ApiModel`."
 )
 LARGE = ("Content-Length", "3000000000")
 HOSTILE = {

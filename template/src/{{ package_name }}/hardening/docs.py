@@ -13,12 +13,12 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from .checks import Finding, InsecureConfigurationError
-from .errors import MAX_ERRORS, MEDIA_TYPE
+from .core.problems import MAX_ERRORS, MEDIA_TYPE
 from .policy import public
+from .startup.settings import Finding, InsecureConfigurationError
 
 if TYPE_CHECKING:
-    from .application import Hardened
+    from .app import Hardened
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

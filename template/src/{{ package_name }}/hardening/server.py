@@ -15,7 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from .logging import Log
+from .core.log import Log
 from .settings import HardeningSettings
 
 MAX_HEADER_BYTES = 65_536

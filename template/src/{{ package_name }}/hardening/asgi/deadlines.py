@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive
 
-from .errors import Refusal
+from ..core.problems import Refusal
 
 if TYPE_CHECKING:
     from .exchange import Exchange

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 
 from pydantic import SecretBytes, SecretStr
 
-from .application import Hardened
-from .checks import Finding
-from .policy import DEFAULT
-from .route_table import Route
-from .settings import PREFIX, HardeningSettings, secrets_dir
+from ..app import Hardened
+from ..core.routes import Route
+from ..policy import DEFAULT
+from ..settings import PREFIX, HardeningSettings, secrets_dir
+from .settings import Finding
 
 # However it was written: a password with a slash ends an address early for whoever parses it.
 _IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")

@@ -6,12 +6,12 @@ is away each process counts for itself, or nothing is served.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .checks import Finding
-from .memory_store import MemoryStore
-from .redis_address import Address
-from .redis_connection import RedisConnection, Script
-from .settings import HardeningSettings
-from .store import Claim, StoreAwayError
+from ...settings import HardeningSettings
+from ...startup.settings import Finding
+from ..base import Claim, StoreAwayError
+from ..memory import MemoryStore
+from .address import Address
+from .connection import RedisConnection, Script
 
 # GCRA as in `MemoryStore`, by the server's clock. Later than this date a number keeps more of its fraction. What is
 # further ahead than a window is of a clock that was set back, or of another quota.

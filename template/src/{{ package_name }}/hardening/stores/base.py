@@ -6,9 +6,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, TypeAlias
 
-from .checks import Finding, InsecureConfigurationError
-from .memory_store import MemoryStore
-from .settings import HardeningSettings, Quota
+from ..settings import HardeningSettings, Quota
+from ..startup.settings import Finding, InsecureConfigurationError
+from .memory import MemoryStore
 
 Claim: TypeAlias = tuple[str, Quota]
 """One request to be counted on a key, which is never that of another kind of claim, against a quota."""
@@ -60,7 +60,8 @@ class Store(Protocol):
 def check(settings: HardeningSettings) -> Iterator[Finding]:
     """A service that is made for Redis, and counts in one process because nobody said where."""
     unsaid = "store_url" not in settings.model_fields_set and settings.is_production
-    if unsaid and find_spec(f"{__package__}.{_REDIS}") is not None:
+    redis = find_spec(f"{__package__}.redis")
+    if unsaid and redis is not None and redis.origin:  # a folder without modules may be left of it
         yield Finding(
             "store.W001",
             "APP_STORE_URL is not said: each process counts for itself.",
@@ -77,7 +78,7 @@ def open_store(settings: HardeningSettings) -> Store:
     if settings.store_url == "memory://":
         return MemoryStore()
     try:
-        store: Store = import_module(f".{_REDIS}", __package__).RedisStore(settings)
+        store: Store = import_module(".redis.limits", __package__).RedisStore(settings)
     except ModuleNotFoundError as error:
         finding = Finding(
             "store.E002",
@@ -92,7 +93,6 @@ def open_store(settings: HardeningSettings) -> Store:
     return store
 
 
-_REDIS = "redis_store"
 _FORMS = (
     "Write redis://host:6379/0, rediss:// for TLS, unix:///path, redis+sentinel://host,host/master/0 or "
     "redis+cluster://host,host, with user:password@ before the host, percent-encoded."

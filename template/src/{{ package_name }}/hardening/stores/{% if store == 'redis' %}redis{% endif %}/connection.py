@@ -12,9 +12,9 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
-from .logging import log
-from .redis_address import Address, Client
-from .store import StoreAwayError
+from ...core.log import log
+from ..base import StoreAwayError
+from .address import Address, Client
 
 TIMEOUT = 0.1
 """Seconds that a request waits for an answer, a new connection included."""

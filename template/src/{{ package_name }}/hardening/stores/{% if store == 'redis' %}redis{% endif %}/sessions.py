@@ -3,9 +3,9 @@
 come apart does not, and the clock is the server's. While Redis is away there are no sessions: 503, nothing local.
 """
 
-from .redis_connection import Script
-from .redis_store import RedisStore
-from .session_store import MAX_DEVICES, MAX_PER_ACCOUNT, REMEMBERED, Record
+from ..memory_sessions import MAX_DEVICES, MAX_PER_ACCOUNT, REMEMBERED, Record
+from .connection import Script
+from .limits import RedisStore
 
 # Milliseconds throughout.
 _NOW = """

@@ -15,10 +15,10 @@ from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 from starlette.types import ASGIApp
 
-from .dispatch import matches_by_path, operation
-from .errors import PLACES
-from .models import Bounded, models_in
-from .policy import DEFAULT, Policy
+from ..asgi.dispatch import matches_by_path, operation
+from ..models import Bounded, models_in
+from ..policy import DEFAULT, Policy
+from .problems import PLACES
 
 
 @dataclass(slots=True, eq=False)

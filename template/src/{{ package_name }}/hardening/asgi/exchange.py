@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from starlette._utils import get_route_path
 from starlette.types import Message, Receive, Scope, Send
 
-from .errors import Refusal, Refused
-from .headers import Fields
-from .policy import DEFAULT, Policy
-from .route_table import Route
-from .validation import SINGLE, InvalidJSONError, check_json
+from ..core.problems import Refusal, Refused
+from ..core.routes import Route
+from ..policy import DEFAULT, Policy
+from ..steps.headers import Fields
+from ..steps.validation import SINGLE, InvalidJSONError, check_json
 
 if TYPE_CHECKING:
+    from ..settings import HardeningSettings
+    from ..stores.base import Store
+    from ..stores.memory_sessions import SessionStore
     from .perimeter import Perimeter
-    from .session_store import SessionStore
-    from .settings import HardeningSettings
-    from .store import Store
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})

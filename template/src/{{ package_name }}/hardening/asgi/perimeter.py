@@ -11,21 +11,21 @@ from contextlib import suppress
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from .completion import Completion
-from .cors import PREFLIGHT_VARY, CrossOrigin
+from ..core.log import log, mask, request_id
+from ..core.problems import Errors, Refusal, describe
+from ..core.routes import Routes
+from ..policy import DEFAULT
+from ..settings import HardeningSettings
+from ..steps.cors import PREFLIGHT_VARY, CrossOrigin
+from ..steps.headers import SecurityHeaders
+from ..steps.rate_limit import RateLimit
+from ..steps.validation import Validation
+from ..stores.base import Store
+from ..stores.memory_sessions import open_sessions
 from .deadlines import Deadlines
-from .errors import Errors, Refusal, describe
 from .exchange import Exchange
-from .headers import SecurityHeaders
 from .health import LIVE, READY, Health
-from .logging import log, mask, request_id
-from .policy import DEFAULT
-from .rate_limit import RateLimit
-from .route_table import Routes
-from .session_store import open_sessions
-from .settings import HardeningSettings
-from .store import Store
-from .validation import Validation
+from .response_headers import Completion
 
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
 _LETTING_GO = 0.05

@@ -11,15 +11,15 @@ from fastapi.params import Form
 from pydantic import BaseModel, TypeAdapter
 from starlette.staticfiles import StaticFiles
 
-from .checks import Finding
-from .errors import BODILESS
-from .models import ApiModel, QueryModel, models_in
-from .policy import DEFAULT
-from .sessions import Sessions
-from .settings import HardeningSettings
+from ..core.problems import BODILESS
+from ..models import ApiModel, QueryModel, models_in
+from ..policy import DEFAULT
+from ..settings import HardeningSettings
+from ..steps.sessions import Sessions
+from .settings import Finding
 
 if TYPE_CHECKING:
-    from .route_table import Route, Routes
+    from ..core.routes import Route, Routes
 
 
 _NO_SCHEMA = ("default", "expected", "members", "metadata", "serialization")

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .checks import Finding
-from .errors import Refusal
-from .settings import HardeningSettings
+from ..core.problems import Refusal
+from ..settings import HardeningSettings
+from ..startup.settings import Finding
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from ..asgi.exchange import Exchange
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)

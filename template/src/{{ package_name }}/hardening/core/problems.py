@@ -13,10 +13,10 @@ from fastapi import Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 
-from .store import StoreAwayError
+from ..stores.base import StoreAwayError
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from ..asgi.exchange import Exchange
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20

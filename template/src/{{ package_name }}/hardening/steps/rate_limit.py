@@ -12,15 +12,15 @@ from math import ceil
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
-from .checks import Finding
-from .errors import Refusal
-from .logging import log
-from .settings import HardeningSettings, Quota
-from .store import Store, StoreAwayError
+from ..core.log import log
+from ..core.problems import Refusal
+from ..settings import HardeningSettings, Quota
+from ..startup.settings import Finding
+from ..stores.base import Store, StoreAwayError
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
-    from .route_table import Route, Routes
+    from ..asgi.exchange import Exchange
+    from ..core.routes import Route, Routes
 
 FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}

@@ -11,13 +11,13 @@ from math import isinf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from .checks import Finding
-from .errors import Refusal, validation_errors
-from .route_table import Routes
-from .settings import HardeningSettings
+from ..core.problems import Refusal, validation_errors
+from ..core.routes import Routes
+from ..settings import HardeningSettings
+from ..startup.settings import Finding
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from ..asgi.exchange import Exchange
 
 MAX_TARGET = 8192
 MAX_DEPTH = 64

@@ -6,10 +6,10 @@ no field names the software, grants a foreign origin or sets a cookie without it
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .cookies import guard_cookies
-from .cors import CrossOrigin
-from .headers import REVEALING, Fields, SecurityHeaders
-from .logging import log
+from ..core.log import log
+from ..steps.cookies import guard_cookies
+from ..steps.cors import CrossOrigin
+from ..steps.headers import REVEALING, Fields, SecurityHeaders
 
 if TYPE_CHECKING:
     from .exchange import Exchange

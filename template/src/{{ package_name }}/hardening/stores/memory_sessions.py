@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
-from .memory_store import MemoryStore
-from .settings import HardeningSettings
-from .store import Store
+from ..settings import HardeningSettings
+from .base import Store
+from .memory import MemoryStore
 
 MAX_SESSIONS = 100_000
 MAX_PER_ACCOUNT = 50
@@ -212,5 +212,5 @@ def open_sessions(settings: HardeningSettings, store: Store) -> SessionStore:
     times = settings.session_idle, settings.session_lifetime
     if isinstance(store, MemoryStore):
         return MemorySessions(*times)
-    sessions: SessionStore = import_module(".redis_sessions", __package__).RedisSessions(store, *times)
+    sessions: SessionStore = import_module(".redis.sessions", __package__).RedisSessions(store, *times)
     return sessions

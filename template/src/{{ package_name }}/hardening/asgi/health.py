@@ -5,8 +5,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from .errors import MEDIA_TYPE, document
-from .logging import log
+from ..core.log import log
+from ..core.problems import MEDIA_TYPE, document
 
 Probe = Callable[[], Awaitable[bool]]
 LIVE, READY = "/health/live", "/health/ready"

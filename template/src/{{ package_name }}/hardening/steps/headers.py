@@ -8,8 +8,8 @@ keeps its value. ASVS v5.0.0-3.4.1 to 3.4.8, 13.4.6, 14.3.2.
 import re
 from collections.abc import Iterator
 
-from .checks import Finding
-from .settings import HardeningSettings
+from ..settings import HardeningSettings
+from ..startup.settings import Finding
 
 Fields = list[tuple[bytes, bytes]]
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"

@@ -14,8 +14,8 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from .application import Hardened
-    from .route_table import Route, Routes
+    from ..app import Hardened
+    from ..core.routes import Route, Routes
 
 _BY_PATH = {APIRoute.matches, StarletteRoute.matches, WebSocketRoute.matches, Mount.matches}
 

@@ -10,22 +10,22 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .checks import Finding, InsecureConfigurationError, settings_findings
-from .cors import CrossOrigin
-from .dispatch import Dispatch
+from .asgi.dispatch import Dispatch
+from .asgi.health import Health, Probe
+from .asgi.perimeter import Perimeter
+from .core.log import log
+from .core.problems import Errors
+from .core.routes import Routes
 from .docs import add_docs, describe_problems
-from .errors import Errors
-from .headers import SecurityHeaders
-from .health import Health, Probe
-from .logging import log
-from .perimeter import Perimeter
-from .rate_limit import RateLimit
-from .route_checks import route_findings, session_findings
-from .route_table import Routes
 from .settings import HardeningSettings
-from .store import check as check_store
-from .store import open_store
-from .validation import Validation
+from .startup.routes import route_findings, session_findings
+from .startup.settings import Finding, InsecureConfigurationError, settings_findings
+from .steps.cors import CrossOrigin
+from .steps.headers import SecurityHeaders
+from .steps.rate_limit import RateLimit
+from .steps.validation import Validation
+from .stores.base import check as check_store
+from .stores.base import open_store
 
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
 

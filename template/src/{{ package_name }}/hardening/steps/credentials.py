@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request
 
+from ..core.problems import Problem
+from ..settings import Quota
+from ..stores.base import Claim, StoreAwayError
 from .cookies import COOKIE_ID, cookie, values_of
-from .errors import Problem
 from .rate_limit import Meter, client_key, seconds_to_wait, tell
-from .settings import Quota
-from .store import Claim, StoreAwayError
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from ..asgi.exchange import Exchange
 
 WIDER = 20
 """How many times as many failures an address, and an account, may have as an account from one address."""

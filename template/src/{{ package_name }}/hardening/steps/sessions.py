@@ -20,13 +20,13 @@ from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, ValidationError
 from starlette.requests import HTTPConnection
 
+from ..core.log import log
+from ..core.problems import Problem
+from ..stores.memory_sessions import FullError, Record
 from .cookies import COOKIE_ID, cookie, values_of
-from .errors import Problem
-from .logging import log
-from .session_store import FullError, Record
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from ..asgi.exchange import Exchange
 
 MAX_BYTES = 4096
 MAX_ACCOUNT = 255

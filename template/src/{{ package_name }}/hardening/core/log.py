@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from .errors import describe
+from .problems import describe
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from ..asgi.exchange import Exchange
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from .settings import PREFIX, HardeningSettings, secrets_dir
+from ..settings import PREFIX, HardeningSettings, secrets_dir
 
 SettingsT = TypeVar("SettingsT", bound=HardeningSettings)
 

@@ -8,11 +8,11 @@ from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from .checks import Finding
-from .settings import Quota
+from ..settings import Quota
+from ..startup.settings import Finding
 
 if TYPE_CHECKING:
-    from .store import Claim
+    from .base import Claim
 
 MAX_KEYS = 100_000
 _SHARED = 65_536

@@ -1,0 +1,2 @@
+# Owned by the template: an update rewrites this file.
+"""The checklist: one module a step."""
