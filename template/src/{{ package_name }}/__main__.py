@@ -14,8 +14,8 @@ from .app import create_app
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
 from .hardening.core.log import log
 from .hardening.settings import PREFIX
-from .hardening.startup.report import report, secrets_in
-from .hardening.startup.settings import near_misses, workers_finding
+from .hardening.startup.report import report
+from .hardening.startup.settings import near_misses, secrets_in, workers_finding
 from .settings import Settings
 
 
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings is None or settings.is_production:
             print("\nFor development on this machine: serve --dev", file=sys.stderr)
         return 1
-    from .hardening.server import serve, taken
+    from .hardening.server import serve, why_cannot_listen
 
-    if reason := taken(options.host, options.port):
+    if reason := why_cannot_listen(options.host, options.port):
         print(f"Cannot listen on {options.host} port {options.port}: {reason}. Try --port.", file=sys.stderr)
         return 1
     if app is not None and (found := asyncio.run(app.prepare())):

@@ -13,19 +13,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .asgi.dispatch import Dispatch
 from .asgi.health import Health, Probe
 from .asgi.perimeter import Perimeter
+from .core.findings import Finding, InsecureConfigurationError
 from .core.log import log
-from .core.problems import Errors
-from .core.routes import Routes
+from .core.routes import RouteTable
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.routes import route_findings, session_findings
-from .startup.settings import Finding, InsecureConfigurationError, settings_findings
-from .steps.cors import CrossOrigin
-from .steps.headers import SecurityHeaders
-from .steps.rate_limit import RateLimit
-from .steps.validation import Validation
-from .stores.base import check as check_store
-from .stores.base import open_store
+from .startup.settings import near_misses
+from .startup.steps import step_findings
+from .steps import STEPS
+from .steps.base import Services, Step
+from .steps.errors import Errors
+from .stores import open_sessions, open_store, store_findings
 
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
 
@@ -45,10 +44,12 @@ class Hardened(FastAPI):
         prepare: Coroutine functions that `serve` calls once, before it listens; what they find keeps it from starting.
         ready: Coroutine functions that say whether what the service needs is there; `/health/ready` asks them.
         insecure_mounts: The escape hatch for mounted applications that are not hardened: path and reason.
+        steps: Steps of your own, which run after those of the checklist: subclasses of `Step`, not objects.
         **fastapi: Whatever `FastAPI` takes.
 
     Raises:
-        InsecureConfigurationError: On the first event, in production, if settings or routes are not safe.
+        InsecureConfigurationError: Here, if a step is none; on the first event, in production, if settings or routes
+            are not safe.
     """
 
     def __init__(
@@ -58,15 +59,20 @@ class Hardened(FastAPI):
         prepare: Sequence[Callable[[], Awaitable[Iterable[Finding]]]] = (),
         ready: Sequence[Probe] = (),
         insecure_mounts: dict[str, str] | None = None,
+        steps: Sequence[type[Step]] = (),
         **fastapi: Any,
     ) -> None:
         self.settings = settings
         self.insecure_mounts = dict(insecure_mounts or {})
+        if broken := list(step_findings(steps)):
+            raise InsecureConfigurationError(broken)
+        self._steps = tuple(steps)
         self._prepare = prepare
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
         self._errors = Errors(settings.is_production)
         self._perimeter: Perimeter | None = None
+        self._routes: RouteTable | None = None
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
         super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **_telemetry(), **fastapi})
         if settings.docs:
@@ -77,8 +83,7 @@ class Hardened(FastAPI):
         if self.exception_handlers.keys() & {500, Exception}:
             return super().build_middleware_stack()
         app: ASGIApp = AsyncExitStackMiddleware(self.router)
-        routes = self._perimeter.routes if self._perimeter is not None else self.table()
-        app = Dispatch(self, routes, ExceptionMiddleware(app, handlers=self.exception_handlers))
+        app = Dispatch(self, self._routes or self.table(), ExceptionMiddleware(app, handlers=self.exception_handlers))
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
@@ -90,16 +95,17 @@ class Hardened(FastAPI):
             describe_problems(schema)
         return schema
 
-    def table(self) -> Routes:
+    def table(self) -> RouteTable:
         """Every route as it stands now."""
-        return Routes(self.routes, lambda app: isinstance(app, Hardened))
+        return RouteTable(self.routes, lambda app: isinstance(app, Hardened))
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""
-        steps = (Validation.check, RateLimit.check, CrossOrigin.check, SecurityHeaders.check, check_store)
         table = self.table()
         return [
-            *settings_findings(self.settings, steps),
+            *near_misses(self.settings),
+            *(finding for step in (*STEPS, *self._steps) for finding in step.findings(self.settings)),
+            *store_findings(self.settings),
             *self.store.findings(),
             *self._own_findings(),
             *session_findings(self.settings, table),
@@ -112,8 +118,8 @@ class Hardened(FastAPI):
         if self.exception_handlers.keys() & {500, Exception}:
             yield Finding(
                 "errors.W001",
-                "A handler of its own answers unexpected errors: whatever it says leaves.",
-                "Leave it out, or see that it tells nothing of the inside; the log has the exception in any case.",
+                "A handler of its own answers unexpected errors: its response is not filtered.",
+                "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
             )
         if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in self.user_middleware):
             yield Finding(
@@ -153,13 +159,14 @@ class Hardened(FastAPI):
             raise InsecureConfigurationError(errors)
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
-        table = self.table()
-        for route in table:
-            route.bound()
-        self._perimeter = Perimeter(
-            super().__call__, self.settings, table, self.store, self._health, self._errors, self.root_path
-        )
+        self._routes = routes = self.table()
+        for route in routes:
+            route.apply_default_bounds()
+        app = super().__call__
+        http: ASGIApp = app
         traced = any(self._telemetry[signal] for signal in ("tracing", "metrics", "logs"))
         if not (self.user_middleware or self.root_path or traced):  # then FastAPI's own `__call__` does nothing more
-            self._perimeter.answer = self.middleware_stack = self.build_middleware_stack()
+            http = self.middleware_stack = self.build_middleware_stack()
+        services = Services(self.settings, self.store, open_sessions(self.settings, self.store), routes)
+        self._perimeter = Perimeter(app, http, services, self._steps, self._health, self._errors, self.root_path)
         return self._perimeter

@@ -7,18 +7,15 @@ The assets are Swagger UI's, from a package of the development group; production
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import Response
+from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
+from .core.findings import Finding, InsecureConfigurationError
 from .core.problems import MAX_ERRORS, MEDIA_TYPE
 from .policy import public
-from .startup.settings import Finding, InsecureConfigurationError
-
-if TYPE_CHECKING:
-    from .app import Hardened
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -85,7 +82,7 @@ def describe_problems(schema: dict[str, Any]) -> None:
             responses.setdefault("default", {"description": "Any other problem", "content": content})
 
 
-def add_docs(app: "Hardened") -> None:
+def add_docs(app: FastAPI) -> None:
     """Serve `/docs` and `/openapi.json`.
 
     Raises:

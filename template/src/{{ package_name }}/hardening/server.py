@@ -35,7 +35,7 @@ def connections() -> int:
     return max(64, wanted - 128)
 
 
-def taken(host: str, port: int) -> str:
+def why_cannot_listen(host: str, port: int) -> str:
     """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -7,53 +7,82 @@ One timer looks after all requests; one for each would cost more than the rest o
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
 
-if TYPE_CHECKING:
-    from .exchange import Exchange
-
 _INTERVAL = 0.1
 
 
+class Slot:
+    """The place of one request, and until when what it waits for has to come."""
+
+    __slots__ = ("_deadlines", "_due", "_is_held", "_refusal", "_task", "overdue")
+
+    def __init__(self, deadlines: "Deadlines") -> None:
+        self._deadlines = deadlines
+        self._task: asyncio.Task[Any] | None = None
+        self._due: float | None = None
+        self._refusal: Refusal | None = None
+        self._is_held = True
+        self.overdue: Refusal | None = None
+        """The answer to a request whose deadline has passed."""
+
+    def set_deadline(self, seconds: float, refusal: Refusal) -> None:
+        """Cancel the request's task after `seconds` from now, with `refusal` as the answer, unless it is cleared."""
+        if (task := self._task) is None:
+            task = self._task = asyncio.current_task()
+        if task is not None:
+            self._due, self._refusal = time.monotonic() + seconds, refusal
+            self._deadlines.watch(task)
+
+    def clear_deadline(self) -> None:
+        self._due = None
+
+    def release(self) -> None:
+        """Give the place back; a background task may go on without one."""
+        if self._is_held:
+            self._is_held = False
+            self._deadlines.count_out()
+
+    def cancel_if_overdue(self, now: float) -> None:
+        if self._due is not None and self._task is not None and now >= self._due:
+            self.overdue, self._due = self._refusal, None
+            self._task.cancel()
+
+
 class Deadlines:
-    """The requests at work; `busy` counts those that hold a place, until their response is complete."""
+    """The requests at work; `in_flight` counts those that hold a place, until their response is complete."""
 
     def __init__(self) -> None:
-        self.busy = 0
-        self._entered: set[Exchange] = set()
+        self.in_flight = 0
+        self._slots: set[Slot] = set()
         self._watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
-    def enter(self, x: "Exchange") -> None:
+    def acquire_slot(self) -> Slot:
         """Take a place."""
-        self.busy += 1
-        x.holds_place = True
-        self._entered.add(x)
+        self.in_flight += 1
+        slot = Slot(self)
+        self._slots.add(slot)
+        return slot
 
-    def release(self, x: "Exchange") -> None:
-        """Give the place back; a background task may go on without one."""
-        if x.holds_place:
-            x.holds_place = False
-            self.busy -= 1
+    def count_out(self) -> None:
+        """One place less is held."""
+        self.in_flight -= 1
 
-    def leave(self, x: "Exchange") -> None:
+    def forget(self, slot: Slot) -> None:
         """The request is over."""
-        self.release(x)
-        self._entered.discard(x)
+        slot.release()
+        self._slots.discard(slot)
 
-    def allow(self, x: "Exchange", seconds: float, overdue: Refusal) -> None:
-        """Cancel the request's task after `seconds` from now, with `overdue` as the answer, unless `x.due` is emptied."""
-        if (task := x.task) is None:
-            task = x.task = asyncio.current_task()
-        if task is not None:
-            x.due = (time.monotonic() + seconds, overdue)
-            if self._watched is not (loop := task.get_loop()):
-                self._watch(loop)
+    def watch(self, task: "asyncio.Task[Any]") -> None:
+        """See to it that the timer runs in the loop of this task."""
+        if self._watched is not (loop := task.get_loop()):
+            self._watch(loop)
 
-    def drained(self, receive: Receive, seconds: float) -> Receive:
+    def wait_for_drain(self, receive: Receive, seconds: float) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
 
         Background tasks outlive their response, and servers do not wait for them.
@@ -62,7 +91,7 @@ class Deadlines:
         async def wait() -> Message:
             message = await receive()
             limit = time.monotonic() + seconds
-            while message["type"] == "lifespan.shutdown" and self._entered and time.monotonic() < limit:  # noqa: ASYNC110
+            while message["type"] == "lifespan.shutdown" and self._slots and time.monotonic() < limit:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return message
 
@@ -70,11 +99,8 @@ class Deadlines:
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
-        for x in self._entered:
-            if x.due is not None and x.task is not None and now >= x.due[0]:
-                x.overdue = x.due[1]
-                x.due = None
-                x.task.cancel()
-        self._watched = loop if self._entered else None
-        if self._entered:
+        for slot in self._slots:
+            slot.cancel_if_overdue(now)
+        self._watched = loop if self._slots else None
+        if self._slots:
             loop.call_later(_INTERVAL, self._watch, loop)

@@ -1,110 +1,98 @@
 # Owned by the template: an update rewrites this file.
-"""One request and its response on the way through the perimeter: read once, counted, timed, completed."""
+"""One request and its response on the way through the perimeter: counted, timed, completed."""
 
-from asyncio import Task
-from collections.abc import Mapping
-from os import urandom
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from starlette._utils import get_route_path
 from starlette.types import Message, Receive, Scope, Send
 
-from ..core.problems import Refusal, Refused
-from ..core.routes import Route
-from ..policy import DEFAULT, Policy
-from ..steps.headers import Fields
-from ..steps.validation import SINGLE, InvalidJSONError, check_json
-
-if TYPE_CHECKING:
-    from ..settings import HardeningSettings
-    from ..stores.base import Store
-    from ..stores.memory_sessions import SessionStore
-    from .perimeter import Perimeter
+from ..core.headers import HeaderList
+from ..core.json_text import InvalidJSONError, check_json
+from ..core.log import describe, log, mask
+from ..core.problems import (
+    BODY_INVALID,
+    BODY_TIMEOUT,
+    BODY_TOO_LARGE,
+    CLIENT_DISCONNECTED,
+    READER_TIMEOUT,
+    ROUTE_TIMEOUT,
+    UNHANDLED,
+    WEBSOCKET_REJECTED,
+    Refusal,
+    Refused,
+)
+from ..steps.base import RequestContext, Services
+from .deadlines import Deadlines, Slot
+from .response_headers import ResponseHeaders
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the exchanges of one application share."""
+
+    services: Services
+    deadlines: Deadlines
+    response_headers: ResponseHeaders
+    own_headers: ResponseHeaders
+    """The same without the steps of the team, for when one of them fails."""
+    unhandled: Callable[[str, BaseException], bytes]
+    """The document of a 500."""
+    body_timeout: float
+    request_timeout: float
+    has_timeouts: bool
+    """Whether a route has a time-out of its own."""
+    root_path: str
+
+
 class Exchange:
-    """One request and its response on the way through. The steps read it; the application sees only `scope`."""
+    """One request and its response. The application is given its `receive` and `send`; the steps see `request` alone."""
 
     # What most exchanges never change stands on the class: an instance sets only what it needs.
-    policy: Policy = DEFAULT
-    route: Route | None = None
     refusal: Refusal | None = None
-    overdue: Refusal | None = None
-    repeated: frozenset[bytes] = frozenset()
-    client = ""
-    event = "request"
+    slot: Slot | None = None
     status = 0
-    started = finished = is_json = is_preflight = holds_place = False
-    max_body_bytes = 0
-    task: Task[Any] | None = None
-    due: tuple[float, Refusal] | None = None
-    """Until when what is waited for has to come, and the answer if it does not."""
-    began: float | None = None
-    """When the request arrived; `None` once it may create a session whatever was ended meanwhile."""
-    session_keys: Mapping[str, str | None] = MappingProxyType({})
-    """Sessions that this request has created, renewed or ended, by name."""
-    with_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
-    """Fields that leave with the response unless it is an error."""
+    started = finished = False
     _received = 0
     _is_awaited = _is_read = False
     _start: Message
 
-    def __init__(self, perimeter: "Perimeter", scope: Scope, receive: Receive, send: Send) -> None:
-        self._perimeter = perimeter
-        self.scope = scope
-        self._receive = receive
-        self._send = send
-        self.request_id = urandom(16).hex()
-        self.is_websocket = scope["type"] == "websocket"
-        self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
-        root_path = perimeter.root_path or scope.get("root_path", "")
-        self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.headers = headers
-        if len(headers) != len(scope["headers"]):
-            self.repeated = self._repeated()
-        self.has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        if self.method == "OPTIONS":
-            self.is_preflight = b"access-control-request-method" in headers and b"origin" in headers
-        self.added: Fields = []
-        self.fields: dict[str, Any] = {}
+    def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+        self._runtime = runtime
+        self.request = RequestContext(scope, runtime.services, runtime.root_path)
+        self.raw_receive = receive
+        self.raw_send = send
 
-    @property
-    def route_method(self) -> str:
-        """The method that the routes see: HEAD is answered as GET."""
-        return "GET" if self.method == "HEAD" else self.method
+    def acquire_slot(self) -> None:
+        """Take a place among the requests at work."""
+        self.slot = self._runtime.deadlines.acquire_slot()
 
-    @property
-    def sessions(self) -> "SessionStore":
-        """Where sessions are kept."""
-        return self._perimeter.sessions
+    def forget_slot(self) -> None:
+        """Give the place back for good."""
+        if self.slot is not None:
+            self._runtime.deadlines.forget(self.slot)
 
-    @property
-    def store(self) -> "Store":
-        """Where limits are counted."""
-        return self._perimeter.store
+    def await_response(self) -> None:
+        """Give the route its time to begin its response; one that has begun may take as long as it takes."""
+        if self.slot is None:
+            return
+        if self.started:
+            self.slot.clear_deadline()
+            return
+        seconds = self._runtime.request_timeout
+        if self._runtime.has_timeouts:
+            seconds = self.request.policy.request_timeout or seconds
+        self.slot.set_deadline(seconds, ROUTE_TIMEOUT)
 
-    @property
-    def settings(self) -> "HardeningSettings":
-        return self._perimeter.settings
-
-    @property
-    def declared(self) -> frozenset[str]:
-        """The names that routes declare for their input."""
-        return self._perimeter.declared
-
-    def _repeated(self) -> frozenset[bytes]:
-        names = [name for name, _ in self.scope["headers"] if name in SINGLE]
-        return frozenset(name for name in names if names.count(name) > 1)
-
-    def note(self, event: str, **fields: Any) -> None:
-        """Name what happened; the exchange's one line in the log carries it."""
-        self.event = event
-        self.fields.update(fields)
+    def _await_body(self) -> None:
+        """Give the client its time to send the body."""
+        seconds = self._runtime.body_timeout
+        if self._runtime.has_timeouts:
+            seconds = self.request.policy.body_timeout or seconds
+        if self.slot is not None:
+            self.slot.set_deadline(seconds, BODY_TIMEOUT)
 
     async def receive(self) -> Message:
         """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
@@ -114,41 +102,46 @@ class Exchange:
                 the application makes of it.
         """
         if self.finished or self._is_read:
-            return await self._receive()
+            return await self.raw_receive()
         if not self._is_awaited:
             self._is_awaited = True
-            self._perimeter.await_body(self)
-        message = self._counted(await self._receive())
-        if self.is_json and message["more_body"]:
+            self._await_body()
+        is_json = self.request.is_json
+        message = self._counted(await self.raw_receive())
+        if is_json and message["more_body"]:
             chunks = [message["body"]]
             while message["more_body"]:
-                message = self._counted(await self._receive())
+                message = self._counted(await self.raw_receive())
                 chunks.append(message["body"])
             message["body"] = b"".join(chunks)
         if not message["more_body"]:
             self._is_read = True
-            self._perimeter.await_response(self)
-        if self.is_json:
+            self.await_response()
+        if is_json:
             try:
                 check_json(message["body"])
             except InvalidJSONError as error:
-                raise self._refuse(self._perimeter.validation.invalid, reason=str(error)) from None
+                self.request.log_fields["reason"] = str(error)
+                raise self._refused(BODY_INVALID) from None
         return message
 
     def _counted(self, message: Message) -> Message:
         if message["type"] == "http.disconnect":
-            raise self._refuse(self._perimeter.left)
+            raise self._refused(CLIENT_DISCONNECTED)
         message.setdefault("body", b"")
         message.setdefault("more_body", False)
         self._received += len(message["body"])
-        if self._received > self.max_body_bytes:
-            raise self._refuse(self._perimeter.validation.too_large)
+        if self._received > self.request.max_body_bytes:
+            raise self._refused(BODY_TOO_LARGE)
         return message
 
-    def _refuse(self, refusal: Refusal, **fields: Any) -> Refused:
+    def _refused(self, refusal: Refusal) -> Refused:
         self.refusal = refusal
-        self.fields.update(fields)
         return Refused(refusal)
+
+    def give_up(self, refusal: Refusal) -> None:
+        """Answer with a refusal from now on, whatever the application still sends."""
+        self.refusal = refusal
 
     async def send(self, message: Message) -> None:
         """The application's `send`: completes the headers, drops the body of a HEAD, replaces what was refused.
@@ -160,74 +153,103 @@ class Exchange:
             self._start = message
             return
         if kind in _ASIDE:
-            await self._send(message)
+            await self.raw_send(message)
             return
         if self.finished or (self.refusal is not None and not self.started):
             return
         if not self.started:
             start = self._begin()
             try:
-                await self._send(start)
+                await self.raw_send(start)
             except BaseException:
                 self.started = False  # a header that the server refuses: the answer is still to be given
                 raise
-        if self.method == "HEAD":
+        if self.request.method == "HEAD":
             self.finished = True
-            await self._send({"type": "http.response.body", "body": b""})
+            await self.raw_send({"type": "http.response.body", "body": b""})
             if message.get("more_body"):
                 raise OSError("the answer to HEAD has no body to stream")
             return
+        slot = self.slot
         if message.get("more_body", False):
-            self._perimeter.await_reader(self)
-            await self._send(message)
-            self.due = None
+            if slot is not None:
+                slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
+            await self.raw_send(message)
+            if slot is not None:
+                slot.clear_deadline()
         else:
             self.finished = True
-            await self._send(message)
-            self._perimeter.deadlines.release(self)
+            await self.raw_send(message)
+            if slot is not None:
+                slot.release()
 
     def _begin(self) -> Message:
         start = self._start
         if not 200 <= start["status"] <= 599:
             raise ValueError(f"{start['status']} is not the status of a response")
         self.status = int(start["status"])
-        start["headers"] = self._perimeter.complete(self, start.get("headers", ()))
+        headers = start.get("headers", ())
+        start["headers"] = self._runtime.response_headers.finalize(self.request, self.status, headers)
         self.started = True
-        self.due = None
+        if self.slot is not None:
+            self.slot.clear_deadline()
         return start
 
     async def send_websocket(self, message: Message) -> None:
         """The application's `send` for a WebSocket: a refused handshake leaves with the whole header set."""
         kind = message["type"]
-        if kind == "websocket.accept" and message.get("subprotocol") not in (None, *self.scope.get("subprotocols", ())):
+        subprotocols = self.request.scope.get("subprotocols", ())
+        if kind == "websocket.accept" and message.get("subprotocol") not in (None, *subprotocols):
             raise ValueError("the client did not offer this subprotocol")
         if kind == "websocket.close" and not self.started:
-            await self.answer(403, self._perimeter.denied.headers, self._perimeter.denied.body(self.request_id))
+            body = WEBSOCKET_REJECTED.body(self.request.request_id)
+            await self.answer(WEBSOCKET_REJECTED.status, WEBSOCKET_REJECTED.headers, body)
             return
         if kind in ("websocket.accept", "websocket.http.response.start") and not self.started:
-            self.started = True
-            self.status = int(message.get("status", 101))
-            message["headers"] = self._perimeter.complete(self, message.get("headers", ()))
-        await self._send(message)
+            status, headers = int(message.get("status", 101)), message.get("headers", ())
+            message["headers"] = self._runtime.response_headers.finalize(self.request, status, headers)
+            self.started, self.status = True, status
+        await self.raw_send(message)
 
-    async def answer(self, status: int, fields: Fields, body: bytes) -> None:
+    async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Answer in the application's place."""
         self.refusal = None
-        fields = [*fields, (b"content-length", b"%d" % len(body))]
-        if not self.is_websocket:
-            self._start = {"type": "http.response.start", "status": status, "headers": fields}
-            await self._send(self._begin())
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+        try:
+            complete = self._runtime.response_headers.finalize(self.request, status, headers)
+        except Exception as error:  # noqa: BLE001 - a step of the team's, whatever it raises
+            self.note_failure(error)
+            status, body = UNHANDLED.status, self._runtime.unhandled(self.request.request_id, error)
+            headers = [*UNHANDLED.headers, (b"content-length", b"%d" % len(body))]
+            complete = self._runtime.own_headers.finalize(self.request, status, headers)
+        self.started, self.status = True, status
+        if not self.request.is_websocket:
+            if self.slot is not None:
+                self.slot.clear_deadline()
+            await self.raw_send({"type": "http.response.start", "status": status, "headers": complete})
             self.finished = True
-            await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
-            self._perimeter.deadlines.release(self)
-        elif "websocket.http.response" in self.scope.get("extensions", ()):
-            await self.send_websocket({"type": "websocket.http.response.start", "status": status, "headers": fields})
-            await self._send({"type": "websocket.http.response.body", "body": body})
+            body = b"" if self.request.method == "HEAD" else body
+            await self.raw_send({"type": "http.response.body", "body": body})
+            if self.slot is not None:
+                self.slot.release()
+        elif "websocket.http.response" in self.request.scope.get("extensions", ()):
+            start = {"type": "websocket.http.response.start", "status": status, "headers": complete}
+            await self.raw_send(start)
+            await self.raw_send({"type": "websocket.http.response.body", "body": body})
         else:
-            self.started, self.status = True, 403
-            await self._send({"type": "websocket.close", "code": 1008})
+            self.status = 403
+            await self.raw_send({"type": "websocket.close", "code": 1008})
 
     async def refuse(self, refusal: Refusal) -> None:
-        if self.event == "request":
-            self.event = refusal.event
-        await self.answer(refusal.status, refusal.headers, refusal.body(self.request_id))
+        """Answer with a refusal, and let the log name it unless something else has happened."""
+        if self.request.event == "request":
+            self.request.note(refusal.event)
+        await self.answer(refusal.status, refusal.headers, refusal.body(self.request.request_id))
+
+    async def fail(self, error: BaseException) -> None:
+        """Answer 500."""
+        await self.answer(500, UNHANDLED.headers, self._runtime.unhandled(self.request.request_id, error))
+
+    def note_failure(self, error: BaseException) -> None:
+        """Let the log tell of an exception."""
+        self.request.note("unhandled_error", exception=mask(describe(error), log.secrets))

@@ -5,27 +5,22 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from ..core.log import log, mask, request_id
-from ..core.problems import Errors, Refusal, describe
-from ..core.routes import Routes
-from ..policy import DEFAULT
-from ..settings import HardeningSettings
-from ..steps.cors import PREFLIGHT_VARY, CrossOrigin
-from ..steps.headers import SecurityHeaders
-from ..steps.rate_limit import RateLimit
-from ..steps.validation import Validation
-from ..stores.base import Store
-from ..stores.memory_sessions import open_sessions
+from ..core.log import log, request_id
+from ..core.problems import OVERLOADED, UNHANDLED, Refusal
+from ..steps import STEPS
+from ..steps.base import Services, Step
+from ..steps.client import Client
+from ..steps.errors import Errors
 from .deadlines import Deadlines
-from .exchange import Exchange
+from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
-from .response_headers import Completion
+from .response_headers import ResponseHeaders
 
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
 _LETTING_GO = 0.05
@@ -33,166 +28,179 @@ _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandl
 
 
 class Perimeter:
-    """Asks each step whether it refuses, lets the rest through, and completes every response."""
+    """Asks each step whether it refuses, lets the rest through, and completes every response.
+
+    Args:
+        app: The application as a whole, for what is no HTTP request.
+        http: What answers HTTP requests.
+        services: What the steps share.
+        steps: The team's own steps, which run after those of the checklist.
+        health: Answers the health paths.
+        errors: Words what went wrong.
+        root_path: Where a proxy has put the application.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
-        settings: HardeningSettings,
-        routes: Routes,
-        store: Store,
+        http: ASGIApp,
+        services: Services,
+        steps: Iterable[type[Step]],
         health: Health,
         errors: Errors,
         root_path: str = "",
     ) -> None:
-        self.app = self.answer = app
-        self.settings, self.health, self.errors = settings, health, errors
-        self.routes, self.store = routes, store
-        self.declared = routes.declared()
-        self.limit = RateLimit(settings, store, routes)
-        self.sessions = open_sessions(settings, store)
-        self.cors = CrossOrigin(settings)
-        self.validation = Validation(settings, routes)
-        self._steps = (self.validation.refuse, self.cors.refuse)
-        self.complete = Completion(SecurityHeaders(settings), self.cors).complete
-        self.deadlines = Deadlines()
-        self.root_path = root_path
-        self._overloaded = Refusal(503, "overloaded", [(b"retry-after", b"1")])
-        self.denied = Refusal(403, "websocket_refused")
-        self._late = Refusal(503, "request_timed_out")
-        self._failed = Refusal(500, "unhandled_error")
-        self._unread = Refusal(503, "reader_timed_out")
-        self.left = Refusal(400, "client_left")
+        self.services = services
+        self._app, self._answer, self._health = app, http, health
+        own = [step(services) for step in STEPS]
+        every = [*own, *(step(services) for step in steps)]
+        self._identify = next(step.identify for step in own if isinstance(step, Client))
+        self._refusers = tuple(step.refuse for step in every if type(step).refuse is not Step.refuse)
+        self._deadlines = Deadlines()
+        settings = services.settings
+        self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
+        self._runtime = Runtime(
+            services,
+            self._deadlines,
+            ResponseHeaders(every),
+            ResponseHeaders(own),
+            errors.unhandled,
+            settings.body_timeout,
+            settings.request_timeout,
+            services.routes.has_timeouts,
+            root_path,
+        )
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            return self._http(Exchange(self, scope, receive, send))
+            return self._http(Exchange(self._runtime, scope, receive, send))
         if scope["type"] == "websocket":
-            return self._websocket(Exchange(self, scope, receive, send))
-        return self._live(scope, receive, send)
+            return self._websocket(Exchange(self._runtime, scope, receive, send))
+        return self._lifespan(scope, receive, send)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.store.open()
-        log.gather(asyncio.get_running_loop())
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        store = self.services.store
+        await store.open()
+        log.start_batching(asyncio.get_running_loop())
         try:
-            await self.app(scope, self.deadlines.drained(receive, self.settings.request_timeout), send)
+            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout), send)
         finally:
-            log.scatter()
-            await self.store.close()
+            log.stop_batching()
+            await store.close()
 
-    async def _http(self, x: Exchange) -> None:
-        x.began = began = time.perf_counter()
-        token = request_id.set(x.request_id)
+    async def _http(self, exchange: Exchange) -> None:
+        request = exchange.request
+        token = request_id.set(request.request_id)
         try:
-            self.limit.identify(x)
-            if x.path in (LIVE, READY) and x.method in ("GET", "HEAD"):
-                x.event = "health"
-                status, media_type, body = await self.health.answer(x.path, x.request_id)
-                await x.answer(status, [(b"content-type", media_type.encode())], body)
-            elif (refusal := await self._refusal(x)) is not None:
-                await x.refuse(refusal)
-            elif x.is_preflight:
-                x.added += self.cors.preflight(x)
-                await x.answer(204, [PREFLIGHT_VARY], b"")
+            self._identify(request)
+            if request.path in (LIVE, READY) and request.method in ("GET", "HEAD"):
+                request.note("health")
+                status, media_type, body = await self._health.answer(request.path, request.request_id)
+                await exchange.answer(status, [(b"content-type", media_type.encode())], body)
             else:
-                await self._pass(x)
+                await self._serve(exchange)
         finally:
-            self.deadlines.leave(x)
             request_id.reset(token)
-            self._log(x, began)
-            # A cycle would wait for the collector, with all that the server attached to the scope: 20% of the speed.
-            x.scope.pop("hardening", None)
+            self._end(exchange)
 
-    async def _refusal(self, x: Exchange) -> Refusal | None:
-        self.cors.grant(x)
-        if self.deadlines.busy >= self.settings.max_concurrency:
-            return self._overloaded
-        if self.routes.has_special:
-            x.route = self.routes.find(x.route_method, x.path)
-            x.policy = x.route.policy if x.route is not None else DEFAULT
-        self.deadlines.enter(x)
-        if (refusal := await self.limit.refuse(x)) is not None:
-            return refusal
-        for refuse in self._steps:
-            if (refusal := refuse(x)) is not None:
-                return refusal
+    async def _serve(self, exchange: Exchange) -> None:
+        request = exchange.request
+        refusal = None
+        try:
+            if (refusal := await self._refusal(exchange)) is None:
+                scope = request.scope
+                scope["hardening"] = request
+                if request.method == "HEAD":
+                    scope["method"] = "GET"
+                exchange.await_response()
+                receive = exchange.receive if request.has_body else exchange.raw_receive
+                await self._answer(scope, receive, exchange.send)
+        except asyncio.CancelledError as error:
+            await self._cancelled(exchange, error)
+        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
+            await self._fail(exchange, error)
+        if not exchange.started:
+            await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
+
+    async def _refusal(self, exchange: Exchange) -> Refusal | None:
+        """The answer of the first step that refuses."""
+        if self._deadlines.in_flight >= self._max_concurrency:
+            return OVERLOADED
+        exchange.acquire_slot()
+        request = exchange.request
+        for refuse in self._refusers:
+            verdict = refuse(request)
+            if verdict is None:
+                continue
+            if not isinstance(verdict, Refusal):
+                if not isinstance(verdict, Awaitable):
+                    raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
+                exchange.await_response()
+                if (verdict := await verdict) is None:
+                    continue
+                if not isinstance(verdict, Refusal):
+                    raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
+            return verdict
         return None
 
-    async def _pass(self, x: Exchange) -> None:
-        scope = x.scope
-        scope["hardening"] = x
-        if x.method == "HEAD":
-            scope["method"] = "GET"
-        self.await_response(x)
-        try:
-            await self.answer(scope, x.receive if x.has_body else x._receive, x.send)
-        except asyncio.CancelledError as error:
-            await self._cancelled(x, error)
-        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
-            await self._fail(x, error)
-        if not x.started:
-            await x.refuse(x.refusal or self._failed)
-
-    def await_body(self, x: Exchange) -> None:
-        """Give the client its time to send the body."""
-        self.deadlines.allow(x, x.policy.body_timeout or self.settings.body_timeout, self.validation.too_slow)
-
-    def await_response(self, x: Exchange) -> None:
-        """Give the route its time to begin its response; one that has begun may take as long as it takes."""
-        if x.started:
-            x.due = None
-            return
-        self.deadlines.allow(x, x.policy.request_timeout or self.settings.request_timeout, self._late)
-
-    def await_reader(self, x: Exchange) -> None:
-        """Give the client its time to take one part of a stream."""
-        self.deadlines.allow(x, self.settings.body_timeout, self._unread)
-
-    async def _cancelled(self, x: Exchange, error: asyncio.CancelledError) -> None:
+    async def _cancelled(self, exchange: Exchange, error: asyncio.CancelledError) -> None:
         task = asyncio.current_task()
-        if x.overdue is not None and task is not None and not task.uncancel():
-            x.refusal = x.overdue
+        overdue = exchange.slot.overdue if exchange.slot is not None else None
+        if overdue is not None and task is not None and not task.uncancel():
+            exchange.give_up(overdue)
             await asyncio.sleep(_LETTING_GO)
-            if x.started:
-                x.note(x.overdue.event)
-                raise ConnectionAbortedError(x.overdue.event)  # the server cuts the connection
+            if exchange.started:
+                exchange.request.note(overdue.event)
+                raise ConnectionAbortedError(overdue.event)  # the server cuts the connection
         elif task is not None and task.cancelling():
             raise error  # the server stops
         else:
-            await self._fail(x, error)
+            await self._fail(exchange, error)
 
-    async def _fail(self, x: Exchange, error: BaseException) -> None:
-        if x.refusal is None and not (x.method == "HEAD" and x.finished):
-            x.note("unhandled_error", exception=mask(describe(error), log.secrets))
-        if x.refusal is not None and not x.started:
-            return  # the refusal is the answer
-        if not x.started:
-            await x.answer(500, self._failed.headers, self.errors.unhandled(x.request_id, error))
-        elif not x.finished:
-            raise error  # the server cuts the connection, so that nobody takes half a response for a whole one
+    async def _fail(self, exchange: Exchange, error: BaseException) -> None:
+        refusal = exchange.refusal
+        if refusal is None and not (exchange.request.method == "HEAD" and exchange.finished):
+            exchange.note_failure(error)
+        if exchange.started:
+            if not exchange.finished:
+                raise error  # the server cuts the connection, so that nobody takes half a response for a whole one
+        elif refusal is None:
+            await exchange.fail(error)
 
-    async def _websocket(self, x: Exchange) -> None:
-        x.began = began = time.perf_counter()
-        token = request_id.set(x.request_id)
-        self.limit.identify(x)
+    async def _websocket(self, exchange: Exchange) -> None:
+        request = exchange.request
+        token = request_id.set(request.request_id)
         try:
-            if (refusal := await self._refusal(x)) is not None:
-                await x.refuse(refusal)
+            self._identify(request)
+            if (refusal := await self._refusal(exchange)) is not None:
+                await exchange.refuse(refusal)
                 return
-            x.scope["hardening"] = x
+            request.scope["hardening"] = request
             with suppress(WebSocketDisconnect):
-                await self.app(x.scope, x._receive, x.send_websocket)
+                await self._app(request.scope, exchange.raw_receive, exchange.send_websocket)
         except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
-            x.note("unhandled_error", exception=mask(describe(error), log.secrets))
-            if x.started:
-                await x._send({"type": "websocket.close", "code": 1011})
+            exchange.note_failure(error)
+            if exchange.started:
+                await exchange.raw_send({"type": "websocket.close", "code": 1011})
             else:
-                await x.refuse(self._failed)
+                await exchange.refuse(UNHANDLED)
         finally:
-            self.deadlines.leave(x)
             request_id.reset(token)
-            self._log(x, began)
-            x.scope.pop("hardening", None)
+            self._end(exchange)
 
-    def _log(self, x: Exchange, began: float) -> None:
-        log.exchange(_LEVELS.get(x.event, "warning"), x, (time.perf_counter() - began) * 1000)
+    def _end(self, exchange: Exchange) -> None:
+        exchange.forget_slot()
+        request = exchange.request
+        log.request(
+            _LEVELS.get(request.event, "warning"),
+            request.event,
+            request.request_id,
+            request.client,
+            request.method,
+            request.scope["path"],
+            exchange.status,
+            (time.perf_counter() - request.started_at) * 1000,
+            request.log_fields,
+        )
+        # A cycle would wait for the collector, with all that the server attached to the scope: 20% of the speed.
+        request.scope.pop("hardening", None)

@@ -1,51 +1,67 @@
 # Owned by the template: an update rewrites this file.
-"""What a response leaves with: the fields of the route, and those that the steps add to them. Whatever the route wrote,
-no field names the software, grants a foreign origin or sets a cookie without its flags.
+"""What a response leaves with: the headers of the route, and those that the steps add to them. Whatever the route
+wrote, no header names the software, grants a foreign origin or sets a cookie without its flags.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
-from ..core.log import log
-from ..steps.cookies import guard_cookies
-from ..steps.cors import CrossOrigin
-from ..steps.headers import REVEALING, Fields, SecurityHeaders
+from ..core.headers import FINGERPRINT_HEADERS, HeaderList
+from ..steps.base import RequestContext, Step
 
-if TYPE_CHECKING:
-    from .exchange import Exchange
-
-SPECIAL = frozenset({b"set-cookie", b"vary", b"x-request-id", b"access-control-allow-origin"})
+MERGED_HEADERS = frozenset({b"vary", b"content-security-policy"})
+"""Two values of these bind together, so none is dropped."""
+Respond = Callable[[RequestContext, HeaderList], HeaderList]
 
 
-class Completion:
-    """Completes the fields of every response."""
+class ResponseHeaders:
+    """Completes the headers of every response; what does not depend on one is ready before the first.
 
-    def __init__(self, security: SecurityHeaders, cors: CrossOrigin) -> None:
-        self._security = security
-        self._varies = cors.fields
-        self._fields = [*security.fields, *cors.fields]
-        self._special = security.names | REVEALING | SPECIAL
+    Args:
+        steps: What adds to responses, in this order.
+    """
 
-    def complete(self, x: "Exchange", fields: Iterable[tuple[bytes, bytes]]) -> Fields:
-        """The fields of a response, with all that the steps add to it."""
-        fields = list(fields)
-        added = [*x.added, (b"x-request-id", x.request_id.encode())]
-        if x.with_success and x.status < 400:
-            added += x.with_success.values()
-        for name, _ in fields:
-            if name in self._special or not name.islower():
-                return self._merged(x, [(name.lower(), value) for name, value in fields], added)
-        return [*fields, *self._fields, *added]
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._responders: tuple[Respond, ...] = tuple(
+            step.respond for step in steps if type(step).respond is not Step.respond
+        )
+        fixed: dict[bytes, bytes] = {}
+        for name, value in (header for step in steps for header in step.fixed_headers):
+            fixed[name] = b", ".join((fixed[name], value)) if name == b"vary" and name in fixed else value
+        self._fixed: HeaderList = list(fixed.items())
+        self._fixed_names = frozenset(fixed)
+        self._special = self._fixed_names | FINGERPRINT_HEADERS | MERGED_HEADERS | {b"x-request-id"}
 
-    def _merged(self, x: "Exchange", fields: Fields, added: Fields) -> Fields:
-        fields, mended = guard_cookies(fields, x.policy.script_cookies)
-        if mended:
-            log("warning", "cookie_mended", request_id=x.request_id, path=x.scope["path"], cookies=mended)
-        fields = self._security.complete(fields)
-        varies = [value.lower() for name, value in (*fields, *self._varies) if name == b"vary"]
-        if varies:
-            tokens = dict.fromkeys(token.strip() for value in varies for token in value.split(b","))
-            added.append((b"vary", b", ".join(tokens)))
-        ours = {name for name, _ in added} - {b"set-cookie"}
-        kept = [field for field in fields if field[0] not in ours and not field[0].startswith(b"access-control-")]
-        return [*kept, *added]
+    def finalize(self, request: RequestContext, status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
+        """The headers of a response, with all that the steps add to it."""
+        headers = list(headers)
+        for name, _ in headers:
+            if not name.islower():
+                headers = [(name.lower(), value) for name, value in headers]
+                break
+        for respond in self._responders:
+            headers = respond(request, headers)
+        added = request.begin_response(status)
+        for name, _ in headers:
+            if name in self._special:
+                return self._merge(headers, added)
+        return [*headers, *self._fixed, *added]
+
+    def _merge(self, headers: HeaderList, added: HeaderList) -> HeaderList:
+        """A value that the route chose stays, once, unless a step has one for this very response."""
+        chosen: dict[bytes, bytes] = {}
+        others: HeaderList = []
+        replaced = {name for name, _ in added} - {b"set-cookie"}
+        for name, value in headers:
+            if name in FINGERPRINT_HEADERS or name in replaced:
+                continue
+            if name in MERGED_HEADERS and name in chosen:
+                chosen[name] += b", " + value
+            elif name in self._fixed_names or name in MERGED_HEADERS:
+                chosen.setdefault(name, value)
+            else:
+                others.append((name, value))
+        fixed = [(name, chosen.pop(name, value)) for name, value in self._fixed if name != b"vary"]
+        varies = [chosen.pop(b"vary", b""), *(value for name, value in self._fixed if name == b"vary")]
+        tokens = dict.fromkeys(token.strip() for value in varies for token in value.lower().split(b",") if token)
+        vary = [(b"vary", b", ".join(tokens))] if tokens else []
+        return [*others, *chosen.items(), *fixed, *added, *vary]

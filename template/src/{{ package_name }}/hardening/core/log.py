@@ -10,19 +10,18 @@ import os
 import re
 import sys
 import time
+import traceback
 from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Iterable
 from contextvars import ContextVar
 from json.encoder import encode_basestring_ascii as quoted
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fastapi.exceptions import ResponseValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from .problems import describe
-
-if TYPE_CHECKING:
-    from ..asgi.exchange import Exchange
+from .problems import MAX_ERRORS
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -40,7 +39,7 @@ _SECRET = re.compile(
       | (?P<query> [?&][\w.\[\]-]{1,64}+= ) [^\s"'&]{1,4096}+ """
 )
 _RESERVED = frozenset({"time", "level", "event", "logger", "request_id", "exception"})
-_OPEN = '{"time":"'
+_LINE_PREFIX = '{"time":"'
 _MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -71,12 +70,12 @@ class Log:
         self.threshold = LEVELS["info"]
         self.readable = False
         self.secrets: tuple[str, ...] = ()
-        self.lost = 0
+        self.dropped_lines = 0
         self._second = 0
         self._stamp = ""
         self._loop: AbstractEventLoop | None = None
         self._thread = 0
-        self._waiting: list[str] = []
+        self._pending: list[str] = []
         self._size = 0
 
     def configure(self, level: str, readable: bool, secrets: Iterable[str] = ()) -> None:
@@ -98,56 +97,67 @@ class Log:
     def __call__(self, level: str, event: str, **fields: Any) -> None:
         if LEVELS[level] < self.threshold:
             return
-        if self.lost:
-            fields["lines_lost"] = self.lost
+        if self.dropped_lines:
+            fields["lines_lost"] = self.dropped_lines
         if self.readable:
             line = _readable(self._now(), level, event, fields)
         else:
             line = _encode({"time": self._now(), "level": level, "event": event, **fields})
         self._write(f"{line}\n")
 
-    def exchange(self, level: str, x: "Exchange", ms: float) -> None:
+    def request(
+        self,
+        level: str,
+        event: str,
+        request_id: str,
+        client: str,
+        method: str,
+        path: str,
+        status: int,
+        ms: float,
+        log_fields: dict[str, Any],
+    ) -> None:
         """Write the one line of a request and its response, which is what the process logs most: no encoder, no copies."""
         if LEVELS[level] < self.threshold:
             return
-        path = x.scope["path"][:1024]
+        path = path[:1024]
         if self.readable:
-            who = {"request_id": x.request_id, "client": x.client, "method": x.method, "path": path}
-            self(level, x.event, **who, status=x.status, ms=round(ms, 1), **x.fields)
+            who = {"request_id": request_id, "client": client, "method": method, "path": path}
+            self(level, event, **who, status=status, ms=round(ms, 1), **log_fields)
             return
-        more = {**x.fields, "lines_lost": self.lost} if self.lost else x.fields
+        more = {**log_fields, "lines_lost": self.dropped_lines} if self.dropped_lines else log_fields
         end = f",{_encode(more)[1:]}" if more else "}"
         line = (
-            f'{_OPEN}{self._now()}","level":"{level}","event":"{x.event}","request_id":"{x.request_id}",'
-            f'"client":{quoted(x.client)},"method":{quoted(x.method)},"path":{quoted(path)},'
-            f'"status":{x.status},"ms":{ms:.1f}{end}\n'
+            f'{_LINE_PREFIX}{self._now()}","level":"{level}","event":"{event}","request_id":"{request_id}",'
+            f'"client":{quoted(client)},"method":{quoted(method)},"path":{quoted(path)},'
+            f'"status":{status},"ms":{ms:.1f}{end}\n'
         )
-        if self._loop is None or self._loop is not _get_running_loop() or level == "error" or self.lost:
+        if self._loop is None or self._loop is not _get_running_loop() or level == "error" or self.dropped_lines:
             self._write(line)
             return
         if self._size + len(line) > MAX_WRITE:
             self.flush()
-        if not self._waiting:
+        if not self._pending:
             self._loop.call_soon(self.flush)
-        self._waiting.append(line)
+        self._pending.append(line)
         self._size += len(line)
 
-    def gather(self, loop: AbstractEventLoop) -> None:
-        """Let the lines of requests that end in one turn of the running `loop` share a write: a pipe wakes its reader
-        at each. Every other line is written at once, after those that wait.
+    def start_batching(self, loop: AbstractEventLoop) -> None:
+        """Batch the lines of requests that end in one iteration of the running `loop` into one write: a pipe wakes its
+        reader at each. Other lines are written at once, after the batch.
         """
         self._loop, self._thread = loop, get_ident()
         self.flush()
 
-    def scatter(self) -> None:
-        """Write what waits, and from now on every line at once: the loop may not come to another turn."""
+    def stop_batching(self) -> None:
+        """Write the batch, and from now on every line at once: the loop may not come to another iteration."""
         self.flush()
         self._loop = None
 
     def flush(self) -> None:
-        """Write what waits. Only the loop's own thread does."""
-        if self._waiting and get_ident() == self._thread:
-            lines, self._waiting, self._size = self._waiting, [], 0
+        """Write the batch. Only the loop's own thread does."""
+        if self._pending and get_ident() == self._thread:
+            lines, self._pending, self._size = self._pending, [], 0
             self._print("".join(lines), len(lines))
 
     def _now(self) -> str:
@@ -164,13 +174,13 @@ class Log:
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
-            self.lost = 0
+            self.dropped_lines = 0
         except (
             OSError,
             ValueError,
             AttributeError,
         ):  # nobody reads the log any more, which is no reason to fail the request
-            self.lost += number
+            self.dropped_lines += number
 
 
 def _encode(fields: dict[str, Any]) -> str:
@@ -190,6 +200,15 @@ def _readable(stamp: str, level: str, event: str, fields: dict[str, Any]) -> str
 
 def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def describe(exc: BaseException) -> str:
+    """The traceback for the log; without the data that a failed response model would repeat."""
+    if isinstance(exc, ResponseValidationError):
+        lines = traceback.format_tb(exc.__traceback__)
+        faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
+        return "".join([*lines, f"ResponseValidationError: {faults}"])
+    return "".join(traceback.format_exception(exc))
 
 
 class Handler(logging.Handler):

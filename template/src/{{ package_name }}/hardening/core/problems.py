@@ -1,26 +1,16 @@
 # Owned by the template: an update rewrites this file.
-"""Silent errors. A stack trace, a message, an echoed input tells an attacker what runs here and where it gives way;
-the client gets a problem document (RFC 9457) and a request id, the log gets the rest. ASVS v5.0.0-16.5.1, 16.5.4.
-"""
+"""Problem documents (RFC 9457): what a client may know of what went wrong, and nothing of the inside."""
 
 import json
-import traceback
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import Request, Response, WebSocket
-from fastapi.exceptions import RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
-
-from ..stores.base import StoreAwayError
-
-if TYPE_CHECKING:
-    from ..asgi.exchange import Exchange
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-PLACES = frozenset({"body", "query", "path", "header", "cookie"})
+INPUT_LOCATIONS = frozenset({"body", "query", "path", "header", "cookie"})
 BODILESS = (204, 205, 304)
 _MESSAGES = {
     "missing": "Is required.",
@@ -80,18 +70,34 @@ class Problem(HTTPException):
 
 
 class Refusal:
-    """An answer that the perimeter gives instead of the application; its bytes are ready before the first request."""
+    """An answer that a step gives in the application's place; its bytes are ready before the first request.
 
-    __slots__ = ("_head", "event", "headers", "status")
+    Args:
+        status: HTTP status, 400 to 599.
+        event: What the log calls it.
+        headers: Headers to send with it, as bytes, their names in lower case.
+        **members: More members of the problem document, such as `title`: words that the client may read.
 
-    def __init__(self, status: int, event: str, headers: Iterable[tuple[bytes, bytes]] = (), **more: Any) -> None:
+    Raises:
+        TypeError: A header is not bytes.
+    """
+
+    __slots__ = ("_before_id", "event", "headers", "status")
+
+    def __init__(self, status: int, event: str, headers: Iterable[tuple[bytes, bytes]] = (), **members: Any) -> None:
         self.status = status
         self.event = event
-        self._head = document(status, "\0", **more).split(b"\\u0000")[0]
-        self.headers = [(b"content-type", MEDIA_TYPE.encode()), *headers]
+        self.headers = list(headers)
+        if not all(isinstance(part, bytes) for header in self.headers for part in header):
+            raise TypeError('the headers of a Refusal are bytes, such as (b"retry-after", b"5")')
+        self._before_id = b""
+        if status not in BODILESS:
+            self._before_id = document(status, "\0", **members).split(b"\\u0000")[0]
+            self.headers.insert(0, (b"content-type", MEDIA_TYPE.encode()))
 
     def body(self, request_id: str) -> bytes:
-        return b'%s%s"}' % (self._head, request_id.encode())
+        """The problem document for one request."""
+        return b'%s%s"}' % (self._before_id, request_id.encode()) if self._before_id else b""
 
 
 class Refused(HTTPException):
@@ -113,7 +119,9 @@ def document(status: int, request_id: str, title: str = "", kind: str = "about:b
     ).encode()
 
 
-def validation_errors(errors: Iterable[Mapping[str, Any]], declared: frozenset[str] = PLACES) -> list[dict[str, Any]]:
+def validation_errors(
+    errors: Iterable[Mapping[str, Any]], declared: frozenset[str] = INPUT_LOCATIONS
+) -> list[dict[str, Any]]:
     """What a client may know of its mistakes: declared names, the kind of error, words from our own table."""
     public = []
     for error in list(errors)[:MAX_ERRORS]:
@@ -127,64 +135,12 @@ def validation_errors(errors: Iterable[Mapping[str, Any]], declared: frozenset[s
     return public
 
 
-class Errors:
-    """The handlers that turn whatever a route raises into a problem document."""
-
-    def __init__(self, is_production: bool) -> None:
-        self.is_production = is_production
-
-    def handlers(self) -> dict[int | type[Exception], Any]:
-        return {
-            HTTPException: self.http,
-            RequestValidationError: self.validation,
-            WebSocketRequestValidationError: self.websocket,
-            StoreAwayError: self.store_away,
-        }
-
-    def _respond(
-        self, request: Request, exc: Exception, status: int, headers: Mapping[str, str] | None = None, **more: Any
-    ) -> Response:
-        x: Exchange = request.scope["hardening"]
-        if status in BODILESS:
-            return Response(status_code=status, headers=headers)
-        if not self.is_production and isinstance(exc, HTTPException):
-            more["detail"] = str(exc.detail)
-        body = document(status, x.request_id, **more)
-        kept = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
-        return Response(body, status, {**kept, "content-type": MEDIA_TYPE})
-
-    async def http(self, request: Request, exc: HTTPException) -> Response:
-        words = {"title": exc.title, "kind": exc.kind} if isinstance(exc, Problem) else {}
-        return self._respond(request, exc, exc.status_code, exc.headers, **words)
-
-    async def store_away(self, request: Request, exc: StoreAwayError) -> Response:
-        x: Exchange = request.scope["hardening"]
-        x.note("store_away")
-        return self._respond(request, exc, 503, {"retry-after": "5"})
-
-    async def validation(self, request: Request, exc: RequestValidationError) -> Response:
-        x: Exchange = request.scope["hardening"]
-        errors = validation_errors(exc.errors(), x.declared)
-        x.note("validation_failed", errors=[f"{error['type']} at {error['loc']}" for error in errors])
-        return self._respond(request, exc, 422, errors=errors)
-
-    def unhandled(self, request_id: str, exc: BaseException) -> bytes:
-        """The document of a 500; only development tells what happened."""
-        if self.is_production:
-            return document(500, request_id)
-        told: dict[str, Any] = {"detail": f"{type(exc).__name__}: {exc}", "traceback": traceback.format_exception(exc)}
-        return document(500, request_id, **told)
-
-    async def websocket(self, websocket: WebSocket, exc: WebSocketRequestValidationError) -> None:
-        x: Exchange = websocket.scope["hardening"]
-        x.note("validation_failed", errors=[error["type"] for error in exc.errors()[:MAX_ERRORS]])
-        await websocket.close(code=1008)
-
-
-def describe(exc: BaseException) -> str:
-    """The traceback for the log; without the data that a failed response model would repeat."""
-    if isinstance(exc, ResponseValidationError):
-        lines = traceback.format_tb(exc.__traceback__)
-        faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
-        return "".join([*lines, f"ResponseValidationError: {faults}"])
-    return "".join(traceback.format_exception(exc))
+OVERLOADED = Refusal(503, "overloaded", [(b"retry-after", b"1")])
+ROUTE_TIMEOUT = Refusal(503, "request_timed_out")
+READER_TIMEOUT = Refusal(503, "reader_timed_out")
+BODY_TIMEOUT = Refusal(408, "body_timed_out", [(b"connection", b"close")])
+BODY_TOO_LARGE = Refusal(413, "body_refused")
+BODY_INVALID = Refusal(400, "body_refused")
+CLIENT_DISCONNECTED = Refusal(400, "client_left")
+WEBSOCKET_REJECTED = Refusal(403, "websocket_refused")
+UNHANDLED = Refusal(500, "unhandled_error")

@@ -6,19 +6,51 @@ up where a request needs other bounds than the rest, and what the start-up check
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 from typing import Any, get_args, get_origin
 
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.params import Form
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
+from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
-from ..asgi.dispatch import matches_by_path, operation
 from ..models import Bounded, models_in
 from ..policy import DEFAULT, Policy
-from .problems import PLACES
+from .problems import INPUT_LOCATIONS
+
+_BY_PATH = {APIRoute.matches, StarletteRoute.matches, WebSocketRoute.matches, Mount.matches}
+
+
+def matches_by_path(context: RouteContext) -> bool:
+    """Whether path and method alone decide; a class of its own may match whatever it likes."""
+    return type(context.original_route).matches in _BY_PATH
+
+
+def endpoint_app(context: RouteContext) -> ASGIApp | None:
+    """The application of a path operation, unless the framework does more on the way to it.
+
+    A class of its own may handle otherwise; limits of a body or a form may stand on the routers on the way.
+    """
+    if not isinstance(context.original_route, APIRoute) or type(context.original_route).handle is not APIRoute.handle:
+        return None
+    body = context.body_field
+    if context.max_body_size is not None or (body is not None and isinstance(body.field_info, Form)):
+        return None
+    app: ASGIApp = context.app
+    return app
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    PUBLIC = "public"
+    GUARDED = "guard"
+    UNDECLARED = None
 
 
 @dataclass(slots=True, eq=False)
@@ -35,17 +67,18 @@ class Route:
     query: dict[str, bool] | None = None
     """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
     guards: tuple[str, ...] = ()
-    operation: ASGIApp | None = None
+    endpoint_app: ASGIApp | None = None
     """What answers, where the framework adds nothing but the search for it."""
 
     def __str__(self) -> str:
         return f"{','.join(sorted(self.methods)) if self.methods else 'ANY'} {self.path}"
 
     @property
-    def access(self) -> str:
+    def access(self) -> Access:
+        """Who may call it, as the route declares it."""
         if self.policy.public:
-            return "public"
-        return f"guard {', '.join(self.guards)}" if self.guards else "not said"
+            return Access.PUBLIC
+        return Access.GUARDED if self.guards else Access.UNDECLARED
 
     @property
     def is_websocket(self) -> bool:
@@ -56,18 +89,13 @@ class Route:
         if (dependant := getattr(self.context, "dependant", None)) is not None:
             yield from _tree(dependant)
 
-    def bound(self) -> None:
+    def apply_default_bounds(self) -> None:
         """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
         for each in self.dependants():
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
                 if not list(models_in(param.field_info.annotation)):
                     param.field_info.metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
-
-    @property
-    def is_special(self) -> bool:
-        own = self.policy
-        return any(value for value in (own.quota, own.body_timeout, own.request_timeout, own.script_cookies))
 
 
 def _tree(dependant: Dependant) -> Iterator[Dependant]:
@@ -100,21 +128,21 @@ def _query(dependant: Dependant) -> dict[str, bool]:
         for param in each.query_params:
             annotation = param.field_info.annotation
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                fields: Iterable[tuple[str, FieldInfo]] = annotation.model_fields.items()
+                model_fields: Iterable[tuple[str, FieldInfo]] = annotation.model_fields.items()
             else:
-                fields = [(param.name, param.field_info)]
-            for name, info in fields:
+                model_fields = [(param.name, param.field_info)]
+            for name, info in model_fields:
                 declared.update(dict.fromkeys(_names(name, info), _repeats(info.annotation)))
     return declared
 
 
-class Routes:
+class RouteTable:
     """Every route of an application, in the order in which they match; mounted hardened applications included."""
 
     def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
         self._all = list(self._collect(list(routes), "", is_hardened))
-        self.has_special = any(route.is_special for route in self._all)
-        self.has_bodies = any(
+        self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
+        self.any_body_overrides = any(
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
             for route in self._all
         )
@@ -137,9 +165,10 @@ class Routes:
                 return route
         return None
 
-    def declared(self) -> frozenset[str]:
+    @cached_property
+    def input_names(self) -> frozenset[str]:
         """Every name that a route declares for its input: the only ones that a 422 may repeat."""
-        names = set(PLACES)
+        names = set(INPUT_LOCATIONS)
         for route in self._all:
             for each in route.dependants():
                 for param in params_of(each):
@@ -161,7 +190,7 @@ class Routes:
             elif inner is not None:
                 yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
             elif context.path is not None:
-                yield self._route(context, path, operation(context) if is_own else None)
+                yield self._route(context, path, endpoint_app(context) if is_own else None)
 
     @staticmethod
     def _route(context: RouteContext, path: str, app: ASGIApp | None) -> Route:
@@ -179,5 +208,5 @@ class Routes:
             max_body_bytes=getattr(context, "max_body_size", None),
             query=_query(dependant) if dependant is not None else None,
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
-            operation=app,
+            endpoint_app=app,
         )

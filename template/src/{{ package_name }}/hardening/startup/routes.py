@@ -5,28 +5,25 @@ as safe as the example. Each finding has an id, a sentence and a remedy.
 
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastapi.params import Form
 from pydantic import BaseModel, TypeAdapter
 from starlette.staticfiles import StaticFiles
 
+from ..core.findings import Finding
 from ..core.problems import BODILESS
+from ..core.routes import Access, Route, RouteTable
 from ..models import ApiModel, QueryModel, models_in
 from ..policy import DEFAULT
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
-from .settings import Finding
-
-if TYPE_CHECKING:
-    from ..core.routes import Route, Routes
-
 
 _NO_SCHEMA = ("default", "expected", "members", "metadata", "serialization")
 _BODY_HINT = "Take one `ApiModel`, not embedded: `async def create(user: NewUser)`."
 
 
-def route_findings(routes: "Routes", insecure_mounts: Mapping[str, str]) -> Iterator[Finding]:
+def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> Iterator[Finding]:
     """What the team's own routes say; a route may accept a finding with `policy(insecure_because={id: reason})`."""
     for route in routes:
         found = _mount(route, insecure_mounts) if route.app is not None else _route(route)
@@ -35,7 +32,7 @@ def route_findings(routes: "Routes", insecure_mounts: Mapping[str, str]) -> Iter
                 yield Finding(name, f"{route}: {message}", hint)
 
 
-def session_findings(settings: HardeningSettings, routes: "Routes") -> Iterator[Finding]:
+def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterator[Finding]:
     """What the sessions say that the routes depend on."""
     if settings.session_idle > settings.session_lifetime:
         yield Finding(
@@ -58,7 +55,7 @@ def session_findings(settings: HardeningSettings, routes: "Routes") -> Iterator[
         )
 
 
-def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     if not isinstance(route.app, StaticFiles) and not insecure_mounts.get(route.path, "").strip():
         yield (
             "routes.E005",
@@ -67,8 +64,8 @@ def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[tuple
         )
 
 
-def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
-    if route.access == "not said":
+def _route(route: Route) -> Iterator[tuple[str, str, str]]:
+    if route.access is Access.UNDECLARED:
         yield (
             "routes.E001",
             "does not say who may call it.",
@@ -79,7 +76,7 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
     if not route.is_websocket and not _has_response_model(route):
         yield (
             "routes.E003",
-            "has no response model: whatever it returns leaves.",
+            "has no response model: its response is not filtered.",
             "Annotate what it returns with an `ApiModel`, `None` or a response class.",
         )
     everything = list(route.dependants())
@@ -97,7 +94,7 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
                 )
 
 
-def _has_response_model(route: "Route") -> bool:
+def _has_response_model(route: Route) -> bool:
     context: Any = route.context
     if context.response_model is not None or context.stream_item_type is not None:
         return not _is_vague(context.response_model)
@@ -118,7 +115,7 @@ def _is_exact(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
+def _body(params: list[Any], route: Route) -> Iterator[tuple[str, str, str]]:
     forms = [param for param in params if isinstance(param.field_info, Form)]
     params = [param for param in params if param not in forms]
     if forms and route.policy.content_types == DEFAULT.content_types:
@@ -129,7 +126,7 @@ def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
         )
     names = {param.name for param in params}
     if len(names) > 1 or any(param.field_info.embed for param in params):
-        yield "routes.E004", "its body is embedded under a name, beside which anything may stand.", _BODY_HINT
+        yield "routes.E004", "its body is embedded under a name, so unknown keys beside it are accepted.", _BODY_HINT
     for param in params:
         models = list(models_in(param.field_info.annotation))
         if not _is_exact(param.field_info.annotation):

@@ -4,41 +4,23 @@ remedy, in the manner of Django's system checks; production starts on none of th
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+from urllib.parse import unquote
 
-from pydantic import ValidationError
+from pydantic import SecretBytes, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
+from ..core.findings import Finding, InsecureConfigurationError
 from ..settings import PREFIX, HardeningSettings, secrets_dir
 
+# However it was written: a password with a slash ends an address early for whoever parses it.
+_IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")
+_ALONE = re.compile(r"^(?:redis|unix)[^:]*://([^/\s:@]+)@")  # no user of Redis: a password whose colon was forgotten
+_IN_QUERY = re.compile(r"[?&]\w*password=([^&#]+)")
 SettingsT = TypeVar("SettingsT", bound=HardeningSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not safe. `E` in the id is an error, `W` a warning."""
-
-    id: str
-    message: str
-    hint: str
-
-    @property
-    def level(self) -> Literal["error", "warning"]:
-        return "error" if self.id.partition(".")[2].startswith("E") else "warning"
-
-    def __str__(self) -> str:
-        return f"{self.id}: {self.message}\n    {self.hint}"
-
-
-class InsecureConfigurationError(Exception):
-    """The service is not safe to start; `findings` says all that is wrong."""
-
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = tuple(findings)
-        super().__init__("not safe to start:\n" + "\n".join(map(str, self.findings)))
 
 
 def load(settings: type[SettingsT]) -> SettingsT:
@@ -91,15 +73,6 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
     return suffixes[close[0]] if close else None
 
 
-def settings_findings(
-    settings: HardeningSettings, checks: Iterable[Callable[[HardeningSettings], Iterable[Finding]]]
-) -> Iterator[Finding]:
-    """What the settings themselves say: near misses, then what each step checks."""
-    yield from near_misses(settings)
-    for check in checks:
-        yield from check(settings)
-
-
 def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Finding]:
     """Several processes that each count for themselves multiply every quota."""
     if workers > 1 and settings.store_url.startswith("memory:"):
@@ -108,3 +81,18 @@ def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Findi
             f"{workers} workers with APP_STORE_URL=memory:// would each grant the whole quota.",
             "Set APP_STORE_URL to a Redis that they share, or use --workers 1.",
         )
+
+
+def secrets_in(settings: HardeningSettings) -> Iterator[str]:
+    """The secret values of the settings, so that the log can mask them wherever they turn up."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        secrets: list[str] = []
+        if isinstance(value, SecretStr):
+            secrets = [value.get_secret_value()]
+        elif isinstance(value, SecretBytes):
+            secrets = [value.get_secret_value().decode("latin-1")]
+        elif isinstance(value, str) and "://" in value:
+            secrets = [*_IN_ADDRESS.findall(value), *_ALONE.findall(value), *_IN_QUERY.findall(value)]
+        for secret in filter(None, secrets):
+            yield from {secret, unquote(secret)}

@@ -9,7 +9,9 @@ from typing import Literal
 
 from fastapi import Response
 
-from .headers import Fields
+from ..core.headers import HeaderList
+from ..core.log import log
+from .base import RequestContext, Step
 
 MAX_BYTES = 4096
 COOKIE_ID = re.compile(rb"[A-Za-z0-9_-]{43}")
@@ -63,12 +65,12 @@ def read_cookie(cookies: dict[str, str], name: str) -> str | None:
 
 
 def values_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    """Every value that a request has for one cookie: who tosses a second one in must not be the one who is heard."""
-    pairs = [pair.partition(b"=") for field, line in headers if field == b"cookie" for pair in line.split(b";")]
+    """Every value that a request has for one cookie: all are returned, so that callers can reject cookie tossing."""
+    pairs = [pair.partition(b"=") for header, line in headers if header == b"cookie" for pair in line.split(b";")]
     return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
-def mend(value: bytes, readable: frozenset[str]) -> tuple[bytes, list[str]]:
+def add_missing_flags(value: bytes, readable: frozenset[str]) -> tuple[bytes, list[str]]:
     """A `Set-Cookie` value with the missing flags added, and their names.
 
     Args:
@@ -90,13 +92,31 @@ def mend(value: bytes, readable: frozenset[str]) -> tuple[bytes, list[str]]:
     return b"; ".join([value, *(flag.encode() for flag in missing)]), missing
 
 
-def guard_cookies(fields: Fields, readable: frozenset[str]) -> tuple[Fields, list[str]]:
-    """Mend every `Set-Cookie` among the fields, and say what was missing, `name: flags` each."""
-    mended, report = [], []
-    for name, value in fields:
+def secure_cookies(headers: HeaderList, readable: frozenset[str]) -> tuple[HeaderList, list[str]]:
+    """Add the missing flags to every `Set-Cookie`, and report what was missing, `name: flags` each."""
+    secured, report = [], []
+    for name, value in headers:
         if name == b"set-cookie":
-            value, missing = mend(value, readable)
+            value, missing = add_missing_flags(value, readable)
             if missing:
                 report.append(f"{value.partition(b'=')[0].decode('latin-1')}: {' '.join(missing)}")
-        mended.append((name, value))
-    return mended, report
+        secured.append((name, value))
+    return secured, report
+
+
+class Cookies(Step):
+    """Lets no cookie leave without its flags, whoever set it."""
+
+    name = "cookies"
+
+    def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
+        """Add the flags that are missing, and log which they were."""
+        for name, _ in headers:
+            if name == b"set-cookie":
+                break
+        else:
+            return headers
+        headers, report = secure_cookies(headers, request.policy.script_cookies)
+        if report:
+            log("warning", "cookie_mended", request_id=request.request_id, path=request.scope["path"], cookies=report)
+        return headers

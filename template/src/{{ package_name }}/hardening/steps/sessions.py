@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import randbelow, token_urlsafe
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from fastapi import Request
@@ -22,11 +22,9 @@ from starlette.requests import HTTPConnection
 
 from ..core.log import log
 from ..core.problems import Problem
-from ..stores.memory_sessions import FullError, Record
+from ..stores.base import Record, StoreFullError
+from .base import RequestContext, context_of
 from .cookies import COOKIE_ID, cookie, values_of
-
-if TYPE_CHECKING:
-    from ..asgi.exchange import Exchange
 
 MAX_BYTES = 4096
 MAX_ACCOUNT = 255
@@ -78,18 +76,18 @@ class Sessions(SecurityBase, Generic[Data]):
         """
         session = await self.read(connection)
         if session is None:
-            x: Exchange = connection.scope["hardening"]
-            if x.event == "request":
-                x.note("session_refused", reason="no cookie")
+            context = context_of(connection)
+            if context.event == "request":
+                context.note("session_refused", reason="no cookie")
             raise self._unknown()
         return session
 
     async def read(self, connection: HTTPConnection) -> Session[Data] | None:
         """The session of the request, or `None`; it is idle from now on."""
-        x, key = self._sent(connection)
+        context, key = self._sent(connection)
         if key is None:
             return None
-        return await self._open(x, key, await x.sessions.read(key))
+        return await self._open(context, key, await context.services.sessions.read(key))
 
     async def create(self, request: Request, data: Data) -> Session[Data]:
         """Sign in: begin a session under a new id, and end the one that the request came with.
@@ -100,19 +98,20 @@ class Sessions(SecurityBase, Generic[Data]):
             ValueError: The data is too large, or is not the same after JSON; or the account is empty or too long.
             RuntimeError: The response has begun.
         """
-        x, old = self._before_response(request)
+        context, old = self._before_response(request)
         session_id, account, encoded = token_urlsafe(32), self._key_of(getattr(data, self._account)), self._encode(data)
-        key, age = self._hash(session_id), None if x.began is None else time.perf_counter() - x.began
+        key = self._hash(session_id)
+        age = None if context.ignores_revocation else time.perf_counter() - context.started_at
         try:
-            is_created = await x.sessions.create(key, account, encoded, old, age)
-        except FullError:
-            x.note("sessions_full")
+            is_created = await context.services.sessions.create(key, account, encoded, old, age)
+        except StoreFullError:
+            context.note("sessions_full")
             raise Problem(503, "No more sessions at present", headers={"retry-after": "60"}) from None
         if not is_created:
-            x.note("session_refused", reason="all sessions of the account were ended during the sign-in")
+            context.note("session_refused", reason="all sessions of the account were ended during the sign-in")
             raise self._unknown()
-        self._give(x, session_id, key)
-        log("info", "session_created", request_id=x.request_id, account=account.partition(":")[2])
+        self._send_cookie(context, session_id, key)
+        log("info", "session_created", request_id=context.request_id, account=account.partition(":")[2])
         return Session(data)
 
     async def change(self, request: Request, change: Callable[[Data], Data]) -> Session[Data]:
@@ -126,20 +125,20 @@ class Sessions(SecurityBase, Generic[Data]):
             Problem: 401, the session has ended.
             ValueError: As with `create`; or the data is another account's.
         """
-        x, key = self._sent(request)
+        context, key = self._sent(request)
         if key is None:
             raise self._unknown()
         # The lock spares those of this process the tries; what is right does not hang on it.
         async with self._locks.setdefault(key, asyncio.Lock()):
-            while (record := await x.sessions.read(key)) is not None:
-                session = await self._open(x, key, record)
+            while (record := await context.services.sessions.read(key)) is not None:
+                session = await self._open(context, key, record)
                 if session is None:
                     break
                 account = getattr(session.data, self._account)
                 data = change(session.data)
                 if getattr(data, self._account) != account:
                     raise ValueError("a session cannot change hands; create one for the other account")
-                if await x.sessions.change(key, record.version, self._encode(data)):
+                if await context.services.sessions.change(key, record.version, self._encode(data)):
                     return Session(data, session.created)
                 await asyncio.sleep(randbelow(20_000) / 1e6)  # several processes not at once again
         raise self._unknown()
@@ -151,21 +150,21 @@ class Sessions(SecurityBase, Generic[Data]):
             Problem: 401, the session has ended.
             RuntimeError: The response has begun.
         """
-        x, key = self._before_response(request)
+        context, key = self._before_response(request)
         session_id = token_urlsafe(32)
         new = self._hash(session_id)
-        if key is None or not await x.sessions.move(key, new):
+        if key is None or not await context.services.sessions.move(key, new):
             raise self._unknown()
-        self._give(x, session_id, new)
+        self._send_cookie(context, session_id, new)
 
     async def end(self, request: Request) -> None:
         """Sign out: end the session, expire its cookie, and have the browser forget what it kept."""
-        x, key = self._sent(request)
-        account = await x.sessions.end(key) if key is not None else None
+        context, key = self._sent(request)
+        account = await context.services.sessions.end(key) if key is not None else None
         if account is not None:
-            log("info", "session_ended", request_id=x.request_id, account=account.partition(":")[2])
-        self._give(x, "", None)
-        x.with_success = {**x.with_success, "clear-site-data": _CLEAR}
+            log("info", "session_ended", request_id=context.request_id, account=account.partition(":")[2])
+        self._send_cookie(context, "", None)
+        context.add_on_success("clear-site-data", _CLEAR)
 
     async def end_all(self, request: Request, account: Any) -> int:
         """End every session of an account, that of this request too if it is one, and return how many there were.
@@ -173,36 +172,37 @@ class Sessions(SecurityBase, Generic[Data]):
         A sign-in that is under way makes no session: it may have been made with the old password. This request may
         create one.
         """
-        x: Exchange = request.scope["hardening"]
-        number, x.began = await x.sessions.end_all(self._key_of(account)), None
-        log("info", "sessions_ended", request_id=x.request_id, account=str(account), number=number)
+        context = context_of(request)
+        number = await context.services.sessions.end_all(self._key_of(account))
+        context.ignore_revocation()
+        log("info", "sessions_ended", request_id=context.request_id, account=str(account), number=number)
         return number
 
-    def _sent(self, connection: HTTPConnection) -> tuple["Exchange", str | None]:
+    def _sent(self, connection: HTTPConnection) -> tuple[RequestContext, str | None]:
         """The key of the session that the request names, if its cookie looks like one that this service made."""
-        x: Exchange = connection.scope["hardening"]
-        if self.name in x.session_keys:
-            return x, x.session_keys[self.name]
-        values = values_of(x.scope["headers"], f"__Host-{self.name}".encode())
+        context = context_of(connection)
+        if self.name in context.session_keys:
+            return context, context.session_keys[self.name]
+        values = values_of(context.scope["headers"], f"__Host-{self.name}".encode())
         if len(values) > 1:
-            x.note("session_refused", reason="several cookies of its name")
+            context.note("session_refused", reason="several cookies of its name")
         elif values and not COOKIE_ID.fullmatch(values[0]):
-            x.note("session_refused", reason="no id of this service's form")
+            context.note("session_refused", reason="no id of this service's form")
         elif values:
-            return x, self._hash(values[0].decode())
-        return x, None
+            return context, self._hash(values[0].decode())
+        return context, None
 
-    def _before_response(self, request: Request) -> tuple["Exchange", str | None]:
-        x, key = self._sent(request)
-        if x.started:
+    def _before_response(self, request: Request) -> tuple[RequestContext, str | None]:
+        context, key = self._sent(request)
+        if context.has_response:
             raise RuntimeError("the response has begun, so the cookie of a session cannot leave with it any more")
-        return x, key
+        return context, key
 
-    def _give(self, x: "Exchange", session_id: str, key: str | None) -> None:
+    def _send_cookie(self, context: RequestContext, session_id: str, key: str | None) -> None:
         """Set the cookie, and know the session under its new id for the rest of the request."""
         value = cookie(self.name, session_id, max_age=None if key else 0)
-        x.with_success = {**x.with_success, self.name: (b"set-cookie", value.encode())}
-        x.session_keys = {**x.session_keys, self.name: key}
+        context.add_on_success(self.name, (b"set-cookie", value.encode()))
+        context.keep_session(self.name, key)
 
     def _hash(self, session_id: str) -> str:
         return sha256(f"{self.name}={session_id}".encode()).hexdigest()
@@ -213,15 +213,15 @@ class Sessions(SecurityBase, Generic[Data]):
             raise ValueError(f"an account has 1 to {MAX_ACCOUNT} characters")
         return f"{self.name}:{text}"
 
-    async def _open(self, x: "Exchange", key: str, record: Record | None) -> Session[Data] | None:
+    async def _open(self, context: RequestContext, key: str, record: Record | None) -> Session[Data] | None:
         if record is None:
-            x.note("session_refused", reason="it has ended, or never was")
+            context.note("session_refused", reason="it has ended, or never was")
             return None
         try:
             data = self._model.model_validate_json(record.data)
         except ValidationError:  # a release has changed the model
-            x.note("session_refused", reason="what it holds does not fit the model")
-            await x.sessions.end(key)
+            context.note("session_refused", reason="what it holds does not fit the model")
+            await context.services.sessions.end(key)
             return None
         return Session(data, datetime.fromtimestamp(record.created, UTC))
 

@@ -1,27 +1,33 @@
 # Owned by the template: an update rewrites this file.
-"""Where limits are counted: in this process, or in Redis for several."""
+"""What a store of counts and a store of sessions promise, wherever they keep them.
 
-from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Protocol, TypeAlias
+Counts are GCRA: a key has a time of arrival, which each request moves on by `window / limit` from now or from where it
+stands, and a request that would move it further than `window` ahead is refused.
+"""
 
-from ..settings import HardeningSettings, Quota
-from ..startup.settings import Finding, InsecureConfigurationError
-from .memory import MemoryStore
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from ..core.findings import Finding
+from ..settings import Quota
+
+MAX_PER_ACCOUNT = 50
+MAX_DEVICES = 10
+REVOCATION_TTL = 3600.0
+"""Seconds for which it is remembered that all sessions of an account were ended: longer than any sign-in takes."""
 
 Claim: TypeAlias = tuple[str, Quota]
 """One request to be counted on a key, which is never that of another kind of claim, against a quota."""
 
 
-class StoreAwayError(Exception):
+class StoreUnavailableError(Exception):
     """The store gives no answer, and nothing may be decided without it: 503."""
 
 
 class Store(Protocol):
     """What counts. All that a request claims is decided in one call, so that a store elsewhere is asked once."""
 
-    async def take(self, claims: Sequence[Claim]) -> list[float]:
+    async def acquire(self, claims: Sequence[Claim]) -> list[float]:
         """Count a request on each claim in turn, up to and with the first that refuses it.
 
         What refuses is not counted, nor is what comes after it; what came before it is.
@@ -31,17 +37,17 @@ class Store(Protocol):
             request through, less refuses it, and it may come again after as many seconds.
 
         Raises:
-            StoreAwayError: There is no answer, and `APP_STORE_OUTAGE` is `closed`.
+            StoreUnavailableError: There is no answer, and `APP_STORE_OUTAGE` is `closed`.
         """
 
-    def decide(self, claims: Sequence[Claim]) -> list[float] | None:
-        """What `take` does, from a store that need not wait; `None` from one that must, and then nothing is counted."""
+    def acquire_nowait(self, claims: Sequence[Claim]) -> list[float] | None:
+        """What `acquire` does, from a store that need not wait; `None` from one that must, and then nothing is counted."""
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
+    async def refund(self, claims: Sequence[Claim]) -> None:
         """Take back one request of each claim: it turned out not to be what the quota is for.
 
         Raises:
-            StoreAwayError: As with `take`.
+            StoreUnavailableError: As with `acquire`.
         """
 
     def findings(self) -> Iterable[Finding]:
@@ -57,43 +63,57 @@ class Store(Protocol):
         """Whether requests can be decided."""
 
 
-def check(settings: HardeningSettings) -> Iterator[Finding]:
-    """A service that is made for Redis, and counts in one process because nobody said where."""
-    unsaid = "store_url" not in settings.model_fields_set and settings.is_production
-    redis = find_spec(f"{__package__}.redis")
-    if unsaid and redis is not None and redis.origin:  # a folder without modules may be left of it
-        yield Finding(
-            "store.W001",
-            "APP_STORE_URL is not said: each process counts for itself.",
-            "Set it to the address of Redis or Valkey, or to memory:// if there is one process and no more.",
-        )
+class Record(NamedTuple):
+    """A session as it is kept."""
+
+    created: float
+    """When the account signed in, in seconds of the wall clock."""
+    version: int
+    """Grows with each change of the data."""
+    data: bytes
 
 
-def open_store(settings: HardeningSettings) -> Store:
-    """The store that `APP_STORE_URL` names; nothing is connected yet.
-
-    Raises:
-        InsecureConfigurationError: The address cannot be used. Not in development either: nothing would be counted.
-    """
-    if settings.store_url == "memory://":
-        return MemoryStore()
-    try:
-        store: Store = import_module(".redis.limits", __package__).RedisStore(settings)
-    except ModuleNotFoundError as error:
-        finding = Finding(
-            "store.E002",
-            f"APP_STORE_URL names a Redis, and the module {error.name} is not there.",
-            "Run `uvx copier update --trust -d store=redis`, `uv run python -m verify.bounds` and `uv sync`; or set "
-            "APP_STORE_URL=memory://.",
-        )
-        raise InsecureConfigurationError([finding]) from None
-    except ValueError as error:
-        message = f"APP_STORE_URL cannot be used: {error}."
-        raise InsecureConfigurationError([Finding("store.E003", message, _FORMS)]) from None
-    return store
+class StoreFullError(Exception):
+    """There is no place for another session."""
 
 
-_FORMS = (
-    "Write redis://host:6379/0, rediss:// for TLS, unix:///path, redis+sentinel://host,host/master/0 or "
-    "redis+cluster://host,host, with user:password@ before the host, percent-encoded."
-)
+class SessionStore(Protocol):
+    """Keeps sessions under the hash of their id. Each method is atomic."""
+
+    async def create(self, key: str, account: str, data: bytes, old: str | None, age: float | None) -> bool:
+        """Begin a session and end `old`; the account's oldest one makes room for one more than 50.
+
+        Args:
+            key: Hash of the new id.
+            account: Whose session it is.
+            data: What the session holds.
+            old: Hash of the id that the request came with, if it came with one.
+            age: Seconds since the sign-in began; `None` if no earlier end of all sessions stands against it.
+
+        Returns:
+            Whether it began; not if all sessions of the account were ended after the sign-in had begun.
+
+        Raises:
+            StoreFullError: There is no place for it.
+        """
+
+    async def read(self, key: str) -> Record | None:
+        """The session, which is idle from now on; `None` if it has ended or never was."""
+
+    async def change(self, key: str, version: int, data: bytes) -> bool:
+        """Replace the data if its version is still this one; return whether it was."""
+
+    async def move(self, key: str, new: str) -> bool:
+        """Give the session another id; return whether there was one."""
+
+    async def end(self, key: str) -> str | None:
+        """End the session; return whose it was, if there was one."""
+
+    async def end_all(self, account: str) -> int:
+        """End every session of an account, and stand against sign-ins under way; return how many there were."""
+
+    async def knows_device(self, account: str, device: str) -> bool:
+        """Whether the account has signed in on this device, by the hashes of both."""
+
+    async def remember_device(self, account: str, device: str, duration: float) -> None:
+        """Know the device for so many seconds; the account's oldest one makes room for one more than 10."""

@@ -6,13 +6,10 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from secrets import token_hex
 from time import monotonic
-from typing import TYPE_CHECKING
 
+from ..core.findings import Finding
 from ..settings import Quota
-from ..startup.settings import Finding
-
-if TYPE_CHECKING:
-    from .base import Claim
+from .base import Claim
 
 MAX_KEYS = 100_000
 _SHARED = 65_536
@@ -35,11 +32,11 @@ class MemoryStore:
         self._shared: dict[tuple[int, float], array[float]] = {}
         self._salt = token_hex(16)
 
-    async def take(self, claims: Sequence["Claim"]) -> list[float]:
-        return self.decide(claims)
+    async def acquire(self, claims: Sequence[Claim]) -> list[float]:
+        return self.acquire_nowait(claims)
 
-    async def give_back(self, claims: Sequence["Claim"]) -> None:
-        self.refund(claims)
+    async def refund(self, claims: Sequence[Claim]) -> None:
+        self.refund_nowait(claims)
 
     def findings(self) -> Iterable[Finding]:
         return ()
@@ -51,32 +48,32 @@ class MemoryStore:
     async def is_ready(self) -> bool:
         return True
 
-    def decide(self, claims: Sequence["Claim"]) -> list[float]:
-        """See `Store.take`."""
+    def acquire_nowait(self, claims: Sequence[Claim]) -> list[float]:
+        """See `Store.acquire`."""
         now = monotonic()
-        told = []
+        decisions = []
         for key, quota in claims:
             interval = quota.window / quota.limit
             slot = -1
             if (arrival := self._arrivals.get(key)) is None:
                 arrival = now
-                if not self._admit(key, now + interval, now):
+                if not self._remember(key, now + interval, now):
                     slot, counters = self._slot(key), self._counters(quota)
                     arrival = counters[slot]
             arrival = (arrival if arrival > now else now) + interval
-            spare = quota.window - (arrival - now)
-            if spare < -interval * 1e-3:
-                told.append(spare)
+            remaining = quota.window - (arrival - now)
+            if remaining < -interval * 1e-3:
+                decisions.append(remaining)
                 break
             if slot < 0:
                 self._arrivals[key] = arrival
             else:
                 counters[slot] = arrival
-            told.append(spare if spare > 0 else 0.0)
-        return told
+            decisions.append(remaining if remaining > 0 else 0.0)
+        return decisions
 
-    def refund(self, claims: Sequence["Claim"]) -> None:
-        """What `give_back` does, without waiting for anything."""
+    def refund_nowait(self, claims: Sequence[Claim]) -> None:
+        """What `refund` does, without waiting for anything."""
         for key, quota in claims:
             interval = quota.window / quota.limit
             if key in self._arrivals:
@@ -84,13 +81,15 @@ class MemoryStore:
             elif (counters := self._shared.get((quota.limit, quota.window))) is not None:
                 counters[self._slot(key)] -= interval
 
-    def learn(self, claims: Sequence["Claim"], told: Sequence[float]) -> None:
+    def sync_from(self, claims: Sequence[Claim], decisions: Sequence[float]) -> None:
         """Know what another store has decided, so as to go on from there when it is lost."""
         now = monotonic()
-        for (key, quota), spare in zip(claims, told, strict=False):  # what comes after a refusal was not decided
-            counted = quota.window if spare >= 0 else quota.window - quota.window / quota.limit
-            arrival = now + counted - spare
-            if key in self._arrivals or self._admit(key, arrival, now):
+        for (key, quota), remaining in zip(
+            claims, decisions, strict=False
+        ):  # what comes after a refusal was not decided
+            counted = quota.window if remaining >= 0 else quota.window - quota.window / quota.limit
+            arrival = now + counted - remaining
+            if key in self._arrivals or self._remember(key, arrival, now):
                 self._arrivals[key] = arrival
 
     def _slot(self, key: str) -> int:
@@ -103,7 +102,7 @@ class MemoryStore:
             self._shared[kind] = array("d", bytes(8 * _SHARED))
         return self._shared[kind]
 
-    def _admit(self, key: str, arrival: float, now: float) -> bool:
+    def _remember(self, key: str, arrival: float, now: float) -> bool:
         """Make room among keys whose quota is whole, and say whether there is a place for `key`."""
         arrivals, seconds = self._arrivals, self._seconds
         for _ in range(2):
@@ -116,14 +115,14 @@ class MemoryStore:
             if arrivals[known] <= now:
                 del arrivals[known]
             else:  # it was used since
-                self._await(known, arrivals[known], now)
+                self._schedule_check(known, arrivals[known], now)
         if len(arrivals) >= self._max_keys:
             return False
         arrivals[key] = arrival
-        self._await(key, arrival, now)
+        self._schedule_check(key, arrival, now)
         return True
 
-    def _await(self, key: str, arrival: float, now: float) -> None:
+    def _schedule_check(self, key: str, arrival: float, now: float) -> None:
         """Look at `key` when its quota is whole, or later by up to a second or 1/16 of the wait, to have few lists."""
         step = 1 << max(0, int(arrival - now).bit_length() - 5)
         second = (int(arrival) // step + 1) * step

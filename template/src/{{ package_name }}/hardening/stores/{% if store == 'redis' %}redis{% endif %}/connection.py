@@ -13,7 +13,7 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from ...core.log import log
-from ..base import StoreAwayError
+from ..base import StoreUnavailableError
 from .address import Address, Client
 
 TIMEOUT = 0.1
@@ -46,18 +46,18 @@ class RedisConnection:
 
     Args:
         address: Where Redis is.
-        meanwhile: What the log says of the time without it.
+        fallback: What the log says of the time without it.
     """
 
-    def __init__(self, address: Address, meanwhile: str) -> None:
+    def __init__(self, address: Address, fallback: str) -> None:
         self.prefix = (__package__ or "").partition(".")[0]
         """What the name of every key of this service begins with, plain or as `{prefix}`, the tag of a cluster's slot."""
-        self._address, self._meanwhile = address, meanwhile
+        self._address, self._fallback = address, fallback
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client
         self._places: asyncio.Semaphore
         self._waiting: set[asyncio.Timeout] = set()
-        self._away_since: float | None = None
+        self._open_since: float | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
@@ -69,33 +69,33 @@ class RedisConnection:
             arguments: What the script finds in `ARGV`.
 
         Raises:
-            StoreAwayError: Redis is away, or was found to be just now.
+            StoreUnavailableError: Redis is away, or was found to be just now.
         """
         if self._loop is not asyncio.get_running_loop():
             self._begin()
-        if self._away_since is not None:
-            raise StoreAwayError
+        if self._open_since is not None:
+            raise StoreUnavailableError
         async with self._places:
-            if self._away_since is not None:
-                raise StoreAwayError
+            if self._open_since is not None:
+                raise StoreUnavailableError
             client = self._client
             try:
                 return await self._ask(client, TIMEOUT, script, keys, arguments)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no answer
                 if client is self._client:
-                    self.lose(error)
-                raise StoreAwayError from None
+                    self.trip(error)
+                raise StoreUnavailableError from None
 
-    def lose(self, error: Exception) -> None:
+    def trip(self, error: Exception) -> None:
         """Open the breaker: whoever is still waiting goes on at once."""
-        if self._away_since is not None:
+        if self._open_since is not None:
             return
-        self._away_since = time.monotonic()
-        log("error", "store_away", reason=type(error).__name__, meanwhile=self._meanwhile)
+        self._open_since = time.monotonic()
+        log("error", "store_away", reason=type(error).__name__, meanwhile=self._fallback)
         for waiting in self._waiting:
             if not waiting.expired():
                 waiting.reschedule(0)
-        self._watcher = asyncio.create_task(self._watch(self._away_since))
+        self._watcher = asyncio.create_task(self._watch(self._open_since))
 
     async def open(self) -> None:
         """Connect before the first request. If nobody answers, go on without."""
@@ -103,7 +103,7 @@ class RedisConnection:
         try:
             await self._probe(self._client)
         except Exception as error:  # noqa: BLE001 - as in `call`
-            self.lose(error)
+            self.trip(error)
 
     async def close(self) -> None:
         """Close every connection; it may be opened again."""
@@ -113,11 +113,11 @@ class RedisConnection:
             await _drop(self._client)
         self._loop = self._watcher = None
 
-    async def is_there(self) -> bool:
+    async def ping(self) -> bool:
         """Whether Redis lets us write just now."""
         try:
             await self.call(_PROBE, [f"{self.prefix}:probe"])
-        except StoreAwayError:
+        except StoreUnavailableError:
             return False
         return True
 
@@ -125,7 +125,7 @@ class RedisConnection:
         self._loop = asyncio.get_running_loop()
         self._client = self._address.client(CONNECTIONS)
         self._places = asyncio.Semaphore(CONNECTIONS)
-        self._away_since = None
+        self._open_since = None
         self._waiting.clear()
 
     async def _ask(
@@ -166,7 +166,7 @@ class RedisConnection:
                 await _drop(client)
             else:
                 break
-        self._client, self._away_since = client, None
+        self._client, self._open_since = client, None
         log("warning", "store_back", seconds=round(time.monotonic() - since, 1))
 
 

@@ -6,39 +6,39 @@ is away each process counts for itself, or nothing is served.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...core.findings import Finding
 from ...settings import HardeningSettings
-from ...startup.settings import Finding
-from ..base import Claim, StoreAwayError
+from ..base import Claim, StoreUnavailableError
 from ..memory import MemoryStore
 from .address import Address
 from .connection import RedisConnection, Script
 
-# GCRA as in `MemoryStore`, by the server's clock. Later than this date a number keeps more of its fraction. What is
-# further ahead than a window is of a clock that was set back, or of another quota.
+# Times are seconds of the server's clock since 2025-06-15, to keep microseconds in a double. A stored time more than one
+# window ahead is stale (the clock was set back, or the quota changed) and is clamped.
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] - 1750000000 + time[2] / 1000000
 """
-TAKE = Script(
+_ACQUIRE = Script(
     _NOW
     + """
-local told = {}
+local decisions = {}
 for i, key in ipairs(KEYS) do
     local interval, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
     local arrival = tonumber(redis.call('GET', key) or 0)
     arrival = math.min(math.max(arrival, now), now + window) + interval
-    local spare = window - (arrival - now)
-    if spare < -interval * 1e-3 then
-        told[i] = math.floor(spare * 1e9)
+    local remaining = window - (arrival - now)
+    if remaining < -interval * 1e-3 then
+        decisions[i] = math.floor(remaining * 1e9)
         break
     end
     redis.call('SET', key, arrival, 'PX', math.ceil((arrival - now) * 1000))
-    told[i] = math.floor(math.max(spare, 0) * 1e9)
+    decisions[i] = math.floor(math.max(remaining, 0) * 1e9)
 end
-return told
+return decisions
 """
 )
-GIVE_BACK = Script(
+_REFUND = Script(
     _NOW
     + """
 for i, key in ipairs(KEYS) do
@@ -72,33 +72,33 @@ class RedisStore:
         self._prefix = f"{{{self.connection.prefix}}}:l:"
         self._local = MemoryStore()
 
-    def decide(self, claims: Sequence[Claim]) -> None:
+    def acquire_nowait(self, claims: Sequence[Claim]) -> None:
         """Redis must be waited for."""
 
-    async def take(self, claims: Sequence[Claim]) -> list[float]:
-        """See `Store.take`."""
+    async def acquire(self, claims: Sequence[Claim]) -> list[float]:
+        """See `Store.acquire`."""
         try:
-            answer = await self.connection.call(TAKE, *self._packed(claims))
+            answer = await self.connection.call(_ACQUIRE, *self._arguments(claims))
             try:
-                told = _read(answer, len(claims))
+                decisions = _read(answer, len(claims))
             except (TypeError, ValueError) as error:
-                self.connection.lose(error)
-                raise StoreAwayError from None
-            self._local.learn(claims, told)
-            return told
-        except StoreAwayError:
+                self.connection.trip(error)
+                raise StoreUnavailableError from None
+            self._local.sync_from(claims, decisions)
+            return decisions
+        except StoreUnavailableError:
             if self._is_closed:
                 raise
-            return self._local.decide(claims)
+            return self._local.acquire_nowait(claims)
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
-        """See `Store.give_back`."""
+    async def refund(self, claims: Sequence[Claim]) -> None:
+        """See `Store.refund`."""
         try:
-            await self.connection.call(GIVE_BACK, *self._packed(claims))
-        except StoreAwayError:
+            await self.connection.call(_REFUND, *self._arguments(claims))
+        except StoreUnavailableError:
             if self._is_closed:
                 raise
-        self._local.refund(claims)
+        self._local.refund_nowait(claims)
 
     def findings(self) -> Iterable[Finding]:
         """A password that leaves for a public address must be encrypted."""
@@ -117,9 +117,9 @@ class RedisStore:
 
     async def is_ready(self) -> bool:
         """Whether requests are decided: always, unless they are refused while Redis is away."""
-        return await self.connection.is_there() or not self._is_closed
+        return await self.connection.ping() or not self._is_closed
 
-    def _packed(self, claims: Sequence[Claim]) -> tuple[list[str], list[float]]:
+    def _arguments(self, claims: Sequence[Claim]) -> tuple[list[str], list[float]]:
         numbers = [number for _, quota in claims for number in (quota.window / quota.limit, quota.window)]
         return [self._prefix + key for key, _ in claims], numbers
 
@@ -130,7 +130,7 @@ def _read(answer: Any, claims: int) -> list[float]:
     Raises:
         TypeError, ValueError: It is nothing that the script answers.
     """
-    told = [spare / 1e9 for spare in answer]
-    if not told or (len(told) != claims and told[-1] >= 0):
+    decisions = [remaining / 1e9 for remaining in answer]
+    if not decisions or (len(decisions) != claims and decisions[-1] >= 0):
         raise ValueError("not as many decisions as claims")
-    return told
+    return decisions

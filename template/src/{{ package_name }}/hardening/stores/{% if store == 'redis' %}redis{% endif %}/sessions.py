@@ -1,9 +1,9 @@
 # Owned by the template: an update rewrites this file.
-"""Sessions in Redis, so that every process knows them and none ends with one. Each call is one script: what must not
-come apart does not, and the clock is the server's. While Redis is away there are no sessions: 503, nothing local.
+"""Sessions in Redis, so that every process knows them and none ends with one. Each call is one atomic script, and the
+clock is the server's. While Redis is away there are no sessions: 503, nothing local.
 """
 
-from ..memory_sessions import MAX_DEVICES, MAX_PER_ACCOUNT, REMEMBERED, Record
+from ..base import MAX_DEVICES, MAX_PER_ACCOUNT, REVOCATION_TTL, Record
 from .connection import Script
 from .limits import RedisStore
 
@@ -137,7 +137,7 @@ class RedisSessions:
         keys = [self._session + key, self._account + account, self._ended + account]
         if old is not None:
             keys.append(self._session + old)
-        since = _milliseconds(-REMEMBERED if age is None else age)  # begun after whatever was ended
+        since = _milliseconds(-REVOCATION_TTL if age is None else age)  # begun after whatever was ended
         times = (self._idle, self._lifetime, since)
         return bool(await self._call(_CREATE, keys, [key, account, data, *times, MAX_PER_ACCOUNT, self._session]))
 
@@ -157,7 +157,7 @@ class RedisSessions:
 
     async def end_all(self, account: str) -> int:
         keys = [self._account + account, self._ended + account]
-        return int(await self._call(_END_ALL, keys, [self._session, _milliseconds(REMEMBERED)]))
+        return int(await self._call(_END_ALL, keys, [self._session, _milliseconds(REVOCATION_TTL)]))
 
     async def knows_device(self, account: str, device: str) -> bool:
         return bool(await self._call(_KNOWS, [self._devices + account], [device]))

@@ -1,0 +1,43 @@
+# Owned by the template: an update rewrites this file.
+"""Header fields as ASGI has them, and the names that need care."""
+
+HeaderList = list[tuple[bytes, bytes]]
+"""Names in lower case, and values."""
+FINGERPRINT_HEADERS = frozenset(
+    {
+        b"server",
+        b"x-powered-by",
+        b"powered-by",
+        b"x-generator",
+        b"x-framework",
+        b"x-generated-by",
+        b"x-runtime",
+        b"x-aspnet-version",
+        b"x-aspnetmvc-version",
+        b"x-b3-parentspanid",
+        b"x-b3-sampled",
+        b"x-b3-spanid",
+        b"x-b3-traceid",
+        b"x-php-version",
+        b"x-sourcemap",
+        b"sourcemap",
+        b"x-xss-protection",
+        b"expect-ct",
+        b"public-key-pins",
+        b"feature-policy",
+    }
+)
+"""What names the software that answers; no response carries one with a value."""
+SINGLETON_HEADERS = frozenset(
+    {
+        b"host",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"origin",
+        b"authorization",
+        b"sec-fetch-site",
+        b"transfer-encoding",
+    }
+)
+"""What a request may have once: two parsers would choose differently among two."""

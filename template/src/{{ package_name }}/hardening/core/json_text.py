@@ -1,0 +1,74 @@
+# Owned by the template: an update rewrites this file.
+"""One dialect of JSON: UTF-8, unique names, finite numbers, bounded depth. RFC 8259, RFC 7493 (I-JSON)."""
+
+import json
+import re
+from math import isinf
+from typing import Any
+
+MAX_DEPTH = 64
+_ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:[dD][89a-fA-F]|0000)")
+
+
+class InvalidJSONError(ValueError):
+    """The body is not one unambiguous JSON text in UTF-8."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidJSONError("a name stands twice in one object")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise InvalidJSONError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise InvalidJSONError("a number is too large")
+    return number
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        children = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
+        level = [child for child in children if isinstance(child, dict | list)]
+    return bool(level)
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite).raw_decode
+
+
+def check_json(body: bytes | bytearray) -> Any:
+    """Refuse what JSON parsers read differently: other encodings, repeated names, NaN, 1e999, half surrogates, depth.
+
+    Returns:
+        What the body says, as `json.loads` has it.
+
+    Raises:
+        InvalidJSONError: With a reason that repeats nothing of the body.
+    """
+    try:
+        text = body.decode().strip(" \t\n\r")
+        value, end = _decode(text)
+    except InvalidJSONError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidJSONError("not JSON in UTF-8") from error
+    if end != len(text):
+        raise InvalidJSONError("not JSON in UTF-8")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise InvalidJSONError(f"nested deeper than {MAX_DEPTH}")
+    if b"\\u" in body and _ESCAPED.search(body):
+        text = json.dumps(value, ensure_ascii=False)
+        if "\\u0000" in text:
+            raise InvalidJSONError("a NUL character")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidJSONError("half of a surrogate pair") from error
+    return value

@@ -1,0 +1,164 @@
+# Owned by the template: an update rewrites this file.
+"""What a step of the checklist is, and what it may see of a request. HARDENING.md, Steps, has a recipe for your own."""
+
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import urandom
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from starlette._utils import get_route_path
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from ..core.findings import Finding
+from ..core.headers import SINGLETON_HEADERS, HeaderList
+from ..core.problems import Refusal
+from ..core.routes import Route, RouteTable
+from ..policy import DEFAULT, Policy
+from ..settings import HardeningSettings
+from ..stores.base import SessionStore, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the steps of one application share."""
+
+    settings: HardeningSettings
+    store: Store
+    """Where limits are counted."""
+    sessions: SessionStore
+    """Where sessions are kept."""
+    routes: RouteTable
+
+
+class RequestContext:
+    """One request (or WebSocket handshake) as the steps see it, and what they want of its response.
+
+    Attributes:
+        scope: The ASGI scope.
+        headers: The last value of each request header, by its name in lower case.
+        method: `GET`, `POST` ..., or `WEBSOCKET`.
+        path: The path, decoded, below a root path.
+        client: The client's address: the peer's, or the one that a trusted proxy names.
+        request_id: 32 hexadecimal digits, in the log and in `x-request-id`.
+        response_headers: What steps add to the response; they replace what a route writes under these names.
+        services: What the steps share.
+    """
+
+    # What most requests never change stands on the class: an instance sets only what it needs.
+    client = ""
+    event = "request"
+    repeated: frozenset[bytes] = frozenset()
+    """Headers that came more than once and must not."""
+    is_json = is_preflight = has_response = ignores_revocation = False
+    max_body_bytes = 0
+    session_keys: Mapping[str, str | None] = MappingProxyType({})
+    """Sessions that this request has created, renewed or ended, by the name of their cookie."""
+    headers_on_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
+    """What leaves with the response unless that is an error."""
+    _route: Route | None = None
+    _is_routed = False
+
+    def __init__(self, scope: Scope, services: Services, root_path: str = "") -> None:
+        self.started_at = time.perf_counter()
+        self.scope = scope
+        self.services = services
+        self.request_id = urandom(16).hex()
+        self.is_websocket = scope["type"] == "websocket"
+        self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
+        root_path = root_path or scope.get("root_path", "")
+        self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers = headers
+        if len(headers) != len(scope["headers"]):
+            names = [name for name, _ in scope["headers"] if name in SINGLETON_HEADERS]
+            self.repeated = frozenset(name for name in names if names.count(name) > 1)
+        self.has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        if self.method == "OPTIONS":
+            self.is_preflight = b"access-control-request-method" in headers and b"origin" in headers
+        self.response_headers: HeaderList = []
+        self.log_fields: dict[str, Any] = {}
+
+    @property
+    def route(self) -> Route | None:
+        """The route that will answer, or `None` where it will be 404 or 405."""
+        if not self._is_routed:
+            self._is_routed = True
+            method = "GET" if self.method == "HEAD" else self.method  # HEAD is answered as GET
+            self._route = self.services.routes.find(method, self.path)
+        return self._route
+
+    @property
+    def policy(self) -> Policy:
+        """What the route declares of itself."""
+        return DEFAULT if (route := self.route) is None else route.policy
+
+    def note(self, event: str, **log_fields: Any) -> None:
+        """Name what happened; the one line of the request in the log carries it."""
+        self.event = event
+        self.log_fields.update(log_fields)
+
+    def identify(self, client: str) -> None:
+        """Say who calls."""
+        self.client = client
+
+    def expect_body(self, *, is_json: bool, max_bytes: int) -> None:
+        """Say what the body has to be: JSON or anything, and how many bytes at most."""
+        self.is_json, self.max_body_bytes = is_json, max_bytes
+
+    def keep_session(self, name: str, key: str | None) -> None:
+        """Know the session of this name under another key from now on, or `None` once it has ended."""
+        self.session_keys = {**self.session_keys, name: key}
+
+    def add_on_success(self, name: str, header: tuple[bytes, bytes]) -> None:
+        """Send a header with the response unless that is an error; a later one of this name takes its place."""
+        self.headers_on_success = {**self.headers_on_success, name: header}
+
+    def ignore_revocation(self) -> None:
+        """Let this request create a session although all of its account were ended meanwhile: it ended them itself."""
+        self.ignores_revocation = True
+
+    def begin_response(self, status: int) -> HeaderList:
+        """What the steps add to the response, which begins now."""
+        self.has_response = True
+        added = [*self.response_headers, (b"x-request-id", self.request_id.encode())]
+        if self.headers_on_success and status < 400:
+            added += self.headers_on_success.values()
+        return added
+
+
+class Step:
+    """One step of the checklist. Override what it needs; what is not overridden costs nothing at run time.
+
+    An application makes one object of each class before its first request, and keeps it. Whatever a step needs at a
+    request that does not depend on it belongs into `__init__`.
+    """
+
+    name: ClassVar[str]
+    """What messages call it."""
+    fixed_headers: Sequence[tuple[bytes, bytes]] = ()
+    """What every response carries, whoever made it; a value that a route chooses stays."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    @staticmethod
+    def findings(settings: HardeningSettings) -> Iterable[Finding]:
+        """What is not safe in the settings. An error keeps production from starting."""
+        return ()
+
+    def refuse(self, request: RequestContext) -> Refusal | Awaitable[Refusal | None] | None:
+        """Refuse a request before any route sees it, or return `None`. It may be an `async def`."""
+        return None
+
+    def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
+        """What a response carries, given what the route wrote; the fixed headers and those of the request come after."""
+        return headers
+
+
+def context_of(connection: HTTPConnection) -> RequestContext:
+    """The context of a request that a route handles."""
+    context: RequestContext = connection.scope["hardening"]
+    return context

@@ -1,0 +1,70 @@
+# Owned by the template: an update rewrites this file.
+"""Silent errors. A stack trace, a message, an echoed input tells an attacker what runs here and where it gives way;
+the client gets a problem document and a request id, the log gets the rest. ASVS v5.0.0-16.5.1, 16.5.4.
+"""
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from starlette.exceptions import HTTPException
+
+from ..core.problems import BODILESS, MAX_ERRORS, MEDIA_TYPE, Problem, document, validation_errors
+from ..stores.base import StoreUnavailableError
+from .base import context_of
+
+
+class Errors:
+    """The handlers that turn whatever a route raises into a problem document."""
+
+    def __init__(self, is_production: bool) -> None:
+        self.is_production = is_production
+
+    def handlers(self) -> dict[int | type[Exception], Any]:
+        return {
+            HTTPException: self.http,
+            RequestValidationError: self.validation,
+            WebSocketRequestValidationError: self.websocket,
+            StoreUnavailableError: self.store_away,
+        }
+
+    def _respond(
+        self, request: Request, exc: Exception, status: int, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> Response:
+        if status in BODILESS:
+            return Response(status_code=status, headers=headers)
+        if not self.is_production and isinstance(exc, HTTPException):
+            more["detail"] = str(exc.detail)
+        body = document(status, context_of(request).request_id, **more)
+        kept = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
+        return Response(body, status, {**kept, "content-type": MEDIA_TYPE})
+
+    async def http(self, request: Request, exc: HTTPException) -> Response:
+        words = {"title": exc.title, "kind": exc.kind} if isinstance(exc, Problem) else {}
+        return self._respond(request, exc, exc.status_code, exc.headers, **words)
+
+    async def store_away(self, request: Request, exc: StoreUnavailableError) -> Response:
+        context_of(request).note("store_away")
+        return self._respond(request, exc, 503, {"retry-after": "5"})
+
+    async def validation(self, request: Request, exc: RequestValidationError) -> Response:
+        context = context_of(request)
+        errors = validation_errors(exc.errors(), context.services.routes.input_names)
+        context.note("validation_failed", errors=[f"{error['type']} at {error['loc']}" for error in errors])
+        return self._respond(request, exc, 422, errors=errors)
+
+    def unhandled(self, request_id: str, exc: BaseException) -> bytes:
+        """The document of a 500; only development tells what happened."""
+        if self.is_production:
+            return document(500, request_id)
+        details: dict[str, Any] = {
+            "detail": f"{type(exc).__name__}: {exc}",
+            "traceback": traceback.format_exception(exc),
+        }
+        return document(500, request_id, **details)
+
+    async def websocket(self, websocket: WebSocket, exc: WebSocketRequestValidationError) -> None:
+        context_of(websocket).note("validation_failed", errors=[error["type"] for error in exc.errors()[:MAX_ERRORS]])
+        await websocket.close(code=1008)
