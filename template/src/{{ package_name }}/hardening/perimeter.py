@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from .completion import Completion
 from .cors import PREFLIGHT_VARY, CrossOrigin
+from .credentials import settle
 from .deadlines import Deadlines
 from .errors import Errors, Refusal, describe
 from .exchange import Exchange
@@ -78,6 +79,7 @@ class Perimeter:
             await self.app(scope, self.deadlines.drained(receive, self.settings.request_timeout), send)
         finally:
             log.scatter()
+            await self.sessions.close()
             await self.store.close()
 
     async def _http(self, x: Exchange) -> None:
@@ -98,6 +100,8 @@ class Perimeter:
                 await self._pass(x)
         finally:
             self.deadlines.leave(x)
+            if x.attempts:  # no response has begun
+                await settle(x)
             request_id.reset(token)
             self._log(x, began)
             # A cycle would wait for the collector, with all that the server attached to the scope: 20% of the speed.
