@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verify import environment, record, update
+from verify import environment, processes, record, update
 from verify.environment import Ran
 from verify.stage import Outcome
 
@@ -119,7 +119,7 @@ def test_an_older_report_does_not_outlive_a_run_that_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(update, "__file__", str(tmp_path / "verify" / "update.py"))
-    monkeypatch.setattr(update.processes, "heed_signals", lambda: None)
+    monkeypatch.setattr(processes, "heed_signals", lambda: None)
 
     def stopped(*_: object) -> Ran:
         raise KeyboardInterrupt

@@ -337,7 +337,7 @@ def test_a_run_that_is_killed_leaves_no_older_proof(synced: Path, tmp_path: Path
     lock = service / "verify/lock.py"
     lock.write_text(f"import time\ntime.sleep(60)\n{lock.read_text()}")
 
-    command = [service / ".venv/bin/python", "-m", "verify"]
+    command = [str(service / ".venv/bin/python"), "-m", "verify"]
     with subprocess.Popen(command, cwd=service, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while process.stdout.readline() != "lock ...\n":
