@@ -19,16 +19,14 @@ _INTERVAL = 0.1
 class Slot:
     """The place of one request, and until when what it waits for has to come."""
 
-    __slots__ = ("_deadlines", "_due", "_is_held", "_refusal", "_task", "overdue")
+    overdue: Refusal | None = None
+    """The answer to a request whose deadline has passed."""
+    _task: asyncio.Task[Any] | None = None
+    _due: float | None = None
+    _refusal: Refusal | None = None
 
     def __init__(self, deadlines: "Deadlines") -> None:
         self._deadlines = deadlines
-        self._task: asyncio.Task[Any] | None = None
-        self._due: float | None = None
-        self._refusal: Refusal | None = None
-        self._is_held = True
-        self.overdue: Refusal | None = None
-        """The answer to a request whose deadline has passed."""
 
     def set_deadline(self, seconds: float, refusal: Refusal) -> None:
         """Cancel the request's task after `seconds` from now, with `refusal` as the answer, unless it is cleared."""
@@ -36,16 +34,15 @@ class Slot:
             task = self._task = asyncio.current_task()
         if task is not None:
             self._due, self._refusal = time.monotonic() + seconds, refusal
-            self._deadlines.watch(task)
+            if self._deadlines.watched is not (loop := task.get_loop()):
+                self._deadlines.watch(loop)
 
     def clear_deadline(self) -> None:
         self._due = None
 
     def release(self) -> None:
         """Give the place back; a background task may go on without one."""
-        if self._is_held:
-            self._is_held = False
-            self._deadlines.count_out()
+        self._deadlines.in_flight.discard(self)
 
     def cancel_if_overdue(self, now: float) -> None:
         if self._due is not None and self._task is not None and now >= self._due:
@@ -54,33 +51,24 @@ class Slot:
 
 
 class Deadlines:
-    """The requests at work; `in_flight` counts those that hold a place, until their response is complete."""
+    """The requests at work; those `in_flight` hold a place, until their response is complete."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.in_flight: set[Slot] = set()
         self._slots: set[Slot] = set()
-        self._watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
+        self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
     def acquire_slot(self) -> Slot:
         """Take a place."""
-        self.in_flight += 1
         slot = Slot(self)
+        self.in_flight.add(slot)
         self._slots.add(slot)
         return slot
 
-    def count_out(self) -> None:
-        """One place less is held."""
-        self.in_flight -= 1
-
     def forget(self, slot: Slot) -> None:
         """The request is over."""
-        slot.release()
+        self.in_flight.discard(slot)
         self._slots.discard(slot)
-
-    def watch(self, task: "asyncio.Task[Any]") -> None:
-        """See to it that the timer runs in the loop of this task."""
-        if self._watched is not (loop := task.get_loop()):
-            self._watch(loop)
 
     def wait_for_drain(self, receive: Receive, seconds: float) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
@@ -97,10 +85,11 @@ class Deadlines:
 
         return wait
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel what is overdue, now and at each interval while there is a request."""
         now = time.monotonic()
         for slot in self._slots:
             slot.cancel_if_overdue(now)
-        self._watched = loop if self._slots else None
+        self.watched = loop if self._slots else None
         if self._slots:
-            loop.call_later(_INTERVAL, self._watch, loop)
+            loop.call_later(_INTERVAL, self.watch, loop)

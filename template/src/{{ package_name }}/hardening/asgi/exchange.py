@@ -158,6 +158,8 @@ class Exchange:
         if self.finished or (self.refusal is not None and not self.started):
             return
         if not self.started:
+            if self.request.unsettled:
+                await self.request.settle(self._start["status"])
             start = self._begin()
             try:
                 await self.raw_send(start)
@@ -214,6 +216,8 @@ class Exchange:
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Answer in the application's place."""
         self.refusal = None
+        if self.request.unsettled:
+            await self.request.settle(None)
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         try:
             complete = self._runtime.response_headers.finalize(self.request, status, headers)

@@ -24,6 +24,7 @@ from .response_headers import ResponseHeaders
 
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
 _LETTING_GO = 0.05
+_HEALTH = frozenset({LIVE, READY})
 _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
 
 
@@ -86,6 +87,7 @@ class Perimeter:
             await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout), send)
         finally:
             log.stop_batching()
+            await self.services.sessions.close()
             await store.close()
 
     async def _http(self, exchange: Exchange) -> None:
@@ -93,13 +95,15 @@ class Perimeter:
         token = request_id.set(request.request_id)
         try:
             self._identify(request)
-            if request.path in (LIVE, READY) and request.method in ("GET", "HEAD"):
+            if request.path in _HEALTH and request.method in ("GET", "HEAD"):
                 request.note("health")
                 status, media_type, body = await self._health.answer(request.path, request.request_id)
                 await exchange.answer(status, [(b"content-type", media_type.encode())], body)
             else:
                 await self._serve(exchange)
         finally:
+            if request.unsettled:  # no response has begun
+                await request.settle(None)
             request_id.reset(token)
             self._end(exchange)
 
@@ -124,7 +128,7 @@ class Perimeter:
 
     async def _refusal(self, exchange: Exchange) -> Refusal | None:
         """The answer of the first step that refuses."""
-        if self._deadlines.in_flight >= self._max_concurrency:
+        if len(self._deadlines.in_flight) >= self._max_concurrency:
             return OVERLOADED
         exchange.acquire_slot()
         request = exchange.request

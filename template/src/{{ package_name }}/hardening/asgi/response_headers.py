@@ -5,7 +5,7 @@ wrote, no header names the software, grants a foreign origin or sets a cookie wi
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..core.headers import FINGERPRINT_HEADERS, HeaderList
+from ..core.headers import HeaderList
 from ..steps.base import RequestContext, Step
 
 MERGED_HEADERS = frozenset({b"vary", b"content-security-policy"})
@@ -29,22 +29,26 @@ class ResponseHeaders:
             fixed[name] = b", ".join((fixed[name], value)) if name == b"vary" and name in fixed else value
         self._fixed: HeaderList = list(fixed.items())
         self._fixed_names = frozenset(fixed)
-        self._special = self._fixed_names | FINGERPRINT_HEADERS | MERGED_HEADERS | {b"x-request-id"}
+        self._reserved = frozenset(name for step in steps for name in step.reserved_headers)
+        self._merged = self._fixed_names | MERGED_HEADERS | {b"x-request-id"}
+        self._special = self._merged | self._reserved
 
     def finalize(self, request: RequestContext, status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
         """The headers of a response, with all that the steps add to it."""
-        headers = list(headers)
+        written = headers = list(headers)
+        is_plain = True
         for name, _ in headers:
-            if not name.islower():
-                headers = [(name.lower(), value) for name, value in headers]
+            if name in self._special or not name.islower():
+                lowered = [(name.lower(), value) for name, value in headers]
+                headers = [header for header in lowered if header[0] not in self._reserved]
+                is_plain = False
                 break
         for respond in self._responders:
             headers = respond(request, headers)
         added = request.begin_response(status)
-        for name, _ in headers:
-            if name in self._special:
-                return self._merge(headers, added)
-        return [*headers, *self._fixed, *added]
+        if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):
+            return [*headers, *self._fixed, *added]
+        return self._merge(headers, added)
 
     def _merge(self, headers: HeaderList, added: HeaderList) -> HeaderList:
         """A value that the route chose stays, once, unless a step has one for this very response."""
@@ -52,7 +56,7 @@ class ResponseHeaders:
         others: HeaderList = []
         replaced = {name for name, _ in added} - {b"set-cookie"}
         for name, value in headers:
-            if name in FINGERPRINT_HEADERS or name in replaced:
+            if name in replaced:
                 continue
             if name in MERGED_HEADERS and name in chosen:
                 chosen[name] += b", " + value

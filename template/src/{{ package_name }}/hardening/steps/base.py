@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import urandom
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from starlette._utils import get_route_path
 from starlette.requests import HTTPConnection
@@ -31,6 +31,13 @@ class Services:
     sessions: SessionStore
     """Where sessions are kept."""
     routes: RouteTable
+
+
+class Unsettled(Protocol):
+    """What a request has begun, and must be settled before its response leaves."""
+
+    async def settle(self, route_status: int | None) -> None:
+        """Do it, given the status with which the route answers, or `None` if it does not."""
 
 
 class RequestContext:
@@ -58,6 +65,7 @@ class RequestContext:
     """Sessions that this request has created, renewed or ended, by the name of their cookie."""
     headers_on_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
     """What leaves with the response unless that is an error."""
+    unsettled: tuple[Unsettled, ...] = ()
     _route: Route | None = None
     _is_routed = False
 
@@ -120,6 +128,16 @@ class RequestContext:
         """Let this request create a session although all of its account were ended meanwhile: it ended them itself."""
         self.ignores_revocation = True
 
+    def settle_before_response(self, what: Unsettled) -> None:
+        """Settle something before the response leaves, or the request ends without one."""
+        self.unsettled = (*self.unsettled, what)
+
+    async def settle(self, route_status: int | None) -> None:
+        """Settle all, once."""
+        unsettled, self.unsettled = self.unsettled, ()
+        for each in unsettled:
+            await each.settle(route_status)
+
     def begin_response(self, status: int) -> HeaderList:
         """What the steps add to the response, which begins now."""
         self.has_response = True
@@ -140,6 +158,8 @@ class Step:
     """What messages call it."""
     fixed_headers: Sequence[tuple[bytes, bytes]] = ()
     """What every response carries, whoever made it; a value that a route chooses stays."""
+    reserved_headers: frozenset[bytes] = frozenset()
+    """Names in lower case that no route may set: what it writes under them is dropped."""
 
     def __init__(self, services: Services) -> None:
         self.services = services

@@ -111,10 +111,7 @@ class Cookies(Step):
 
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
         """Add the flags that are missing, and log which they were."""
-        for name, _ in headers:
-            if name == b"set-cookie":
-                break
-        else:
+        if b"set-cookie" not in dict(headers):
             return headers
         headers, report = secure_cookies(headers, request.policy.script_cookies)
         if report:

@@ -19,6 +19,18 @@ _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _PREFLIGHT_VARY = (b"vary", b"origin, access-control-request-method, access-control-request-headers")
 _EXPOSED = b"x-request-id, ratelimit, ratelimit-policy, retry-after"
 _HEADER_NAMES = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(?: *, *[a-z0-9!#$%&'*+.^_`|~-]+)*", re.IGNORECASE)
+_GRANTS = frozenset(
+    b"access-control-" + name
+    for name in (
+        b"allow-origin",
+        b"allow-credentials",
+        b"allow-headers",
+        b"allow-methods",
+        b"allow-private-network",
+        b"expose-headers",
+        b"max-age",
+    )
+)
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -45,6 +57,7 @@ class CrossOrigin(Step):
     """Answers preflights, marks answers to listed origins, and refuses changes that come from elsewhere."""
 
     name = "cors"
+    reserved_headers = _GRANTS
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -97,11 +110,6 @@ class CrossOrigin(Step):
         return self._preflight
 
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
-        """Grant a listed origin, and nobody else: what a route grants is dropped."""
-        for name, _ in headers:
-            if name.startswith(b"access-control-"):
-                headers = [header for header in headers if not header[0].startswith(b"access-control-")]
-                break
-        if (granted := self._granted.get(request.headers.get(b"origin"))) is None:
-            return headers
-        return [*headers, *granted]
+        """Grant a listed origin what it asks for, and nobody else."""
+        granted = self._granted.get(request.headers.get(b"origin"))
+        return headers if granted is None else [*headers, *granted]

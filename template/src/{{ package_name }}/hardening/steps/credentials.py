@@ -5,6 +5,7 @@ quotas lock nobody out (OWASP, Slow Down Online Guessing Attacks with Device Coo
 """
 
 from contextlib import suppress
+from contextvars import ContextVar
 from hashlib import blake2b, sha256
 from secrets import token_urlsafe
 
@@ -25,24 +26,84 @@ DEVICE_SECONDS = 30 * 86_400
 
 
 class SignInAttempt:
-    """A sign-in that counts as a failure until it has `succeeded`."""
+    """A sign-in that counts as a failure until it has `succeeded`, unless no password was looked at for want of capacity.
+
+    That is known of `Passwords`, which was full, or whose work was cancelled before it began; and a route that answers
+    503 says it, unless `Passwords` did look. Whoever breaks a request off afterwards has made a guess.
+    """
 
     def __init__(self, x: RequestContext, account: str, device: str | None, claims: list[Claim]) -> None:
         self._request, self._account, self._device, self._claims = x, account, device, claims
+        self._is_looked_at = self._is_dropped = False
 
     async def succeeded(self) -> None:
         """Give back what was counted, and know this device from now on: its cookie leaves with the response."""
-        claims, self._claims = self._claims, []
-        if not claims:
+        if not await self._give_back():
             return
-        services = self._request.services
-        await services.store.refund(claims)
         if self._device is None:
             self._device = token_urlsafe(32)
         with suppress(StoreUnavailableError):
-            await services.sessions.remember_device(self._account, _hash(self._device), DEVICE_SECONDS)
+            await self._request.services.sessions.remember_device(self._account, _hash(self._device), DEVICE_SECONDS)
             value = cookie(DEVICE, self._device, max_age=DEVICE_SECONDS)
             self._request.add_on_success(DEVICE, (b"set-cookie", value.encode()))
+
+    async def _give_back(self) -> bool:
+        """Give back what was counted, once; whether there was something."""
+        claims, self._claims = self._claims, []
+        if claims:
+            await self._request.services.store.refund(claims)
+        return bool(claims)
+
+    def _mark(self, *, is_looked_at: bool) -> None:
+        """Know of a password that was looked at, or that was not for want of capacity; all attempts of the request do."""
+        for each in (self, *_attempts_of(self._request)):
+            each._is_looked_at |= is_looked_at
+            each._is_dropped |= not is_looked_at
+
+
+_latest: ContextVar[SignInAttempt | None] = ContextVar("sign_in_attempt", default=None)
+
+
+class Guess:
+    """A password of the request at work, as far as it is one of a sign-in: what becomes of it decides on the attempt."""
+
+    def __init__(self) -> None:
+        self._attempt = _latest.get()
+
+    @property
+    def known_account(self) -> str | None:
+        """The account by its hash, if the request comes from a device that it knows."""
+        attempt = self._attempt
+        return attempt._account if attempt is not None and attempt._device is not None else None
+
+    def looked_at(self) -> None:
+        """It was looked at, and counts whatever becomes of the request: whoever breaks it off has made a guess."""
+        if self._attempt is not None:
+            self._attempt._mark(is_looked_at=True)
+
+    def dropped(self) -> None:
+        """Nobody looked at it, for want of capacity."""
+        if self._attempt is not None:
+            self._attempt._mark(is_looked_at=False)
+
+
+class _Attempts(list[SignInAttempt]):
+    """All attempts of a request whose response has not begun."""
+
+    async def settle(self, route_status: int | None) -> None:
+        """Give back those for which no password was looked at."""
+        for each in self:
+            if not each._is_looked_at and (each._is_dropped or route_status == 503):
+                with suppress(StoreUnavailableError):  # it stays counted, and the log has `store_away`
+                    await each._give_back()
+
+
+def _attempts_of(context: RequestContext) -> _Attempts:
+    found = next((each for each in context.unsettled if isinstance(each, _Attempts)), None)
+    if found is None:
+        found = _Attempts()
+        context.settle_before_response(found)
+    return found
 
 
 async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
@@ -73,7 +134,10 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
         ]
     decisions = await store.acquire(claims)
     if (remaining := decisions[-1]) >= 0:
-        return SignInAttempt(context, key, device, claims)
+        attempt = SignInAttempt(context, key, device, claims)
+        _attempts_of(context).append(attempt)
+        _latest.set(attempt)
+        return attempt
     *counted, (refused, quota) = claims[: len(decisions)]
     if counted:
         await store.refund(counted)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ..core.findings import Finding
+from ..core.headers import FINGERPRINT_HEADERS
 from ..settings import HardeningSettings
 from .base import Services, Step
 
@@ -44,6 +45,7 @@ class SecurityHeaders(Step):
     """The header set as bytes, built once. A value that a route chooses stays."""
 
     name = "headers"
+    reserved_headers = FINGERPRINT_HEADERS
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

@@ -10,6 +10,7 @@ from ..settings import HardeningSettings
 from .base import SessionStore, Store
 from .memory import MemoryStore
 from .memory_sessions import MemorySessions
+from .revocations import RevokingSessions
 
 _FORMS = (
     "Write redis://host:6379/0, rediss:// for TLS, unix:///path, redis+sentinel://host,host/master/0 or "
@@ -59,4 +60,4 @@ def open_sessions(settings: HardeningSettings, store: Store) -> SessionStore:
     if isinstance(store, MemoryStore):
         return MemorySessions(*times)
     sessions: SessionStore = import_module(".redis.sessions", __package__).RedisSessions(store, *times)
-    return sessions
+    return RevokingSessions(sessions, settings.session_lifetime)

@@ -109,8 +109,22 @@ class SessionStore(Protocol):
     async def end(self, key: str) -> str | None:
         """End the session; return whose it was, if there was one."""
 
-    async def end_all(self, account: str) -> int:
-        """End every session of an account, and stand against sign-ins under way; return how many there were."""
+    async def end_all(self, account: str, age: float = 0.0) -> int:
+        """End every session of an account, and stand against sign-ins under way.
+
+        Args:
+            account: Whose sessions.
+            age: Seconds since it was asked for; sessions of sign-ins that began after that stay.
+
+        Returns:
+            How many sessions it ended.
+        """
+
+    async def whose(self, key: str) -> tuple[str, float] | None:
+        """Whose session it is, and how many seconds ago the sign-in began; not a use of it."""
+
+    async def close(self) -> None:
+        """Finish what is under way; the process ends."""
 
     async def knows_device(self, account: str, device: str) -> bool:
         """Whether the account has signed in on this device, by the hashes of both."""

@@ -15,6 +15,7 @@ MAX_SESSIONS = 100_000
 class _Entry:
     account: str
     record: Record
+    began: float  # when the sign-in began
     last: float  # when it was last used
     end: float  # when it ends at the latest
 
@@ -53,7 +54,8 @@ class MemorySessions:
             self._drop(next(iter(own)))
         if len(self._sessions) >= self._capacity:
             raise StoreFullError
-        self._sessions[key] = _Entry(account, Record(time.time(), 0, data), now, now + self._lifetime)
+        began = now - max(age or 0.0, 0.0)
+        self._sessions[key] = _Entry(account, Record(time.time(), 0, data), began, now, now + self._lifetime)
         self._accounts.setdefault(account, OrderedDict())[key] = None
         return True
 
@@ -89,15 +91,22 @@ class MemorySessions:
         self._drop(key)
         return entry.account
 
-    async def end_all(self, account: str) -> int:
+    async def end_all(self, account: str, age: float = 0.0) -> int:
         now = self.now()
         self._sweep(now)
-        self._revoked_at[account] = now
+        asked = now - age
+        self._revoked_at[account] = max(asked, self._revoked_at.get(account, asked))
         self._revoked_at.move_to_end(account)
-        keys = list(self._accounts.get(account, ()))
+        keys = [key for key in self._accounts.get(account, ()) if self._sessions[key].began <= asked]
         for key in keys:
             self._drop(key)
         return len(keys)
+
+    async def whose(self, key: str) -> tuple[str, float] | None:
+        entry = self._find(key)
+        return None if entry is None else (entry.account, self.now() - entry.began)
+
+    async def close(self) -> None: ...
 
     async def knows_device(self, account: str, device: str) -> bool:
         devices = self._devices.get(account)

@@ -3,6 +3,8 @@
 clock is the server's. While Redis is away there are no sessions: 503, nothing local.
 """
 
+import time
+
 from ..base import MAX_DEVICES, MAX_PER_ACCOUNT, REVOCATION_TTL, Record
 from .connection import Script
 from .limits import RedisStore
@@ -12,14 +14,15 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-# KEYS: session, sessions of the account, end of all of them, session to end.
+# KEYS: session, sessions of the account, end of all of them, session to end. Returns how long after the last end of all
+# the sign-in began.
 _CREATE = Script(
     _NOW
     + """
 local id, account, data, idle, lifetime, age, most, prefix = unpack(ARGV)
 local ended = redis.call('GET', KEYS[3])
 if ended and tonumber(ended) >= now - age then
-    return 0
+    return -1
 end
 if KEYS[4] then
     redis.call('DEL', KEYS[4])
@@ -36,11 +39,12 @@ for i = 1, #alive - most + 1 do
     redis.call('DEL', prefix .. alive[i])
     redis.call('ZREM', KEYS[2], alive[i])
 end
-redis.call('HSET', KEYS[1], 'account', account, 'created', now, 'ends', now + lifetime, 'version', 0, 'data', data)
+redis.call('HSET', KEYS[1], 'account', account, 'began', math.min(now, now - age), 'created', now,
+    'ends', now + lifetime, 'version', 0, 'data', data)
 redis.call('PEXPIRE', KEYS[1], math.min(idle, lifetime))
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], id)
 redis.call('PEXPIRE', KEYS[2], lifetime)
-return 1
+return ended and now - age - ended or 2 ^ 40
 """
 )
 _READ = Script(
@@ -85,17 +89,34 @@ if account then
 end
 return account
 """)
-# KEYS: sessions of the account, end of all of them.
+# KEYS: sessions of the account, end of all of them. It may be carried out late: a sign-in that began since it was asked
+# for keeps its session. One that began later than now is of a clock that was set back. Sessions of 0.3.0 do not say
+# when their sign-in began.
 _END_ALL = Script(
     _NOW
     + """
-local number = 0
+local prefix, remembered, age = unpack(ARGV)
+local asked, number = now - age, 0
 for _, each in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    number = number + redis.call('DEL', ARGV[1] .. each)
+    local found = redis.call('HMGET', prefix .. each, 'began', 'created')
+    local began = tonumber(found[1] or found[2] or 0)
+    if began <= asked or began > now then
+        number = number + redis.call('DEL', prefix .. each)
+        redis.call('ZREM', KEYS[1], each)
+    end
 end
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[2], now, 'PX', ARGV[2])
+local ended = tonumber(redis.call('GET', KEYS[2]) or 0)
+if ended < asked or ended > now then
+    redis.call('SET', KEYS[2], asked, 'PX', remembered)
+end
 return number
+"""
+)
+_WHOSE = Script(
+    _NOW
+    + """
+local found = redis.call('HMGET', KEYS[1], 'account', 'began', 'created')
+return found[1] and {found[1], now - (found[2] or found[3])}
 """
 )
 _KNOWS = Script(
@@ -138,8 +159,15 @@ class RedisSessions:
         if old is not None:
             keys.append(self._session + old)
         since = _milliseconds(-REVOCATION_TTL if age is None else age)  # begun after whatever was ended
-        times = (self._idle, self._lifetime, since)
-        return bool(await self._call(_CREATE, keys, [key, account, data, *times, MAX_PER_ACCOUNT, self._session]))
+        times, called = (self._idle, self._lifetime, since), time.monotonic()
+        later = await self._call(_CREATE, keys, [key, account, data, *times, MAX_PER_ACCOUNT, self._session])
+        # The sign-in is older by as much as the call took to reach the script: too close is not after.
+        if later < 0:
+            return False
+        if age is not None and later <= _milliseconds(time.monotonic() - called):
+            await self.end(key)
+            return False
+        return True
 
     async def read(self, key: str) -> Record | None:
         found = await self._call(_READ, [self._session + key], [self._idle])
@@ -155,9 +183,16 @@ class RedisSessions:
         account: bytes | None = await self._call(_END, [self._session + key], [key, self._account])
         return None if account is None else account.decode()
 
-    async def end_all(self, account: str) -> int:
+    async def end_all(self, account: str, age: float = 0.0) -> int:
         keys = [self._account + account, self._ended + account]
-        return int(await self._call(_END_ALL, keys, [self._session, _milliseconds(REVOCATION_TTL)]))
+        return int(await self._call(_END_ALL, keys, [self._session, _milliseconds(REVOCATION_TTL), _milliseconds(age)]))
+
+    async def whose(self, key: str) -> tuple[str, float] | None:
+        found = await self._call(_WHOSE, [self._session + key])
+        return None if found is None else (found[0].decode(), int(found[1]) / 1000)
+
+    async def close(self) -> None:
+        """The connection is the store's to close."""
 
     async def knows_device(self, account: str, device: str) -> bool:
         return bool(await self._call(_KNOWS, [self._devices + account], [device]))
