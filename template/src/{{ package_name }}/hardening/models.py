@@ -4,17 +4,17 @@ coercion and silent extras are how a request comes to mean two things. ASVS v5.0
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import Any, get_args, get_type_hints, is_typeddict
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from .schemas import COLLECTIONS, NESTED
 
 MAX_STRING = 10_000
 MAX_ITEMS = 1_000
@@ -63,13 +63,9 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "bytes": {"max_length": MAX_STRING},
     "typed-dict": {"extra_behavior": "forbid"},
     "dataclass-args": {"extra_behavior": "forbid"},
-    **{kind: {"max_length": MAX_ITEMS} for kind in ("list", "set", "frozenset", "dict", "generator")},
+    **{kind: {"max_length": MAX_ITEMS} for kind in COLLECTIONS},
 }
 _EXCLUSIVE = {"ge": "gt", "le": "lt"}
-_NESTED = (
-    "schema", "items_schema", "values_schema", "keys_schema", "lax_schema", "strict_schema", "json_schema",
-    "python_schema", "extras_schema", "arguments_schema", "fields", "choices", "definitions", "steps",
-)  # fmt: skip
 
 
 class _Hardener:
@@ -111,7 +107,7 @@ class _Hardener:
                 schema.setdefault(key, bound)
         if "variadic_item_index" in schema:
             schema.setdefault("max_length", MAX_ITEMS)
-        for key in _NESTED:
+        for key in NESTED:
             nested = schema.get(key)
             if key == "keys_schema":  # the names of a JSON object are strings, so 1 arrives as "1"
                 if nested is not None:
@@ -163,19 +159,3 @@ class Bounded:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema: CoreSchema = _Hardener(handler, strict=False)(handler(source))
         return schema
-
-
-def models_in(annotation: Any, seen: set[Any] | None = None) -> Iterator[type[BaseModel]]:
-    """Every Pydantic model that a type is made of, nested ones too."""
-    seen = set() if seen is None else seen
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
-        seen.add(annotation)
-        yield annotation
-        for field in annotation.model_fields.values():
-            yield from models_in(field.annotation, seen)
-    elif (is_dataclass(annotation) or is_typeddict(annotation)) and annotation not in seen:
-        seen.add(annotation)
-        for hint in get_type_hints(annotation).values():
-            yield from models_in(hint, seen)
-    for argument in get_args(annotation):
-        yield from models_in(argument, seen)
