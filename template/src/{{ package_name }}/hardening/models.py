@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from .schemas import COLLECTIONS, NESTED
+from .schemas import COLLECTIONS, NESTED, WRAPPERS, bounds
 
 MAX_STRING = 10_000
 MAX_ITEMS = 1_000
@@ -78,11 +78,11 @@ class _Hardener:
         self._handler = handler
         self._strict = strict
 
-    def __call__(self, schema: Any) -> Any:
+    def __call__(self, schema: Any, around: frozenset[str] = frozenset()) -> Any:
         if isinstance(schema, list):
-            return [self(item) for item in schema]
+            return [self(item, around) for item in schema]
         if isinstance(schema, tuple):  # a choice of a union and its label
-            return (self(schema[0]), *schema[1:])
+            return (self(schema[0], around), *schema[1:])
         if not isinstance(schema, dict):
             return schema
         target: Any = schema
@@ -91,31 +91,33 @@ class _Hardener:
                 target = self._handler.resolve_ref_schema(schema)
             except LookupError:  # a model that refers to itself: its own walk is under way
                 return schema
-        self._descend(target)
+        self._descend(target, around)
         guard = self._guard(target) if self._strict else None
         return schema if guard is None else core_schema.no_info_before_validator_function(guard, schema)
 
-    def _descend(self, schema: dict[str, Any]) -> None:
+    def _descend(self, schema: dict[str, Any], around: frozenset[str]) -> None:
         kind = schema.get("type", "")
         if kind == "model" or "ref" in schema:
             metadata = schema.setdefault("metadata", {})
             if metadata.get("hardened"):
                 return
             metadata["hardened"] = True
+        said = around | schema.keys()
         for key, bound in _BOUNDS.get(kind, {}).items():
-            if (self._strict or key != "strict") and _EXCLUSIVE.get(key) not in schema:
-                schema.setdefault(key, bound)
-        if "variadic_item_index" in schema:
+            if (self._strict or key != "strict") and not said & {key, _EXCLUSIVE.get(key)}:
+                schema[key] = bound
+        if "variadic_item_index" in schema and "max_length" not in said:
             schema.setdefault("max_length", MAX_ITEMS)
+        around = around | bounds(schema).keys() if kind in WRAPPERS else frozenset()
         for key in NESTED:
             nested = schema.get(key)
             if key == "keys_schema":  # the names of a JSON object are strings, so 1 arrives as "1"
                 if nested is not None:
                     schema[key] = _Hardener(self._handler, strict=False)(nested)
             elif isinstance(nested, dict) and key in ("fields", "choices"):
-                schema[key] = {name: self(item) for name, item in nested.items()}
+                schema[key] = {name: self(item, around) for name, item in nested.items()}
             elif nested is not None:
-                schema[key] = self(nested)
+                schema[key] = self(nested, around)
 
     @staticmethod
     def _guard(schema: dict[str, Any]) -> Any:

@@ -29,7 +29,7 @@ NESTED = (
 describes (`json_schema_input_schema`) is not among them."""
 
 # Through these one and the same value passes, so a bound on the outside of one holds for what is inside.
-_WRAPPERS = (
+WRAPPERS = (
     "function-before", "function-after", "function-wrap", "nullable", "default", "lax-or-strict", "json-or-python",
     "chain", "union", "tagged-union", "custom-error", "json", "definitions",
 )  # fmt: skip
@@ -144,7 +144,7 @@ def is_of_models(schema: dict[str, Any]) -> bool:
             continue
         seen.add(id(each))
         kind = each.get("type")
-        if kind in _WRAPPERS or (kind == "list" and "items_schema" in each):
+        if kind in WRAPPERS or (kind == "list" and "items_schema" in each):
             todo.extend(inner for key, _, inner in children(each) if key != "definitions")
         elif kind not in ("model", "none", "is-instance"):  # of a class: nothing that comes as JSON is an instance
             return False
@@ -175,9 +175,9 @@ class _Search:
         for key, name, inner in children(schema):
             if key == "definitions":  # walked where it is referred to
                 continue
-            part = at.part if kind in _WRAPPERS else _PARTS.get(key, at.part if key == "schema" else "")
+            part = at.part if kind in WRAPPERS else _PARTS.get(key, at.part if key == "schema" else "")
             field = name if key in ("fields", "arguments_schema") else at.field
-            yield from self(inner, bounded and kind in _WRAPPERS, Open("", part, owners, field))
+            yield from self(inner, bounded and kind in WRAPPERS, Open("", part, owners, field))
 
 
 def _is_bounded(schema: dict[str, Any]) -> bool:
@@ -185,4 +185,4 @@ def _is_bounded(schema: dict[str, Any]) -> bool:
         return True
     if schema.get("type") == "chain":  # the same value passes every step
         return any(_is_bounded(step) for step in schema["steps"])
-    return schema.get("type") in _WRAPPERS and "schema" in schema and _is_bounded(schema["schema"])
+    return schema.get("type") in WRAPPERS and "schema" in schema and _is_bounded(schema["schema"])
