@@ -103,9 +103,11 @@ class _Hardener:
                 return
             metadata["hardened"] = True
         said = around | schema.keys()
-        for key, bound in _BOUNDS.get(kind, {}).items():
-            if (self._strict or key != "strict") and not said & {key, _EXCLUSIVE.get(key)}:
-                schema[key] = bound
+        schema |= {
+            key: bound
+            for key, bound in _BOUNDS.get(kind, {}).items()
+            if (self._strict or key != "strict") and not said & {key, _EXCLUSIVE.get(key)}
+        }
         if "variadic_item_index" in schema and "max_length" not in said:
             schema.setdefault("max_length", MAX_ITEMS)
         around = around | bounds(schema).keys() if kind in WRAPPERS else frozenset()

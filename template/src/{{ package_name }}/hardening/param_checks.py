@@ -39,8 +39,9 @@ def unresolved(route: "Route") -> Iterator[Said]:
         for param in params_of(each)
     ]
     context: Any = route.context
-    answers = {"response": context.response_field, "stream": context.stream_item_field, **context.response_fields}
-    places += [(f"its response {name}", field, context.endpoint) for name, field in answers.items() if field is not None]
+    answers = {"": getattr(context, "response_field", None), " stream": getattr(context, "stream_item_field", None)}
+    answers |= {f" {status}": field for status, field in getattr(context, "response_fields", {}).items()}
+    places += [(f"its response{which}", field, context.endpoint) for which, field in answers.items() if field]
     for place, param, call in places:
         try:
             schema_of(param)
