@@ -6,19 +6,22 @@ up where a request needs other bounds than the rest, and what the start-up check
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_origin
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
-from pydantic import AliasChoices, BaseModel
+from pydantic import AliasChoices, AliasPath, BaseModel, Json
 from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 from starlette.types import ASGIApp
 
 from .dispatch import matches_by_path, operation
 from .errors import PLACES
-from .models import Bounded, models_in
+from .models import Bounded
 from .policy import DEFAULT, Policy
+from .schemas import known, models_in
+from .unresolved import parts
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +63,7 @@ class Route:
         """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
         for each in self.dependants():
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
-                if not list(models_in(param.field_info.annotation)):
+                if not any(models_in(known(param))):
                     param.field_info.metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
 
@@ -84,26 +87,32 @@ def params_of(dependant: Dependant) -> Iterator[Any]:
 
 def _names(name: str, info: FieldInfo) -> Iterator[str]:
     alias = info.validation_alias or info.alias or name
-    yield from (str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (str(alias),)
+    for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+        yield str(choice.path[0]) if isinstance(choice, AliasPath) else choice
 
 
 def _repeats(annotation: Any) -> bool:
     origin = get_origin(annotation) or annotation
     if isinstance(origin, type) and issubclass(origin, list | set | frozenset | tuple):
         return True
-    return any(_repeats(argument) for argument in get_args(annotation))
+    return any(map(_repeats, parts(annotation)))
+
+
+def _models(info: FieldInfo) -> list[type[BaseModel]]:
+    """The model whose fields are query parameters each, as FastAPI decides it: alone or beside `None`, and not JSON."""
+    is_optional = get_origin(info.annotation) in (Union, UnionType)
+    choices = parts(info.annotation) if is_optional else [info.annotation]
+    is_json = any(type(each) is Json for each in info.metadata)
+    return [] if is_json else [each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def _query(dependant: Dependant) -> dict[str, bool]:
     declared: dict[str, bool] = {}
     for each in _tree(dependant):
         for param in each.query_params:
-            annotation = param.field_info.annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                fields: Iterable[tuple[str, FieldInfo]] = annotation.model_fields.items()
-            else:
-                fields = [(param.name, param.field_info)]
-            for name, info in fields:
+            models = _models(param.field_info)
+            fields = [each for model in models for each in model.model_fields.items()]
+            for name, info in fields if models else [(param.name, param.field_info)]:
                 declared.update(dict.fromkeys(_names(name, info), _repeats(info.annotation)))
     return declared
 
@@ -144,7 +153,7 @@ class Routes:
             for each in route.dependants():
                 for param in params_of(each):
                     names |= {param.name, param.alias}
-                    for model in models_in(param.field_info.annotation):
+                    for model in models_in(known(param)):
                         for name, info in model.model_fields.items():
                             names |= {name, *_names(name, info)}
         return frozenset(names)
