@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .checks import Finding, InsecureConfigurationError, settings_findings
 from .cors import CrossOrigin
-from .dispatch import Dispatch
+from .dispatch import Dispatch, is_frameworks, is_plain
 from .docs import add_docs, describe_problems
 from .errors import Errors
 from .headers import SecurityHeaders
@@ -74,11 +74,12 @@ class Hardened(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
-        if self.exception_handlers.keys() & {500, Exception}:
-            return super().build_middleware_stack()
-        app: ASGIApp = AsyncExitStackMiddleware(self.router)
-        routes = self._perimeter.routes if self._perimeter is not None else self.table()
-        app = Dispatch(self, routes, ExceptionMiddleware(app, handlers=self.exception_handlers))
+        inherited = super().build_middleware_stack
+        if self.exception_handlers.keys() & {500, Exception} or not is_frameworks(inherited):
+            return inherited()
+        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+        if is_plain(self.router):
+            app = Dispatch(self, self._perimeter.routes if self._perimeter is not None else self.table(), app)
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
@@ -154,12 +155,8 @@ class Hardened(FastAPI):
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         table = self.table()
-        for route in table:
-            route.bound()
+        table.bound()
         self._perimeter = Perimeter(
             super().__call__, self.settings, table, self.store, self._health, self._errors, self.root_path
         )
-        traced = any(self._telemetry[signal] for signal in ("tracing", "metrics", "logs"))
-        if not (self.user_middleware or self.root_path or traced):  # then FastAPI's own `__call__` does nothing more
-            self._perimeter.answer = self.middleware_stack = self.build_middleware_stack()
         return self._perimeter
