@@ -6,7 +6,7 @@ twice. What is found here is what it would find: wherever anything but its own c
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from operator import is_
+from operator import attrgetter, is_
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ _DECIDE = {"__call__", "__getattr__", "__getattribute__", "app", "endpoint", "me
 _DECIDE |= {"path_regex", "param_convertors"}
 # What FastAPI's pages show how to override: it makes the application, and finds nothing.
 _MAKES_THE_APP = {"get_route_handler"}
+
+_version = attrgetter("_routes_version")
 
 
 def is_frameworks(function: Any) -> bool:
@@ -153,17 +155,14 @@ class Dispatch:
         self._routes = routes
         self._listed: list[BaseRoute] = list(self._router.routes)
         self._stack = self._router.middleware_stack
-        self._versions = [(router, router._routes_version) for router in (self._router, *routes.routers)]
+        self._routers = [self._router, *routes.routers]
+        self._versions = list(map(_version, self._routers))
 
     def _is_current(self) -> bool:
         """Whether the framework would still find what the table finds."""
         routes, listed = self._router.routes, self._listed
-        if len(routes) != len(listed) or not all(map(is_, routes, listed)):
-            return False
-        for router, version in self._versions:
-            if router._routes_version != version:
-                return False
-        return True
+        same = len(routes) == len(listed) and all(map(is_, routes, listed))
+        return same and list(map(_version, self._routers)) == self._versions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._router.middleware_stack is not self._stack:
@@ -179,7 +178,8 @@ class Dispatch:
             return
         scope.setdefault("router", self._router)
         scope["route"], scope["endpoint"] = operation.route, operation.endpoint
-        scope["path_params"] = {**scope.get("path_params", {}), **_params(found, path)}
+        params = _params(found, operation, path) if operation.convertors else {}
+        scope["path_params"] = {**scope["path_params"], **params} if "path_params" in scope else params
         if operation.fastapi:
             scope.setdefault("fastapi", {}).update(operation.fastapi)
         scope["starlette.exception_handlers"] = self._handlers
@@ -188,8 +188,7 @@ class Dispatch:
             await operation.app(scope, receive, send)
 
 
-def _params(found: "Route", path: str) -> dict[str, Any]:
-    operation = found.operation
-    if operation is None or not operation.convertors or (match := found.regex.match(path)) is None:
-        return {}
-    return {name: operation.convertors[name].convert(text) for name, text in match.groupdict().items()}
+def _params(found: "Route", operation: Operation, path: str) -> dict[str, Any]:
+    match = found.regex.match(path)
+    texts = match.groupdict() if match is not None else {}
+    return {name: operation.convertors[name].convert(text) for name, text in texts.items()}

@@ -59,9 +59,10 @@ class Route:
         """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
         for each in self.dependants():
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
-                metadata = param.field_info.metadata
-                if not list(models_in(param.field_info.annotation)) and not any(isinstance(mark, Bounded) for mark in metadata):
-                    metadata.append(Bounded())
+                info = param.field_info
+                is_bounded = any(isinstance(mark, Bounded) for mark in info.metadata)
+                if not is_bounded and not list(models_in(info.annotation)):
+                    info.metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
 
     @property
