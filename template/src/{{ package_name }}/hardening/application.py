@@ -5,16 +5,17 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .checks import Finding, InsecureConfigurationError, settings_findings
 from .cors import CrossOrigin
-from .dispatch import Dispatch, is_frameworks, is_plain
+from .dispatch import Dispatch
 from .docs import add_docs, describe_problems
 from .errors import Errors
+from .framework import is_frameworks, is_plain
 from .headers import SecurityHeaders
 from .health import Health, Probe
 from .logging import log
@@ -91,9 +92,9 @@ class Hardened(FastAPI):
             describe_problems(schema)
         return schema
 
-    def table(self) -> Routes:
-        """Every route as it stands now."""
-        return Routes(self.routes, lambda app: isinstance(app, Hardened))
+    def table(self, router: APIRouter | None = None) -> Routes:
+        """Every route as it stands now, of a router that is not the application's own if one is given."""
+        return Routes((router or self.router).routes, lambda app: isinstance(app, Hardened))
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""

@@ -7,91 +7,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from operator import attrgetter, is_
-from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from fastapi.params import Form
-from fastapi.routing import (
-    APIRoute,
-    APIRouter,
-    APIWebSocketRoute,
-    RouteContext,
-    _EffectiveRouteContext,
-    _IncludedRouter,
-)
+from fastapi.routing import APIRoute, APIRouter, RouteContext, _EffectiveRouteContext, _IncludedRouter
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, Mount, WebSocketRoute, compile_path
-from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .framework import is_own, is_plain, matches_by_path
 
 if TYPE_CHECKING:
     from .application import Hardened
     from .route_table import Route, Routes
 
-_BY_PATH = (APIRoute, APIWebSocketRoute, StarletteRoute, WebSocketRoute, Mount)
-# Names with which a class decides who answers, beside those that `APIRoute` declares.
-_DECIDE = {"__call__", "__getattr__", "__getattribute__", "app", "endpoint", "methods", "path", "path_format"}
-_DECIDE |= {"path_regex", "param_convertors"}
-# What FastAPI's pages show how to override: it makes the application, and finds nothing.
-_MAKES_THE_APP = {"get_route_handler"}
-
-_version = attrgetter("_routes_version")
-
-
-def is_frameworks(function: Any) -> bool:
-    """Whether a function or method is FastAPI's or Starlette's own, and nobody has put another in its place."""
-    if type(function) is MethodType:
-        function = function.__func__
-    if type(function) is not FunctionType:
-        return False
-    return function.__globals__["__name__"].partition(".")[0] in ("fastapi", "starlette")
-
-
-def _is_untouched(kind: type) -> bool:
-    """Whether every method of a class, inherited ones too, is the framework's own.
-
-    Those that it calls deprecated are wrapped by another module, and none of them is on the way of a request.
-    """
-    methods = (
-        value.__func__ if isinstance(value, staticmethod | classmethod) else value
-        for each in kind.__mro__[:-1]
-        for name, value in vars(each).items()
-        if callable(value) and (name == "__call__" or not name.startswith("__"))
-    )
-    return all(is_frameworks(method) or hasattr(method, "__deprecated__") for method in methods)
-
-
-def _is_unpatched(thing: object) -> bool:
-    """Whether no attribute of the object's own stands before a method of its class."""
-    return not any(callable(getattr(type(thing), name, None)) for name in vars(thing))
-
-
-def _is_own(thing: object, kind: type) -> bool:
-    """Whether an object is of just this class, and behaves as the class was written."""
-    return type(thing) is kind and _is_untouched(kind) and _is_unpatched(thing)
-
-
-def is_plain(router: Any) -> bool:
-    """Whether a router does nothing but ask its routes: no class, no middleware, no method of somebody's own."""
-    return _is_own(router, APIRouter) and router.middleware_stack == router.app
-
-
-def _makes_its_app(kind: type) -> bool:
-    """Whether a class inherits from `APIRoute` all but the way in which it makes its application."""
-    if not issubclass(kind, APIRoute):
-        return False
-    own = {name for each in kind.__mro__[: kind.__mro__.index(APIRoute)] for name in vars(each)}
-    known = {*_DECIDE, *APIRoute.__annotations__, *(name for name in dir(APIRoute) if not name.startswith("__"))}
-    return not own & (known - _MAKES_THE_APP) and _is_untouched(APIRoute)
-
-
-def matches_by_path(context: RouteContext) -> bool:
-    """Whether path and method alone decide; a class or a pattern of its own may match whatever it likes."""
-    route, kind = context.original_route, type(context.original_route)
-    if not ((kind in _BY_PATH and _is_untouched(kind)) or _makes_its_app(kind)) or not _is_unpatched(route):
-        return False
-    path = f"{context.path}/{{path:path}}" if kind is Mount else context.path or ""
-    return bool(context.path_regex == compile_path(path)[0])
+version = attrgetter("_routes_version")
 
 
 @dataclass(slots=True)
@@ -121,7 +50,7 @@ class Way:
             if isinstance(route, _IncludedRouter):
                 router = route.original_router
                 self.routers.append(router)
-                self.is_own = self.is_own and _is_own(route, _IncludedRouter) and is_plain(router)
+                self.is_own = self.is_own and is_own(route, _IncludedRouter) and is_plain(router)
                 yield from self.walk(route.effective_candidates(), route)
                 continue
             is_included = isinstance(route, _EffectiveRouteContext)
@@ -145,31 +74,24 @@ class Dispatch:
 
     def __init__(self, app: "Hardened", routes: "Routes", framework: ASGIApp) -> None:
         self._app, self._framework = app, framework
-        self._router = app.router
-        self._use(routes)
+        self._router, self._routes = app.router, routes
+        self._around = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         for kind, handler in app.exception_handlers.items():
             self._handlers[isinstance(kind, int)][kind] = handler
 
-    def _use(self, routes: "Routes") -> None:
-        self._routes = routes
-        self._listed: list[BaseRoute] = list(self._router.routes)
-        self._stack = self._router.middleware_stack
-        self._routers = [self._router, *routes.routers]
-        self._versions = list(map(_version, self._routers))
-
     def _is_current(self) -> bool:
         """Whether the framework would still find what the table finds."""
-        routes, listed = self._router.routes, self._listed
-        same = len(routes) == len(listed) and all(map(is_, routes, listed))
-        return same and list(map(_version, self._routers)) == self._versions
+        asked, table = self._router.routes, self._routes
+        same = len(asked) == len(table.listed) and all(map(is_, asked, table.listed))
+        return same and list(map(version, table.routers)) == table.versions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._router.middleware_stack is not self._stack:
+        if scope["type"] != "http" or self._router.middleware_stack is not self._around:
             await self._framework(scope, receive, send)
             return
         if not self._is_current():
-            self._use(self._app.table())
+            self._routes = self._app.table(self._router)
             self._routes.bound()
         path = get_route_path(scope)
         found = self._routes.find(scope["method"], path)

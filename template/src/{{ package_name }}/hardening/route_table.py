@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 
-from .dispatch import Operation, Way
+from .dispatch import Operation, Way, version
 from .errors import PLACES
 from .models import Bounded, models_in
 from .policy import DEFAULT, Policy
@@ -114,9 +114,11 @@ class Routes:
 
     def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
         way = Way()
-        asked = list(self._collect(way, list(routes), "", is_hardened))
+        self.listed = list(routes)
+        asked = list(self._collect(way, self.listed, "", is_hardened))
         self.routers = way.routers
-        """Every router that is included, nested ones too."""
+        """Every router that is included, nested ones too, and beside it the version that was looked at."""
+        self.versions = list(map(version, way.routers))
         self._all = [route for route in asked if route.context is not None]
         self.has_special = any(route.is_special for route in self._all)
         self.has_bodies = any(
