@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -36,6 +37,11 @@ def _telemetry() -> dict[str, Any]:
     if any(name.startswith("OTEL_") for name in os.environ):
         return {}
     return {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
+
+
+def table_of(router: APIRouter) -> Routes:
+    """Every route of an application's router as it stands now."""
+    return Routes(router.routes, lambda app: isinstance(app, Hardened))
 
 
 class Hardened(FastAPI):
@@ -80,7 +86,8 @@ class Hardened(FastAPI):
             return inherited()
         app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
         if is_plain(self.router):
-            app = Dispatch(self, self._perimeter.routes if self._perimeter is not None else self.table(), app)
+            routes = self._perimeter.routes if self._perimeter is not None else self.table()
+            app = Dispatch(self, routes, partial(table_of, self.router), app)
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
@@ -92,9 +99,9 @@ class Hardened(FastAPI):
             describe_problems(schema)
         return schema
 
-    def table(self, router: APIRouter | None = None) -> Routes:
-        """Every route as it stands now, of a router that is not the application's own if one is given."""
-        return Routes((router or self.router).routes, lambda app: isinstance(app, Hardened))
+    def table(self) -> Routes:
+        """Every route as it stands now."""
+        return table_of(self.router)
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""

@@ -3,7 +3,7 @@
 twice. What is found here is what it would find: wherever anything but its own classes decides, it is asked itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from operator import attrgetter, is_
@@ -72,8 +72,8 @@ def _operation(context: RouteContext, within: _IncludedRouter | None) -> Operati
 class Dispatch:
     """Answers with the path operation that the table finds. All else (404, 405, mounts, forms) the framework does."""
 
-    def __init__(self, app: "Hardened", routes: "Routes", framework: ASGIApp) -> None:
-        self._app, self._framework = app, framework
+    def __init__(self, app: "Hardened", routes: "Routes", look: Callable[[], "Routes"], framework: ASGIApp) -> None:
+        self._look, self._framework = look, framework
         self._router, self._routes = app.router, routes
         self._around = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
@@ -91,7 +91,7 @@ class Dispatch:
             await self._framework(scope, receive, send)
             return
         if not self._is_current():
-            self._routes = self._app.table(self._router)
+            self._routes = self._look()
             self._routes.bound()
         path = get_route_path(scope)
         found = self._routes.find(scope["method"], path)
