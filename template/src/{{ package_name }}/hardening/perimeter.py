@@ -46,7 +46,7 @@ class Perimeter:
         errors: Errors,
         root_path: str = "",
     ) -> None:
-        self.app = self.answer = app
+        self.app = app
         self.settings, self.health, self.errors = settings, health, errors
         self.routes, self.store = routes, store
         self.declared = routes.declared()
@@ -129,7 +129,7 @@ class Perimeter:
             scope["method"] = "GET"
         self.await_response(x)
         try:
-            await self.answer(scope, x.receive if x.has_body else x._receive, x.send)
+            await self.app(scope, x.receive if x.has_body else x._receive, x.send)
         except asyncio.CancelledError as error:
             await self._cancelled(x, error)
         except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
