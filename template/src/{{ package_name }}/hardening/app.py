@@ -3,9 +3,10 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,6 +15,7 @@ from .asgi.dispatch import Dispatch
 from .asgi.health import Health, Probe
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
+from .core.framework import is_frameworks, is_plain
 from .core.log import log
 from .core.routes import RouteTable
 from .docs import add_docs, describe_problems
@@ -34,6 +36,11 @@ def _telemetry() -> dict[str, Any]:
     if any(name.startswith("OTEL_") for name in os.environ):
         return {}
     return {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
+
+
+def table_of(router: APIRouter) -> RouteTable:
+    """Every route of an application's router as it stands now."""
+    return RouteTable(router.routes, lambda app: isinstance(app, Hardened))
 
 
 class Hardened(FastAPI):
@@ -80,10 +87,13 @@ class Hardened(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
-        if self.exception_handlers.keys() & {500, Exception}:
-            return super().build_middleware_stack()
-        app: ASGIApp = AsyncExitStackMiddleware(self.router)
-        app = Dispatch(self, self._routes or self.table(), ExceptionMiddleware(app, handlers=self.exception_handlers))
+        inherited = super().build_middleware_stack
+        if self.exception_handlers.keys() & {500, Exception} or not is_frameworks(inherited):
+            return inherited()
+        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+        if is_plain(self.router):
+            routes = self._routes or self.table()
+            app = Dispatch(self, routes, partial(table_of, self.router), app)
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
@@ -97,7 +107,7 @@ class Hardened(FastAPI):
 
     def table(self) -> RouteTable:
         """Every route as it stands now."""
-        return RouteTable(self.routes, lambda app: isinstance(app, Hardened))
+        return table_of(self.router)
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""
@@ -160,13 +170,7 @@ class Hardened(FastAPI):
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         self._routes = routes = self.table()
-        for route in routes:
-            route.apply_default_bounds()
-        app = super().__call__
-        http: ASGIApp = app
-        traced = any(self._telemetry[signal] for signal in ("tracing", "metrics", "logs"))
-        if not (self.user_middleware or self.root_path or traced):  # then FastAPI's own `__call__` does nothing more
-            http = self.middleware_stack = self.build_middleware_stack()
+        routes.apply_default_bounds()
         services = Services(self.settings, self.store, open_sessions(self.settings, self.store), routes)
-        self._perimeter = Perimeter(app, http, services, self._steps, self._health, self._errors, self.root_path)
+        self._perimeter = Perimeter(super().__call__, services, self._steps, self._health, self._errors, self.root_path)
         return self._perimeter

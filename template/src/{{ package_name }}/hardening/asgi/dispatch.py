@@ -1,48 +1,63 @@
 # Owned by the template: an update rewrites this file.
 """Straight to the path operation that answers. The framework asks one route after another, those of an included router
-twice, and leads each request through layers whose work the perimeter has done.
+twice. What is found here is what it would find: wherever anything but its own classes decides, it is asked itself.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from operator import is_
 from typing import Any
 
 from fastapi import FastAPI
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..core.operations import Operation, version
 from ..core.routes import Route, RouteTable
 
 
 class Dispatch:
     """Answers with the path operation that the table finds. All else (404, 405, mounts, forms) the framework does."""
 
-    def __init__(self, app: FastAPI, routes: RouteTable, framework: ASGIApp) -> None:
-        self._app, self._routes, self._framework = app, routes, framework
+    def __init__(self, app: FastAPI, routes: RouteTable, look: Callable[[], RouteTable], framework: ASGIApp) -> None:
+        self._look, self._framework = look, framework
+        self._router, self._routes = app.router, routes
+        self._around = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         for kind, handler in app.exception_handlers.items():
             self._handlers[isinstance(kind, int)][kind] = handler
 
+    def _is_current(self) -> bool:
+        """Whether the framework would still find what the table finds."""
+        asked, table = self._router.routes, self._routes
+        same = len(asked) == len(table.listed) and all(map(is_, asked, table.listed))
+        return same and list(map(version, table.routers)) == table.versions
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._router.middleware_stack is not self._around:
             await self._framework(scope, receive, send)
             return
-        scope["app"] = self._app
+        if not self._is_current():
+            self._routes = self._look()
+            self._routes.apply_default_bounds()
         path = get_route_path(scope)
-        route = self._routes.find(scope["method"], path)
-        if route is None or route.endpoint_app is None or route.context is None:
+        found = self._routes.find(scope["method"], path)
+        if found is None or (operation := found.operation) is None:
             await self._framework(scope, receive, send)
             return
-        scope.setdefault("router", self._app.router)
-        scope["route"], scope["endpoint"] = route.context.original_route, route.context.endpoint
-        scope["path_params"] = {**scope.get("path_params", {}), **_params(route, path)}
+        scope.setdefault("router", self._router)
+        scope["route"], scope["endpoint"] = operation.route, operation.endpoint
+        params = _params(found, operation, path) if operation.convertors else {}
+        scope["path_params"] = {**scope["path_params"], **params} if "path_params" in scope else params
+        if operation.fastapi:
+            scope.setdefault("fastapi", {}).update(operation.fastapi)
         scope["starlette.exception_handlers"] = self._handlers
         async with AsyncExitStack() as stack:
             scope["fastapi_middleware_astack"] = stack
-            await route.endpoint_app(scope, receive, send)
+            await operation.app(scope, receive, send)
 
 
-def _params(route: Route, path: str) -> dict[str, Any]:
-    if "{" not in route.path or route.context is None or (match := route.regex.match(path)) is None:
-        return {}
-    convertors = route.context.param_convertors
-    return {name: convertors[name].convert(text) for name, text in match.groupdict().items()}
+def _params(found: Route, operation: Operation, path: str) -> dict[str, Any]:
+    match = found.regex.match(path)
+    texts = match.groupdict() if match is not None else {}
+    return {name: operation.convertors[name].convert(text) for name, text in texts.items()}

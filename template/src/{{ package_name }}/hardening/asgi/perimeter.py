@@ -32,8 +32,7 @@ class Perimeter:
     """Asks each step whether it refuses, lets the rest through, and completes every response.
 
     Args:
-        app: The application as a whole, for what is no HTTP request.
-        http: What answers HTTP requests.
+        app: What answers.
         services: What the steps share.
         steps: The team's own steps, which run after those of the checklist.
         health: Answers the health paths.
@@ -44,7 +43,6 @@ class Perimeter:
     def __init__(
         self,
         app: ASGIApp,
-        http: ASGIApp,
         services: Services,
         steps: Iterable[type[Step]],
         health: Health,
@@ -52,7 +50,7 @@ class Perimeter:
         root_path: str = "",
     ) -> None:
         self.services = services
-        self._app, self._answer, self._health = app, http, health
+        self._app, self._health = app, health
         own = [step(services) for step in STEPS]
         every = [*own, *(step(services) for step in steps)]
         self._identify = next(step.identify for step in own if isinstance(step, Client))
@@ -118,7 +116,7 @@ class Perimeter:
                     scope["method"] = "GET"
                 exchange.await_response()
                 receive = exchange.receive if request.has_body else exchange.raw_receive
-                await self._answer(scope, receive, exchange.send)
+                await self._app(scope, receive, exchange.send)
         except asyncio.CancelledError as error:
             await self._cancelled(exchange, error)
         except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
