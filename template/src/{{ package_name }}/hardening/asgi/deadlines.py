@@ -17,7 +17,7 @@ _INTERVAL = 0.1
 
 
 class Slot:
-    """The place of one request, and until when what it waits for has to come."""
+    """The place of one request, taken as it is made, and until when what the request waits for has to come."""
 
     overdue: Refusal | None = None
     """The answer to a request whose deadline has passed."""
@@ -27,6 +27,8 @@ class Slot:
 
     def __init__(self, deadlines: "Deadlines") -> None:
         self._deadlines = deadlines
+        deadlines.in_flight.add(self)
+        deadlines.slots.add(self)
 
     def set_deadline(self, seconds: float, refusal: Refusal) -> None:
         """Cancel the request's task after `seconds` from now, with `refusal` as the answer, unless it is cleared."""
@@ -55,20 +57,13 @@ class Deadlines:
 
     def __init__(self) -> None:
         self.in_flight: set[Slot] = set()
-        self._slots: set[Slot] = set()
+        self.slots: set[Slot] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
-
-    def acquire_slot(self) -> Slot:
-        """Take a place."""
-        slot = Slot(self)
-        self.in_flight.add(slot)
-        self._slots.add(slot)
-        return slot
 
     def forget(self, slot: Slot) -> None:
         """The request is over."""
         self.in_flight.discard(slot)
-        self._slots.discard(slot)
+        self.slots.discard(slot)
 
     def wait_for_drain(self, receive: Receive, seconds: float) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
@@ -79,7 +74,7 @@ class Deadlines:
         async def wait() -> Message:
             message = await receive()
             limit = time.monotonic() + seconds
-            while message["type"] == "lifespan.shutdown" and self._slots and time.monotonic() < limit:  # noqa: ASYNC110
+            while message["type"] == "lifespan.shutdown" and self.slots and time.monotonic() < limit:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return message
 
@@ -88,8 +83,8 @@ class Deadlines:
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Cancel what is overdue, now and at each interval while there is a request."""
         now = time.monotonic()
-        for slot in self._slots:
+        for slot in self.slots:
             slot.cancel_if_overdue(now)
-        self.watched = loop if self._slots else None
-        if self._slots:
+        self.watched = loop if self.slots else None
+        if self.slots:
             loop.call_later(_INTERVAL, self.watch, loop)

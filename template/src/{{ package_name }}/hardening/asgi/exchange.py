@@ -34,6 +34,7 @@ class Runtime:
     """What the exchanges of one application share."""
 
     services: Services
+    identify: Callable[[RequestContext], str]
     deadlines: Deadlines
     response_headers: ResponseHeaders
     own_headers: ResponseHeaders
@@ -61,18 +62,13 @@ class Exchange:
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
-        self.request = RequestContext(scope, runtime.services, runtime.root_path)
+        self.request = RequestContext(scope, runtime.services, runtime.identify, runtime.root_path)
         self.raw_receive = receive
         self.raw_send = send
 
     def acquire_slot(self) -> None:
         """Take a place among the requests at work."""
-        self.slot = self._runtime.deadlines.acquire_slot()
-
-    def forget_slot(self) -> None:
-        """Give the place back for good."""
-        if self.slot is not None:
-            self._runtime.deadlines.forget(self.slot)
+        self.slot = Slot(self._runtime.deadlines)
 
     def await_response(self) -> None:
         """Give the route its time to begin its response; one that has begun may take as long as it takes."""

@@ -53,13 +53,14 @@ class Perimeter:
         self._app, self._health = app, health
         own = [step(services) for step in STEPS]
         every = [*own, *(step(services) for step in steps)]
-        self._identify = next(step.identify for step in own if isinstance(step, Client))
+        identify = next(step.identify for step in own if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if type(step).refuse is not Step.refuse)
         self._deadlines = Deadlines()
         settings = services.settings
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
         self._runtime = Runtime(
             services,
+            identify,
             self._deadlines,
             ResponseHeaders(every),
             ResponseHeaders(own),
@@ -91,38 +92,38 @@ class Perimeter:
     async def _http(self, exchange: Exchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
+        refusal = None
         try:
-            self._identify(request)
             if request.path in _HEALTH and request.method in ("GET", "HEAD"):
-                request.note("health")
-                status, media_type, body = await self._health.answer(request.path, request.request_id)
-                await exchange.answer(status, [(b"content-type", media_type.encode())], body)
-            else:
-                await self._serve(exchange)
+                await self._answer_health(exchange)
+                return
+            try:
+                if (refusal := await self._refusal(exchange)) is None:
+                    scope = request.scope
+                    scope["hardening"] = request
+                    if request.method == "HEAD":
+                        scope["method"] = "GET"
+                    exchange.await_response()
+                    await self._app(
+                        scope, exchange.receive if request.has_body else exchange.raw_receive, exchange.send
+                    )
+            except asyncio.CancelledError as error:
+                await self._cancelled(exchange, error)
+            except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort
+                await self._fail(exchange, error)
+            if not exchange.started:
+                await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
         finally:
             if request.unsettled:  # no response has begun
                 await request.settle(None)
             request_id.reset(token)
             self._end(exchange)
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request
-        refusal = None
-        try:
-            if (refusal := await self._refusal(exchange)) is None:
-                scope = request.scope
-                scope["hardening"] = request
-                if request.method == "HEAD":
-                    scope["method"] = "GET"
-                exchange.await_response()
-                receive = exchange.receive if request.has_body else exchange.raw_receive
-                await self._app(scope, receive, exchange.send)
-        except asyncio.CancelledError as error:
-            await self._cancelled(exchange, error)
-        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is
-            await self._fail(exchange, error)
-        if not exchange.started:
-            await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
+        request.note("health")
+        status, media_type, body = await self._health.answer(request.path, request.request_id)
+        await exchange.answer(status, [(b"content-type", media_type.encode())], body)
 
     async def _refusal(self, exchange: Exchange) -> Refusal | None:
         """The answer of the first step that refuses."""
@@ -173,7 +174,6 @@ class Perimeter:
         request = exchange.request
         token = request_id.set(request.request_id)
         try:
-            self._identify(request)
             if (refusal := await self._refusal(exchange)) is not None:
                 await exchange.refuse(refusal)
                 return
@@ -191,7 +191,8 @@ class Perimeter:
             self._end(exchange)
 
     def _end(self, exchange: Exchange) -> None:
-        exchange.forget_slot()
+        if exchange.slot is not None:
+            self._deadlines.forget(exchange.slot)
         request = exchange.request
         log.request(
             _LEVELS.get(request.event, "warning"),

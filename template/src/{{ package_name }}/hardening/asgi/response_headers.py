@@ -21,9 +21,10 @@ class ResponseHeaders:
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        self._responders: tuple[Respond, ...] = tuple(
-            step.respond for step in steps if type(step).respond is not Step.respond
-        )
+        responding = [step for step in steps if type(step).respond is not Step.respond]
+        self._responders: tuple[Respond, ...] = tuple(step.respond for step in responding)
+        self._untriggered = tuple(step.respond for step in responding if not step.respond_triggers)
+        self._triggers = frozenset(name for step in responding for name in step.respond_triggers)
         fixed: dict[bytes, bytes] = {}
         for name, value in (header for step in steps for header in step.fixed_headers):
             fixed[name] = b", ".join((fixed[name], value)) if name == b"vary" and name in fixed else value
@@ -31,7 +32,7 @@ class ResponseHeaders:
         self._fixed_names = frozenset(fixed)
         self._reserved = frozenset(name for step in steps for name in step.reserved_headers)
         self._merged = self._fixed_names | MERGED_HEADERS | {b"x-request-id"}
-        self._special = self._merged | self._reserved
+        self._special = self._merged | self._reserved | self._triggers
 
     def finalize(self, request: RequestContext, status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
         """The headers of a response, with all that the steps add to it."""
@@ -43,7 +44,8 @@ class ResponseHeaders:
                 headers = [header for header in lowered if header[0] not in self._reserved]
                 is_plain = False
                 break
-        for respond in self._responders:
+        is_triggered = not (is_plain and self._triggers.isdisjoint(request.headers))
+        for respond in self._responders if is_triggered else self._untriggered:
             headers = respond(request, headers)
         added = request.begin_response(status)
         if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):

@@ -2,7 +2,7 @@
 """What a step of the checklist is, and what it may see of a request. HARDENING.md, Steps, has a recipe for your own."""
 
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import urandom
 from types import MappingProxyType
@@ -55,7 +55,6 @@ class RequestContext:
     """
 
     # What most requests never change stands on the class: an instance sets only what it needs.
-    client = ""
     event = "request"
     repeated: frozenset[bytes] = frozenset()
     """Headers that came more than once and must not."""
@@ -69,7 +68,9 @@ class RequestContext:
     _route: Route | None = None
     _is_routed = False
 
-    def __init__(self, scope: Scope, services: Services, root_path: str = "") -> None:
+    def __init__(
+        self, scope: Scope, services: Services, identify: "Callable[[RequestContext], str]", root_path: str = ""
+    ) -> None:
         self.started_at = time.perf_counter()
         self.scope = scope
         self.services = services
@@ -86,6 +87,7 @@ class RequestContext:
         self.has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         if self.method == "OPTIONS":
             self.is_preflight = b"access-control-request-method" in headers and b"origin" in headers
+        self.client = identify(self)
         self.response_headers: HeaderList = []
         self.log_fields: dict[str, Any] = {}
 
@@ -107,10 +109,6 @@ class RequestContext:
         """Name what happened; the one line of the request in the log carries it."""
         self.event = event
         self.log_fields.update(log_fields)
-
-    def identify(self, client: str) -> None:
-        """Say who calls."""
-        self.client = client
 
     def expect_body(self, *, is_json: bool, max_bytes: int) -> None:
         """Say what the body has to be: JSON or anything, and how many bytes at most."""
@@ -172,6 +170,10 @@ class Step:
     def refuse(self, request: RequestContext) -> Refusal | Awaitable[Refusal | None] | None:
         """Refuse a request before any route sees it, or return `None`. It may be an `async def`."""
         return None
+
+    respond_triggers: frozenset[bytes] = frozenset()
+    """Names in lower case. If there are any, `respond` may be left out of a response where neither the request nor what
+    the route wrote has a header of one of these names."""
 
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
         """What a response carries, given what the route wrote; the fixed headers and those of the request come after."""

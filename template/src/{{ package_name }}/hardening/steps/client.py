@@ -87,23 +87,22 @@ class Client(Step):
         number = int.from_bytes(packed, "big")
         return any(size == len(packed) and number & mask == network for size, mask, network in self._trusted)
 
-    def identify(self, request: RequestContext) -> None:
-        """Say who calls; believe `X-Forwarded-*` from a trusted proxy only, and hide it from the routes otherwise."""
+    def identify(self, request: RequestContext) -> str:
+        """Who calls; believe `X-Forwarded-*` from a trusted proxy only, and hide it from the routes otherwise."""
         scope = request.scope
         peer = scope["client"][0] if scope.get("client") else ""
         client = peer if ":" not in peer else canonical(peer)
         if _FORWARDED.isdisjoint(request.headers):
-            request.identify(client)
-        elif self._trusted and self._is_trusted(peer):
+            return client
+        if self._trusted and self._is_trusted(peer):
             client = self._named_by_proxies(scope, client)
             scope["client"] = (client, 0)
             if (scheme := request.headers.get(b"x-forwarded-proto")) in (b"http", b"https"):
                 scope["scheme"] = scheme.decode()
-            request.identify(client)
-        else:
-            request.identify(client)
-            scope["headers"] = [header for header in scope["headers"] if header[0] not in _FORWARDED]
-            self._warn(peer, request.request_id)
+            return client
+        scope["headers"] = [header for header in scope["headers"] if header[0] not in _FORWARDED]
+        self._warn(peer, request.request_id)
+        return client
 
     def _named_by_proxies(self, scope: Scope, client: str) -> str:
         lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]

@@ -108,11 +108,10 @@ class Cookies(Step):
     """Lets no cookie leave without its flags, whoever set it."""
 
     name = "cookies"
+    respond_triggers = frozenset({b"set-cookie"})
 
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
         """Add the flags that are missing, and log which they were."""
-        if b"set-cookie" not in dict(headers):
-            return headers
         headers, report = secure_cookies(headers, request.policy.script_cookies)
         if report:
             log("warning", "cookie_mended", request_id=request.request_id, path=request.scope["path"], cookies=report)

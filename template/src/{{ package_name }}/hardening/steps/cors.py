@@ -58,6 +58,7 @@ class CrossOrigin(Step):
 
     name = "cors"
     reserved_headers = _GRANTS
+    respond_triggers = frozenset({b"origin"})
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

@@ -71,6 +71,11 @@ class RateLimit(Step):
             claims.append((own.prefix + address, own.quota))
         if (decisions := self._store.acquire_nowait(claims)) is None:
             return self._refuse_later(request, claims, own)
+        if own is None and (remaining := decisions[0]) >= 0:
+            service = self._of_service
+            headers = ((b"ratelimit", service.state(remaining)), (b"ratelimit-policy", service.policy))
+            request.response_headers.extend(headers)
+            return None
         return self._verdict(request, decisions, own)
 
     async def _refuse_later(
