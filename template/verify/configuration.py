@@ -141,7 +141,7 @@ def _refusal(found: Report) -> Iterator[Check]:
     name = "with nothing set, production refuses to start"
     values = {each["name"]: each["value"] for each in found.data["settings"]}
     # A team may say in its settings.py what production must say; then nothing is missing.
-    in_code = {setting for setting in REFUSALS.values() if values.get(setting, "") not in ("", "not said")}
+    in_code = {setting for setting in REFUSALS.values() if values.get(setting) not in ("", None)}
     awaited = {each for each, setting in REFUSALS.items() if setting not in in_code}
     if awaited - found.ids or (awaited and found.code != 1):
         seen = f"check ends with {found.code}, without {listed(sorted(awaited - found.ids)) or 'an error'}"

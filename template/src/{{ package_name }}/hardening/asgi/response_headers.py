@@ -47,6 +47,10 @@ class ResponseHeaders:
         is_triggered = not (is_plain and self._triggers.isdisjoint(request.headers))
         for respond in self._responders if is_triggered else self._untriggered:
             headers = respond(request, headers)
+        if headers is not written and not all(
+            isinstance(name, bytes) and isinstance(value, bytes) for name, value in headers
+        ):
+            raise TypeError("a step's `respond` returned headers that are not bytes")
         added = request.begin_response(status)
         if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):
             return [*headers, *self._fixed, *added]

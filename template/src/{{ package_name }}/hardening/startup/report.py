@@ -33,8 +33,9 @@ def report(
     def count(level: str) -> int:
         return sum(each.level == level for each in findings)
 
+    values = [[text if text is not None else "not set" for text in each.values()] for each in declared]
     rows = [
-        *_table("SETTING", "VALUE", "FROM", rows=([each["name"], each["value"], each["source"]] for each in declared)),
+        *_table("SETTING", "VALUE", "FROM", rows=values),
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
@@ -44,7 +45,7 @@ def report(
     return "\n".join(rows)
 
 
-def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
     folder = secrets_dir()
     files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
     environment = {name.upper() for name in os.environ}
@@ -57,9 +58,9 @@ def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterat
             source = "APP_SECRETS_DIR"
         else:
             source = "development" if name in settings.model_fields_set else "default"
-        text = "not set" if value is None else str(value)
+        text = None if value is None else str(value)
         for secret in secrets:
-            text = text.replace(secret, "***")
+            text = text.replace(secret, "***") if text else text
         yield {"name": full, "value": text, "source": source}
 
 
