@@ -28,12 +28,12 @@ HARDENING = Path("src/orders_api/hardening")
 SABOTEURS = {
     "headers": ("steps/headers.py", "_VALUES.clear()"),
     "rate_limit": ("steps/rate_limit.py", "async def _pass(self, x): return None\nRateLimit.refuse = _pass"),
-    "validation": ("steps/validation.py", "def check_json(body): pass"),
-    "errors": ("core/problems.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
+    "validation": ("core/json_text.py", "def check_json(body): pass"),
+    "errors": ("steps/errors.py", "Errors.unhandled = lambda self, request_id, exc: str(exc).encode()"),
     "cors": ("steps/cors.py", "CrossOrigin.refuse = lambda self, x: None"),
-    "cookies": ("steps/cookies.py", "def guard_cookies(fields, *_): return fields, []"),
+    "cookies": ("steps/cookies.py", "def secure_cookies(headers, *_): return headers, []"),
     "sessions": ("stores/memory_sessions.py", "MemorySessions._drop = lambda self, key: None"),
-    "server": ("asgi/deadlines.py", "Deadlines.allow = lambda *_: None"),
+    "server": ("asgi/deadlines.py", "Slot.set_deadline = lambda *_: None"),
 }
 
 

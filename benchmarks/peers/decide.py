@@ -12,7 +12,7 @@ from typing import Any
 
 PACKAGE = os.environ["SERVICE_PACKAGE"]
 memory = import_module(f"{PACKAGE}.hardening.stores.memory")
-stores = import_module(f"{PACKAGE}.hardening.stores.base")
+stores = import_module(f"{PACKAGE}.hardening.stores")
 settings = import_module(f"{PACKAGE}.hardening.settings")
 BATCH, BATCHES = 1_000, 200
 
@@ -33,13 +33,13 @@ def newcomer(keys: int, places: int) -> list[float]:
 def _timed(keys: int, places: int, quota: Any, batches: Iterable[Iterable[int]]) -> list[float]:
     counter = memory.MemoryStore(max_keys=places)
     for number in range(keys):
-        counter.decide([_claim(number, quota)])
+        counter.acquire_nowait([_claim(number, quota)])
     times = []
     for batch in batches:
         claims = [[_claim(number, quota)] for number in batch]
         began = time.perf_counter()
         for claim in claims:
-            counter.decide(claim)
+            counter.acquire_nowait(claim)
         times.append((time.perf_counter() - began) / BATCH * 1e6)
     return times
 
@@ -59,11 +59,11 @@ async def redis(count: int) -> list[float]:
         await asyncio.sleep(0.05)
     claims = [[_claim(number, service.rate_limit)] for number in range(count)]
     for claim in claims[:20]:
-        await counter.take(claim)
+        await counter.acquire(claim)
     times = []
     for claim in claims[20:]:
         began = time.perf_counter()
-        (spare,) = await counter.take(claim)
+        (spare,) = await counter.acquire(claim)
         times.append((time.perf_counter() - began) * 1e6)
         assert spare >= 0  # noqa: S101
     await counter.close()

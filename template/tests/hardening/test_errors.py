@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Errors: `hardening/core/problems.py`. The client learns that something failed, the log learns what."""
+"""Errors: `hardening/steps/errors.py`. The client learns that something failed, the log learns what."""
 
 import pytest
 

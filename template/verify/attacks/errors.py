@@ -10,7 +10,7 @@ from tests.hardening.expect import INSIDE
 from ..discover import Found
 from . import Arena, Attacks, Seen, statuses
 
-attacks = Attacks("errors", "HARDENING.md, Errors: `hardening/core/problems.py` answers, the log has the rest.")
+attacks = Attacks("errors", "HARDENING.md, Errors: `hardening/steps/errors.py` answers, the log has the rest.")
 CANARY = "verify-canary"
 DOCUMENTATION = (b"swagger", b"redoc", b'"openapi"')
 SECRET = "hunter2-secret"  # noqa: S105 - the probe raises it, so that it can be looked for

@@ -13,7 +13,7 @@ from .cookies import unsafe
 
 attacks = Attacks(
     "sessions",
-    "HARDENING.md, Sessions and Credentials: `hardening/steps/sessions.py`, `session_store.py`, `credentials.py`.",
+    "HARDENING.md, Sessions and Credentials: `hardening/steps/sessions.py`, `credentials.py`, `hardening/stores/`.",
 )
 PLANTED = "A" * 43
 
