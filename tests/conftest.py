@@ -12,7 +12,7 @@ from copier import run_copy
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-from .lived_in import Services
+from .edited_service import Services
 from .releases import (
     FOLDER,
     PRESENT,

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from .conftest import Emit, commit, git
-from .osv import UNFIXED, advisory, serving
+from .fake_osv import UNFIXED, advisory, serving
 
 PACKAGE = "orders_api"
 # Runs stages and prints what they found. The waits are those of an impatient person; a preparation may break a tool.

@@ -22,7 +22,7 @@ import pytest
 
 from .conftest import REPOSITORY, commit, files, git, in_one_text
 from .default_signals import with_default_signals
-from .osv import serving
+from .fake_osv import serving
 from .test_questions import answers
 
 HOOK = REPOSITORY / "hooks" / "post_generate.py"

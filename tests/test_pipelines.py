@@ -14,7 +14,7 @@ from verify.environment import Ran
 from verify.update import LONGEST, _section
 
 from .conftest import Emit, commit, git
-from .small import release, service_of, small_template
+from .mini_template import release, service_of, small_template
 
 # What GitHub's command does here: artifacts come from a folder, and a pull request is a file.
 GH = """\
