@@ -199,6 +199,7 @@ def development(run: Run, service: Path) -> Iterator[str]:
         server.wait(20)
 
 
+@pytest.mark.world
 def test_development_serves_its_documentation_to_a_browser_and_reloads(
     emit: Emit, run: Run, tmp_path: Path, browser: str
 ) -> None:
