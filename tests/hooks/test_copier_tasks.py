@@ -27,9 +27,7 @@ def with_task(template: Path, folder: Path, *tasks: str) -> Path:
     return folder
 
 
-def test_a_task_without_a_guard_runs_three_times_on_an_update_and_the_guarded_one_never(
-    bare: Path, tmp_path: Path
-) -> None:
+def test_a_task_without_a_guard_runs_thrice_on_an_update(bare: Path, tmp_path: Path) -> None:
     def counting(name: str, guard: str = "") -> str:
         code = f"open({str(tmp_path / name)!r}, 'a').write('x')"
         return f"  - command: ['{{{{ _copier_python }}}}', -c, {json.dumps(code)}]\n{guard}"

@@ -195,7 +195,7 @@ def test_the_workspace_around_it_is_not_locked(project: Path, tmp_path: Path) ->
     assert (tmp_path / "uv.lock").read_text() == "# ours\n"
 
 
-def test_a_relative_template_address_is_recorded_as_one_that_updates_find(bare: Path, tmp_path: Path) -> None:
+def test_a_relative_template_address_is_recorded_for_updates(bare: Path, tmp_path: Path) -> None:
     service = tmp_path / "orders-api"
     template = tmp_path / "template"
     shutil.copytree(bare, template)

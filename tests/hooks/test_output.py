@@ -21,9 +21,7 @@ from .runs import (
 
 @POSIX
 @pytest.mark.parametrize("plain", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_a_terminal_sees_progress_and_colours_unless_it_does_not_want_them(
-    project: Path, plain: dict[str, str]
-) -> None:
+def test_a_terminal_gets_progress_and_colours_if_it_wants_them(project: Path, plain: dict[str, str]) -> None:
     master, terminal = pty.openpty()
     arguments = [
         "--package=bare",
@@ -74,7 +72,7 @@ def test_the_summary_tells_where_the_time_went(project: Path) -> None:
 
 
 @pytest.mark.parametrize("path", HOOKS, ids=lambda path: path.name)
-def test_it_is_written_for_the_oldest_python_that_copier_runs_on(path: Path) -> None:
+def test_hooks_are_written_for_copiers_oldest_python(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
     imported = {
         name.name if isinstance(node, ast.Import) else node.module
@@ -90,7 +88,7 @@ def test_it_is_written_for_the_oldest_python_that_copier_runs_on(path: Path) -> 
     }
 
 
-def test_it_asks_for_nothing_that_the_oldest_python_of_copier_lacks() -> None:
+def test_hooks_ask_for_nothing_that_copiers_oldest_python_lacks() -> None:
     # No such interpreter is at hand everywhere; the type checker knows what each version has.
     command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", "--no-incremental", *map(str, HOOKS)]
 

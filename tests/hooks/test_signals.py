@@ -79,9 +79,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_project(
 
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_hook_that_is_told_to_stop_ends_its_child_and_keeps_the_project(
-    project: Path, number: signal.Signals
-) -> None:
+def test_sigterm_ends_the_child_and_keeps_the_project(project: Path, number: signal.Signals) -> None:
     arguments = ["--package=bare", "--checks=warn", f"--destination={project}", "--source=/template", "--version=v1"]
     with subprocess.Popen(
         with_default_signals([sys.executable, HOOK, *arguments]),
@@ -103,7 +101,7 @@ def test_a_hook_that_is_told_to_stop_ends_its_child_and_keeps_the_project(
 
 
 @POSIX
-def test_a_reader_that_goes_away_does_not_take_the_project_with_it(bare: Path, tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_does_not_harm_the_project(bare: Path, tmp_path: Path) -> None:
     folder = tmp_path / "orders-api"
     reader, writer = os.pipe()
     os.close(reader)

@@ -12,9 +12,7 @@ from .runs import SHORT, Prove, ask_for, outcomes, refuses, told
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/query", "/osv", "/osv/v1/query"])
-def test_a_clean_service_is_proved_clean_wherever_the_address_ends(
-    python: tuple[Path, Path], prove: Prove, path: str
-) -> None:
+def test_a_clean_service_is_proved_clean_at_any_address(python: tuple[Path, Path], prove: Prove, path: str) -> None:
     with serving() as osv:
         prepare = "" if path == "" else SHORT
         checks = prove("audit", osv=osv.address + path, prepare=prepare)

@@ -97,7 +97,7 @@ def test_a_setting_without_a_default_needs_a_made_up_value(prove: Prove, service
     assert refusal["seen"] == "refused: hosts.E001, proxy.E001"
 
 
-def test_a_service_that_is_not_safe_or_starts_with_nothing_set_is_named(prove: Prove, service: Path) -> None:
+def test_an_unsafe_setting_or_a_start_with_nothing_set_is_named(prove: Prove, service: Path) -> None:
     route = service / "src" / PACKAGE / "routes/users.py"
     route.write_text(route.read_text().replace("@public\n", "", 1))
     checks = prove("configuration", prepare=THIS_COPY)
