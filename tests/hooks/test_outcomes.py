@@ -167,7 +167,7 @@ def test_a_result_of_another_run_is_not_shown(copy: Copy, tmp_path: Path) -> Non
     assert "Nothing is locked, installed or checked yet" in result.stdout[result.stdout.index("Next:") :]
 
 
-def test_without_trust_nothing_is_written_unless_tasks_are_skipped(bare: Path, tmp_path: Path) -> None:
+def test_without_trust_nothing_is_written_but_without_tasks(bare: Path, tmp_path: Path) -> None:
     folder = tmp_path / "orders-api"
     untrusted = [word for word in command(bare, folder) if word != "--trust"]
 
