@@ -26,7 +26,7 @@ from report import PROVED, UNVERIFIED
 from screen import typed, visible
 from seeds import ANSWERS, follow
 from stages import UvFailedError
-from verify.changelog import between
+from verify.upkeep.changelog import between
 
 TEMPLATE = Path(__file__).parent.parent
 # In an environment of its own: the service's may be older than the code that has just come.

@@ -18,10 +18,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from verify.bounds import Found, bring, check
-from verify.pyproject import CannotChangeError, Pyproject
-from verify.specifiers import implies, intersected, is_empty
-from verify.stage import Outcome
+from verify.upkeep.bounds import BoundsReport, bring, check
+from verify.upkeep.pyproject import CannotChangeError, Pyproject
+from verify.upkeep.specifiers import implies, intersected, is_empty
+from verify.result import Outcome
 
 from .conftest import REPOSITORY, Emit
 
@@ -44,7 +44,7 @@ dev = [
 """
 
 
-def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str, Found]:
+def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str, BoundsReport]:
     """What becomes of a `pyproject.toml`, and what is said."""
     pyproject = Pyproject(content.encode())
     found = bring(pyproject, {"project": {"dependencies": list(runtime)}, "dependency-groups": {"dev": list(dev)}})
@@ -116,7 +116,7 @@ def test_a_line_is_intersected_and_keeps_its_spelling(theirs: str, need: str, ex
 def test_what_will_do_is_not_touched(theirs: str) -> None:
     before = PROJECT % f'    "{theirs}",\n'
 
-    assert brought(before, "fastapi>=0.165") == (before, Found())
+    assert brought(before, "fastapi>=0.165") == (before, BoundsReport())
 
 
 @pytest.mark.parametrize(

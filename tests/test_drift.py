@@ -105,8 +105,8 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     assert {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)} == set()
     assert {name: set(seen.splitlines()[1:]) for name, seen in found.red().items()} == {
         "no owned file was changed": {
-            "verify/audit.py: lines: 1 added, 1 taken away",
-            "verify/smoke.py: it is a link, or in a folder that is one",
+            "verify/stages/audit.py: lines: 1 added, 1 taken away",
+            "verify/stages/attacks.py: it is a link, or in a folder that is one",
         },
         "no owned file was deleted": {"verify/attacks/cors.py", "src/orders_api/hardening/headers.py"},
         "no other file stands among the owned ones": {

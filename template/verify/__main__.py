@@ -16,23 +16,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from . import processes, record, testing
-from .show import Screen
-from .stage import Check, Options, Outcome, overall
+from . import attacks
+from .result import Check, Options, Outcome, overall
+from .runner import processes, report
+from .runner.terminal import Screen
+from .stages import tests
 
-# The stages in order, and the module of each. What it takes to begin is loaded when it begins.
-STAGES = {
-    "lock": "lock",
-    "audit": "audit",
-    "sbom": "sbom",
-    "drift": "drift",
-    "configuration": "configuration",
-    "tests": "testing",
-    "attacks": "smoke",
-}
+STAGES = ("lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+"""In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
-ATTACKS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
-STEPS = (*STAGES, *ATTACKS)
+STEPS = (*STAGES, *attacks.STEPS)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 
 
@@ -61,15 +54,15 @@ class Run:
             self.not_made = list(NOT_MADE)
             return
         if not self.options.only:  # the tests compute while the audit waits for its answers
-            testing.begin(self.options)
-        for name, module in STAGES.items():
+            tests.begin(self.options)
+        for name in STAGES:
             if self._is_due(name):
-                self._stage(name, module)
+                self._stage(name, f"stages.{name}")
 
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
             return self.options.only == name or (self.options.thorough and not self.options.only)
-        return self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS)
+        return self.options.wants(name) or (name == "attacks" and self.options.only in attacks.STEPS)
 
     def _stage(self, name: str, module: str) -> None:
         self.screen.begin(name)
@@ -91,7 +84,7 @@ class Run:
             found.append(self.checks[-1])
         self.screen.end(name, found, self.seconds[name])
         if name == "attacks":
-            from .service import OWN, PROBE, given
+            from .harness.service import OWN, PROBE, given
 
             probe = {name: value for name, value in PROBE.items() if name != "PYTHONPATH"}
             self.overridden |= {"service": OWN, "probe": probe, "given": sorted(given(self.options.project))}
@@ -123,7 +116,7 @@ class Run:
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
         screen.line(f"{screen.word(outcome)}: {proved} of {len(self.checks)} checks; {words[outcome]}.")
-        screen.line(f"Every check with what was seen: {record.FILE.as_posix()}")
+        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
 
 
 def _crash(name: str, error: Exception) -> Check:
@@ -190,13 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         processes.end_all()
     run.summary()
     code = Outcome.UNVERIFIED if run.interrupted else overall(run.checks)
-    told = record.made(options, run.checks, run.seconds, run.overridden, run.not_made, run.interrupted)
+    told = report.made(options, run.checks, run.seconds, run.overridden, run.not_made, run.interrupted)
     if form == "json":
         print(json.dumps(told, indent=2))
     try:
-        record.write(options.project, told)
+        report.write(options.project, told)
     except OSError as error:
-        print(f"{record.FILE} cannot be written: {error.strerror}. Make room for it.", file=sys.stderr)
+        print(f"{report.FILE} cannot be written: {error.strerror}. Make room for it.", file=sys.stderr)
         return code or Outcome.UNVERIFIED
     return code
 

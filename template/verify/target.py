@@ -22,7 +22,7 @@ from .attacks.cookies import unsafe
 from .attacks.cors import granted
 from .attacks.errors import leaks
 from .attacks.headers import lacking, telling
-from .stage import Check, Options, Outcome
+from .result import Check, Options, Outcome
 
 AGENT = "hardened-fastapi-verify (a check by the owner of this service)"
 PAUSE = 0.5

@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 from tests.hardening.asgi import Answer
 
-from ..discover import Found
-from . import Arena, Attacks, Seen
+from ..harness.arena import Arena, Attacks, Seen
+from ..harness.routes import DiscoveredRoute
 
 attacks = Attacks(
     "cookies", "HARDENING.md, Cookies: set it with `set_cookie`; `hardening/cookies.py` adds what is missing."
@@ -66,7 +66,7 @@ def prefixed(arena: Arena) -> Seen:
 
 @attacks("find an unsafe cookie among the answers of your routes")
 def own_cookies(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answer = arena.ask(route.method, route.target, [] if route.is_safe else [("Host", "evil.example")])
         found = unsafe(answer, route.script_cookies)
         count = len(answer.all("set-cookie"))

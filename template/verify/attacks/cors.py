@@ -3,9 +3,9 @@
 
 from tests.hardening.asgi import Answer
 
-from ..discover import Found
-from ..service import ORIGIN
-from . import EVIL, Arena, Attacks, Seen, expect, statuses
+from ..harness.arena import EVIL, Arena, Attacks, Seen, expect, statuses
+from ..harness.routes import DiscoveredRoute
+from ..harness.service import ORIGIN
 from .headers import HANDSHAKE, PREFLIGHT
 
 attacks = Attacks("cors", "HARDENING.md, CORS: `hardening/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
@@ -76,7 +76,7 @@ def websocket(arena: Arena) -> Seen:
 
 @attacks("read an answer of your routes from another origin")
 def read_own(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answer = arena.ask("OPTIONS", route.target, [("Origin", EVIL), ("Access-Control-Request-Method", route.method)])
         gets = granted(answer)
         if route.is_safe:
@@ -89,7 +89,7 @@ def read_own(arena: Arena) -> Seen:
 
 @attacks("make a browser change something through your routes from another site")
 def change_own(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answers = [
             arena.ask(route.method, route.target, [("Origin", EVIL), ("Sec-Fetch-Site", "cross-site")]),
             arena.ask(route.method, route.target, [("Origin", "null")]),

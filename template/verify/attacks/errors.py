@@ -7,8 +7,8 @@ import time
 from tests.hardening.asgi import Answer
 from tests.hardening.expect import INSIDE
 
-from ..discover import Found
-from . import Arena, Attacks, Seen, statuses
+from ..harness.arena import Arena, Attacks, Seen, statuses
+from ..harness.routes import DiscoveredRoute
 
 attacks = Attacks("errors", "HARDENING.md, Errors: `hardening/errors.py` answers, the log has the rest.")
 CANARY = "verify-canary"
@@ -117,7 +117,7 @@ def documentation(arena: Arena) -> Seen:
 
 @attacks("read the inside in an error of your routes, or have my own input sent back")
 def own_errors(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answers = {
             "an unknown parameter": arena.ask(route.method, f"{route.target}?{CANARY}={CANARY}"),
             "a wrong method": arena.ask("VERIFY", route.target),

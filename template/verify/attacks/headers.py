@@ -4,10 +4,10 @@
 from tests.hardening.asgi import Answer
 from tests.hardening.expect import FEATURES, HEADERS, POLICY, REVEALING
 
-from ..discover import Found
-from ..service import ORIGIN
-from ..wire import raw, send
-from . import EVIL, Arena, Attacks, Seen, statuses
+from ..common.raw_http import raw, send
+from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
+from ..harness.routes import DiscoveredRoute
+from ..harness.service import ORIGIN
 
 attacks = Attacks("headers", "HARDENING.md, Headers: `hardening/headers.py` completes every response.")
 JSON = ("Content-Type", "application/json")
@@ -100,7 +100,7 @@ def software(arena: Arena) -> Seen:
 
 @attacks("find a route of yours that answers without the security headers")
 def own_routes(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         # What is not safe is asked with a host that is refused, so that it never runs.
         answer = arena.ask(route.method, route.target, [] if route.is_safe else [("Host", "evil.example")])
         lacks = [*lacking(answer, exact=False), *telling(answer)]

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from tests.hardening.asgi import HOST, Answer
 
-from .. import processes
-from ..service import PROBE, PROBE_MODULE, Service
-from ..wire import Pairs
-from . import EVIL, Arena, Attacks, Seen, UnknownError, statuses
+from ..common.raw_http import Pairs
+from ..harness.arena import EVIL, Arena, Attacks, Seen, UnknownError, statuses
+from ..harness.service import PROBE, PROBE_MODULE, Service
+from ..runner import processes
 
 attacks = Attacks(
     "rate_limit", "HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many."

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 from tests.hardening.asgi import HOST
 
-from .. import processes
-from ..service import Service
-from ..wire import connect, raw, receive, send, until_closed
-from . import Arena, Attacks, Seen, UnknownError, expect, statuses
+from ..common.raw_http import connect, raw, receive, send, until_closed
+from ..harness.arena import Arena, Attacks, Seen, UnknownError, expect, statuses
+from ..harness.service import Service
+from ..runner import processes
 
 attacks = Attacks("server", "HARDENING.md, Server: `hardening/server.py` sets its bounds, the perimeter the rest.")
 last = Attacks("server", attacks.remedy)

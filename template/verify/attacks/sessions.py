@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.hardening.asgi import Answer
 from tests.hardening.sessions_probe import COOKIE, PASSWORD
 
-from ..service import Service
-from . import Arena, Attacks, Seen, expect
+from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.service import Service
 from .cookies import unsafe
 
 attacks = Attacks(

@@ -3,9 +3,9 @@
 
 from tests.hardening.asgi import HOST, Answer
 
-from ..discover import Found
-from ..wire import raw, send
-from . import Arena, Attacks, Seen, expect
+from ..common.raw_http import raw, send
+from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.routes import DiscoveredRoute
 
 attacks = Attacks(
     "validation", "HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`."
@@ -136,19 +136,19 @@ def refused(answer: Answer, *wanted: int) -> tuple[str, str]:
     return f"{answer.status or 'closed'}", "" if answer.status in wanted else f"answered {answer.status or 'nothing'}"
 
 
-def taking_body(arena: Arena) -> list[Found]:
+def taking_body(arena: Arena) -> list[DiscoveredRoute]:
     return [
         route for route in arena.routes if route.method in ("POST", "PUT", "PATCH", "DELETE") and not route.is_mount
     ]
 
 
-def taking_json(arena: Arena) -> list[Found]:
+def taking_json(arena: Arena) -> list[DiscoveredRoute]:
     return [route for route in taking_body(arena) if route.takes_body and "application/json" in route.content_types]
 
 
 @attacks("send your routes a query parameter that nobody declared")
 def own_queries(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         return refused(arena.ask(route.method, f"{route.target}?verify_unknown=1"), 422)
 
     return arena.each((route for route in arena.routes if route.checks_query), ask)
@@ -156,7 +156,7 @@ def own_queries(arena: Arena) -> Seen:
 
 @attacks("send your routes a body of another content type")
 def own_content_types(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         return refused(arena.ask(route.method, route.target, [("Content-Type", "application/x-verify")], b"x"), 415)
 
     return arena.each(taking_body(arena), ask)
@@ -164,7 +164,7 @@ def own_content_types(arena: Arena) -> Seen:
 
 @attacks("send your routes malformed JSON")
 def own_malformed(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         return refused(arena.ask(route.method, route.target, body=b'{"a":1,"a":'), 400)
 
     return arena.each(taking_json(arena), ask)
@@ -172,7 +172,7 @@ def own_malformed(arena: Arena) -> Seen:
 
 @attacks("send your routes a field that nobody declared")
 def own_fields(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         if "routes.E002" in route.accepted:
             return "accepted by its policy", ""
         wanted = (422, 401, 403) if route.is_guarded else (422,)
@@ -183,7 +183,7 @@ def own_fields(arena: Arena) -> Seen:
 
 @attacks("send your routes a body of 3 GB")
 def own_sizes(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         kind = route.content_types[0] if route.content_types else "application/json"
         return refused(arena.ask(route.method, route.target, [("Content-Type", kind), LARGE]), 413)
 
@@ -192,7 +192,7 @@ def own_sizes(arena: Arena) -> Seen:
 
 @attacks("call your routes by another host, or by a method that they do not have")
 def own_methods(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         host = arena.ask(route.method, route.target, [("Host", "evil.example")])
         method = arena.ask("VERIFY", route.target)
         faults = [] if host.status == 400 else [f"another host is answered {host.status}"]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from . import environment
-from .lock import NO_UV
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV
 
 COPIER = "copier>=9.18,<10"
 """The Copier that renders, as a requirement: the one place where its bounds stand."""
@@ -176,8 +176,8 @@ class Template:
         copier = ["tool", "run", "--from", COPIER, "copier", "recopy"]
         switches = ["--vcs-ref", ":current:", "--defaults", "--overwrite", "--skip-tasks", "--quiet"]
         try:
-            command = [environment.uv(), *copier, *switches, str(folder)]
-            ran = environment.run(command, self.scratch, TIMEOUT, {**self._quiet(), **variables})
+            command = [subprocesses.uv(), *copier, *switches, str(folder)]
+            ran = subprocesses.run(command, self.scratch, TIMEOUT, {**self._quiet(), **variables})
         except OSError as error:
             raise CannotTellError(f"uv cannot be started: {error}", NO_UV) from None
         if not ran.ok:
@@ -185,11 +185,11 @@ class Template:
             by_hand = f"`uvx '{COPIER}' recopy --vcs-ref :current: --defaults --pretend --skip-tasks`"
             raise CannotTellError(f"Copier could not render {self.name}: {said}", f"{by_hand} says more.")
 
-    def _git(self, *arguments: str, folder: Path | None = None) -> environment.Ran:
+    def _git(self, *arguments: str, folder: Path | None = None) -> subprocesses.Ran:
         git = shutil.which("git")
         if git is None:
             raise CannotTellError("git is not on the PATH", "Install git.")
-        return environment.run([git, *arguments], folder or self.scratch, TIMEOUT, self._quiet())
+        return subprocesses.run([git, *arguments], folder or self.scratch, TIMEOUT, self._quiet())
 
     def _quiet(self) -> dict[str, str]:
         # No question anywhere (ssh has no terminal either), and no repository around the scratch folder.

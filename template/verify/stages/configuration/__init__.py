@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import bounds, environment
-from .lock import listed
-from .service import given
-from .stage import Check, Options, Outcome
+from ...harness.service import given
+from ...result import Check, Options, Outcome
+from ...runner import subprocesses
+from ...upkeep import bounds
+from ..lock import listed
 
 TIMEOUT = 30.0
 PRODUCTION = {
@@ -93,7 +94,7 @@ def report(options: Options, variables: Mapping[str, str]) -> Report:
     """
     command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
     try:
-        ran = environment.run(command, options.project, TIMEOUT, variables)
+        ran = subprocesses.run(command, options.project, TIMEOUT, variables)
         if ran.code is None:
             raise CannotTellError(f"it gave no report within {TIMEOUT:g} s")
         data = json.loads(ran.out)
@@ -465,8 +466,8 @@ def _secrets(project: Path) -> Iterator[Check]:
     try:
         if git is None:
             raise FileNotFoundError("git is not on the PATH")
-        tracked = environment.run([git, "ls-files", "-z"], project, TIMEOUT)
-        keys = environment.run([git, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
+        tracked = subprocesses.run([git, "ls-files", "-z"], project, TIMEOUT)
+        keys = subprocesses.run([git, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
     except OSError as error:
         yield _untold(name, str(error), "Install git.")
         return

@@ -13,12 +13,12 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from . import environment
-from .stage import Check, Options, Outcome
+from ..result import Check, Options, Outcome
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV
 
 TIMEOUT = 60.0
 REMEDY = "Run `uv lock`, look at what changed, and commit uv.lock."
-NO_UV = "Install uv (https://docs.astral.sh/uv/), so that `uv` is on the PATH."
 
 Key = tuple[str, str]
 """Name and version, normalised: what makes two locked packages the same."""
@@ -183,7 +183,7 @@ def stage(options: Options) -> Iterator[Check]:
         yield Check("lock", name, Outcome.INSECURE, "there is no uv.lock: every install may differ", REMEDY)
         return
     try:
-        ran = environment.run([environment.uv(), "lock", "--check"], options.project, TIMEOUT)
+        ran = subprocesses.run([subprocesses.uv(), "lock", "--check"], options.project, TIMEOUT)
     except OSError as error:
         yield Check("lock", name, Outcome.UNVERIFIED, f"uv cannot be started: {error}", NO_UV)
         return

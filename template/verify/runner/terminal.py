@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TextIO
 
-from .stage import Check, Outcome, overall
+from ..result import Check, Outcome, overall
 
 WORDS = {Outcome.PROVED: "proved", Outcome.INSECURE: "INSECURE", Outcome.UNVERIFIED: "NOT VERIFIED"}
 _COLOURS = {Outcome.PROVED: "32", Outcome.INSECURE: "31;1", Outcome.UNVERIFIED: "33;1"}

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
+from ..result import Check, Options, Outcome
 from .lock import REMEDY, Lock, LockError, Package
-from .stage import Check, Options, Outcome
 
 FILE = ".hardening/sbom.cdx.json"
 NAMESPACE = UUID("5e0b6d3c-0f3a-5c1e-9f57-2c1d0f6f7a11")

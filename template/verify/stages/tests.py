@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from . import processes
-from .environment import clean
-from .stage import Check, Options, Outcome
+from ..result import Check, Options, Outcome
+from ..runner import processes
+from ..runner.environment import clean
 
 OWNED = Path("tests", "hardening")
 QUICK, THOROUGH = 180.0, 1800.0
 """Seconds that each of the two suites may take."""
-_COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.pytest_plugin"]
+_COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.stages.pytest_plugin"]
 _STEP = "tests"
 
 

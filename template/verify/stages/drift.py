@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
-from . import environment
-from .changelog import between
-from .stage import Check, Options, Outcome
-from .template import ANSWERS, COPIER, CannotTellError, Template
+from ..result import Check, Options, Outcome
+from ..runner import subprocesses
+from ..upkeep.changelog import between
+from ..upkeep.template_repo import ANSWERS, COPIER, CannotTellError, Template
 
 PATCH = Path(".hardening", "drift.patch")
 UPDATE = f"uvx '{COPIER}' update --trust --defaults"
@@ -106,14 +106,14 @@ def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
     git = shutil.which("git")
     if harmless and git:
         ask = [git, "-c", "core.quotePath=off", "check-ignore", "--", *harmless]
-        found -= set(environment.run(ask, project, 10).out.splitlines())
+        found -= set(subprocesses.run(ask, project, 10).out.splitlines())
     return sorted(found)
 
 
 def _patch(project: Path, scratch: Path, names: list[str]) -> str:
     """Write the way back as a patch, and say how to take it."""
     # Inside a repository, git takes the paths of a patch from its root, and passes over others without a word.
-    prefix = environment.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
+    prefix = subprocesses.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
     for side, origin in (("a", project), ("b", scratch / "release")):
         (scratch / side).mkdir()
         for name in names:
@@ -123,7 +123,7 @@ def _patch(project: Path, scratch: Path, names: list[str]) -> str:
                 shutil.copyfile(origin / name, copy, follow_symlinks=False)
     (project / PATCH).parent.mkdir(exist_ok=True)
     command = ["git", "diff", "--no-index", "--no-prefix", "--no-ext-diff", "--no-textconv", "--no-color", "--binary"]
-    ran = environment.run([*command, f"--output={project / PATCH}", "a", "b"], scratch, 10)
+    ran = subprocesses.run([*command, f"--output={project / PATCH}", "a", "b"], scratch, 10)
     if ran.code != 1:
         raise CannotTellError(f"git diff ended with {ran.code}: {ran.last()}", "Run it again.")
     return f"`git apply {PATCH.as_posix()}` puts it back."

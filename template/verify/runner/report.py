@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .environment import run
-from .stage import Check, Options, overall
+from ..result import Check, Options, overall
+from .subprocesses import run
 
 FILE = Path(".hardening", "last-verify.json")
 

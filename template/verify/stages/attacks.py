@@ -13,10 +13,12 @@ from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
-from . import discover, processes
-from .attacks import STEPS, UNREACHED, Arena, Attacks
-from .service import OWN, PROBE, PROBE_MODULE, READY, NotStartedError, Service, environment, given
-from .stage import Check, Options, Outcome
+from ..attacks import STEPS
+from ..harness import routes
+from ..harness.arena import UNREACHED, Arena, Attacks
+from ..harness.service import OWN, PROBE, PROBE_MODULE, READY, NotStartedError, Service, environment, given
+from ..result import Check, Options, Outcome
+from ..runner import processes
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -31,7 +33,7 @@ def stage(options: Options) -> Iterator[Check]:
         listed = folder / "routes.json"
         with listed.open("wb") as output:
             listing = processes.start(
-                [sys.executable, "-m", "verify.discover", options.package],
+                [sys.executable, "-m", "verify.harness.routes", options.package],
                 folder,
                 environment(**{**values, **OWN, "PYTHONPATH": str(options.project)}),
                 output,
@@ -81,21 +83,21 @@ def _remedy(options: Options) -> str:
     )
 
 
-def _routes(listing: "subprocess.Popen[bytes]", listed: Path) -> list[discover.Found] | str:
+def _routes(listing: "subprocess.Popen[bytes]", listed: Path) -> list[routes.DiscoveredRoute] | str:
     """The team's own routes, or why they are not known."""
     try:
         code = listing.wait(20)
-        return discover.read(listed.read_text(encoding="utf-8").splitlines()[-1]) if code == 0 else _why(listed)
+        return routes.read(listed.read_text(encoding="utf-8").splitlines()[-1]) if code == 0 else _why(listed)
     except (subprocess.TimeoutExpired, ValueError, TypeError, IndexError):
         return _why(listed)
 
 
 def _why(listed: Path) -> str:
-    return f"`python -m verify.discover` failed; its last lines:\n{processes.last_lines(listed)}"
+    return f"`python -m verify.harness.routes` failed; its last lines:\n{processes.last_lines(listed)}"
 
 
 def _attack(arena: Arena, steps: list[str]) -> Iterator[Check]:
-    modules = {step: import_module(f".attacks.{step}", __package__) for step in steps}
+    modules = {step: import_module(f"..attacks.{step}", __package__) for step in steps}
     attacked = [step for step in steps if step not in ("rate_limit", "sessions", "server")]
     if attacked and (unreached := arena.unreached):
         seen = f"not attacked, since no request reaches them: {', '.join(unreached)}"

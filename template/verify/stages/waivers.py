@@ -14,7 +14,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from .stage import Check, Outcome
+from ..result import Check, Outcome
 
 FILE = "audit-waivers.toml"
 LONGEST = 90

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
-from . import environment
-from .environment import Ran
-from .lock import NO_UV, REMEDY, Key, Lock, LockError, Package, key, listed
-from .stage import Check, Options, Outcome
+from ..result import Check, Options, Outcome
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV, Ran
+from .lock import REMEDY, Key, Lock, LockError, Package, key, listed
 from .waivers import FILE, Waivers
 from .waivers import read as read_waivers
 
@@ -142,7 +142,7 @@ def _export(project: Path, lock: Lock) -> str:
     for part in parts:
         command = ["export", "--quiet", "--locked", "--no-emit-workspace", "--format", "pylock.toml", *part]
         try:
-            ran = environment.run([environment.uv(), *command], project, EXPORT_TIMEOUT)
+            ran = subprocesses.run([subprocesses.uv(), *command], project, EXPORT_TIMEOUT)
         except OSError as error:
             raise CouldNotTellError(f"uv cannot be started: {error}", NO_UV) from None
         if not ran.ok:
@@ -175,7 +175,7 @@ def _ask(export: str, arguments: list[str], service: str) -> Answer:
                 *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
                 *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),
             ]
-            ran = environment.run(command, folder, RUN_TIMEOUT)
+            ran = subprocesses.run(command, folder, RUN_TIMEOUT)
         try:
             return _understood(ran, service)
         except CouldNotTellError:
@@ -375,8 +375,8 @@ class _Advice:
     def _reaches(self, arguments: list[str], name: str, goal: Version) -> tuple[bool | None, str]:
         """Whether this upgrade would lead to the goal or beyond; `None` if that cannot be told. And what uv says."""
         try:
-            command = [environment.uv(), "lock", "--dry-run", *arguments]
-            ran = environment.run(command, self._project, ADVICE_TIMEOUT)
+            command = [subprocesses.uv(), "lock", "--dry-run", *arguments]
+            ran = subprocesses.run(command, self._project, ADVICE_TIMEOUT)
         except OSError as error:
             return None, str(error)
         if not ran.ok:
