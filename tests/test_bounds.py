@@ -378,9 +378,8 @@ def test_an_intersection_keeps_exactly_what_both_keep() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """As much of a service as the command looks at."""
-    (tmp_path / "verify").mkdir()
-    for name in ("__init__", "bounds", "pyproject", "requirements", "specifiers", "stage"):
-        shutil.copy2(REPOSITORY / "template" / "verify" / f"{name}.py", tmp_path / "verify")
+    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    shutil.copytree(REPOSITORY / "template" / "verify", tmp_path / "verify", ignore=without)
     (tmp_path / "verify" / "bounds.toml").write_text(
         '[project]\ndependencies = ["idna>=3.6"]\n[dependency-groups]\ndev = ["pytest>=9.2"]\n'
     )
