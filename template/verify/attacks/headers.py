@@ -9,7 +9,7 @@ from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
 from ..harness.routes import DiscoveredRoute
 from ..harness.service import ORIGIN
 
-attacks = Attacks("headers", "HARDENING.md, Headers: `hardening/headers.py` completes every response.")
+attacks = Attacks("HARDENING.md, Headers: `hardening/headers.py` completes every response.")
 JSON = ("Content-Type", "application/json")
 PREFLIGHT = ("Access-Control-Request-Method", "PUT")
 HANDSHAKE = [
@@ -76,11 +76,11 @@ def telling(answer: Answer) -> list[str]:
     return [*named, *(f"server: {value}" for value in answer.all("server") if value)]
 
 
-@attacks("find one kind of answer without the security headers")
+@attacks("headers.complete", "every kind of answer has the security headers")
 def every_kind(arena: Arena) -> Seen:
-    answers = {name: send(arena.probe.port, data) for name, data in KINDS.items()}
+    answers = {name: send(arena.probe_service.port, data) for name, data in KINDS.items()}
     for _ in range(3):
-        answers["too many requests"] = arena.probe.ask("GET", "/mounted/scarce")
+        answers["too many requests"] = arena.probe_service.ask("GET", "/mounted/scarce")
     faults = [
         f"{name} ({answer.status}) lacks {', '.join(lacks)}"
         for name, answer in answers.items()
@@ -89,16 +89,16 @@ def every_kind(arena: Arena) -> Seen:
     return Seen(f"{len(answers)} kinds of answers, each with all: {statuses(answers.values())}", faults)
 
 
-@attacks("learn the name or version of the software")
+@attacks("headers.software", "no answer names the software or its version")
 def software(arena: Arena) -> Seen:
     targets = ("/ok", "/own-headers", "/mounted-raw/x", "/nope", "/boom")
-    answers = {target: arena.probe.ask("GET", target) for target in targets}
+    answers = {target: arena.probe_service.ask("GET", target) for target in targets}
     answers["the service's own /health/live"] = arena.ask("GET", "/health/live")
     faults = [f"{target}: {', '.join(told)}" for target, answer in answers.items() if (told := telling(answer))]
     return Seen(f"nothing in {len(answers)} answers names it", faults)
 
 
-@attacks("find a route of yours that answers without the security headers")
+@attacks("headers.own-routes", "every answer of your routes has the security headers")
 def own_routes(arena: Arena) -> Seen:
     def ask(route: DiscoveredRoute) -> tuple[str, str]:
         # What is not safe is asked with a host that is refused, so that it never runs.
@@ -109,7 +109,7 @@ def own_routes(arena: Arena) -> Seen:
     return arena.each(arena.routes, ask)
 
 
-@attacks("find an answer of the service to an unknown path or method without the security headers")
+@attacks("headers.own-refusals", "unknown paths and methods are answered with the security headers")
 def own_refusals(arena: Arena) -> Seen:
     answers = {
         "an unknown path": arena.ask("GET", "/verify-nothing"),

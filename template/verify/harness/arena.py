@@ -12,11 +12,12 @@ from typing import NamedTuple
 from tests.hardening.asgi import Answer
 
 from ..common.raw_http import TIMEOUT, Pairs
-from ..result import Check, Outcome
+from ..result import Check, Rule, UnverifiedError
 from .routes import DiscoveredRoute
 from .service import Service
 
 EVIL = "https://evil.example"
+AGAIN = "Run it again; then look at what was seen."
 UNREACHED = "Move each before the route that shadows it: what takes any path, such as `/{rest:path}`, comes last."
 
 
@@ -27,33 +28,25 @@ class Seen(NamedTuple):
     faults: list[str]
 
 
-class UnknownError(Exception):
-    """An attack that cannot tell; the message says why, and the remedy what to do about it."""
-
-    def __init__(self, message: str, remedy: str = "Run it again; then look at what was seen.") -> None:
-        super().__init__(message)
-        self.remedy = remedy
-
-
 @dataclass
 class Arena:
     """What is attacked.
 
     Args:
-        probe: The template's own application behind the real perimeter.
-        own: The service itself.
+        probe_service: The template's own application behind the real perimeter.
+        real_service: The service itself.
         routes: The service's own routes.
         thorough: Take minutes instead of seconds.
     """
 
-    probe: Service
-    own: Service
+    probe_service: Service
+    real_service: Service
     routes: list[DiscoveredRoute]
     thorough: bool = False
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def stranger(self) -> str:
+    def fresh_client_address(self) -> str:
         """The address of a client that the service has never seen."""
         with self._lock:
             number = next(self._numbers)
@@ -63,14 +56,16 @@ class Arena:
         """Send one request to the service itself, as a client that it has never seen.
 
         Raises:
-            UnknownError: There was no answer in time.
+            UnverifiedError: There was no answer in time.
         """
         try:
-            return self.own.ask(method, target, [*headers, ("X-Forwarded-For", self.stranger())], body)
+            return self.real_service.ask(
+                method, target, [*headers, ("X-Forwarded-For", self.fresh_client_address())], body
+            )
         except TimeoutError:
             message = f"{method} {target.partition('?')[0]} was not answered within {TIMEOUT:g} s"
             remedy = "Let the route begin its answer sooner; look for what it waits for that is not there in verify."
-            raise UnknownError(message, remedy) from None
+            raise UnverifiedError(message, remedy) from None
 
     @property
     def unreached(self) -> list[str]:
@@ -89,7 +84,7 @@ class Arena:
             return Seen("the service has no such route", [])
         chosen = [route for route in chosen if route.target]
         if not chosen:
-            raise UnknownError("no such route of the service can be reached", UNREACHED)
+            raise UnverifiedError("no such route of the service can be reached", UNREACHED)
         pool = ThreadPoolExecutor(4)
         try:
             results = list(pool.map(attack, chosen))
@@ -105,43 +100,45 @@ Attack = Callable[[Arena], Seen]
 
 
 class Attacks:
-    """The attacks on one step, in the order in which they are made."""
+    """The attacks on one step, in the order in which they are made.
 
-    def __init__(self, step: str, remedy: str) -> None:
-        self.step = step
+    Args:
+        remedy: What to do about an attack that succeeds.
+    """
+
+    def __init__(self, remedy: str) -> None:
         self.remedy = remedy
-        self._all: list[tuple[str, Attack, bool]] = []
+        self._all: list[tuple[Rule, Attack, bool]] = []
 
-    def __call__(self, name: str, thorough: bool = False) -> Callable[[Attack], Attack]:
+    def __call__(self, id_: str, name: str, thorough: bool = False) -> Callable[[Attack], Attack]:
         """Register an attack.
 
         Args:
-            name: What the attacker tries.
+            id_: The id of its rule, which begins with the step: `headers.complete`.
+            name: What holds if the attack fails.
             thorough: It takes too long for the quick tier.
         """
 
         def register(attack: Attack) -> Attack:
-            self._all.append((name, attack, thorough))
+            self._all.append((Rule(id_.partition(".")[0], id_, name), attack, thorough))
             return attack
 
         return register
 
     def make(self, arena: Arena) -> Iterator[Check]:
         """Make every attack; one that fails to be made is unverified, and the others are made."""
-        for name, attack, is_slow in self._all:
+        for rule, attack, is_slow in self._all:
             if is_slow and not arena.thorough:
                 continue
             try:
                 seen = attack(arena)
+            except UnverifiedError as error:
+                yield rule.unverified(error.seen, error.remedy)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
-                told = error if isinstance(error, UnknownError) else UnknownError(f"{type(error).__name__}: {error}")
-                yield Check(self.step, name, Outcome.UNVERIFIED, str(told), told.remedy)
-                continue
-            if seen.faults:
-                shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
-                yield Check(self.step, name, Outcome.INSECURE, shown, self.remedy)
+                yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
             else:
-                yield Check(self.step, name, Outcome.PROVED, seen.text)
+                shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
+                yield rule.insecure(shown, self.remedy) if seen.faults else rule.proved(seen.text)
 
 
 def statuses(answers: Iterable[Answer]) -> str:

@@ -53,7 +53,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **variables}
 
 
-def given(project: Path) -> dict[str, str]:
+def declared_environment(project: Path) -> dict[str, str]:
     """Made-up values for settings of the team's own, from `[tool.hardening.verify.environment]` in pyproject.toml.
 
     What verify sets itself stays as verify sets it.

@@ -43,7 +43,7 @@ class Ran:
     def ok(self) -> bool:
         return self.code == 0
 
-    def last(self, lines: int = 3) -> str:
+    def tail(self, lines: int = 3) -> str:
         """The last lines that it wrote, for a message; those of the error output if there are any."""
         text = self.err if self.err.strip() else self.out
         return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-lines:])

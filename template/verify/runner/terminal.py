@@ -1,43 +1,57 @@
 # Owned by the template: an update rewrites this file.
-"""What a person sees: a line as a stage begins and its result as it ends; on a terminal something that moves."""
+"""What a person sees: a line as a stage begins and its result as it ends; on a terminal something that moves.
 
+The hooks use this too, in Copier's interpreter: Python 3.10, and the standard library.
+"""
+
+import contextlib
 import os
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
 from typing import TextIO
 
-from ..result import Check, Outcome, overall
+from ..result import Outcome
 
 WORDS = {Outcome.PROVED: "proved", Outcome.INSECURE: "INSECURE", Outcome.UNVERIFIED: "NOT VERIFIED"}
-_COLOURS = {Outcome.PROVED: "32", Outcome.INSECURE: "31;1", Outcome.UNVERIFIED: "33;1"}
+_COLOURS = {"done": "32", "proved": "32", "INSECURE": "31;1", "failed": "31;1", "NOT VERIFIED": "33;1", "not run": "2"}
 _FRAMES = "|/-\\"
+_HINT_AFTER = 5.0
 
 
-class Screen:
-    """Writes the progress to a stream."""
+def printable(text: str) -> str:
+    """The text without anything that a terminal would obey or that YAML would refuse."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
+        for letter in text
+    )
 
-    def __init__(self, stream: TextIO) -> None:
+
+class Terminal:
+    """Writes progress to a stream: with a spinner on a terminal, plain elsewhere, nowhere once nobody reads it.
+
+    Args:
+        stream: Where the lines go.
+        hint: What to say beside the spinner of a stage that takes long.
+    """
+
+    def __init__(self, stream: TextIO | None, hint: str = "") -> None:
         self._stream = stream
-        is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._moves = is_terminal and sys.platform != "win32"
-        self._colours = self._moves and not os.environ.get("NO_COLOR")
+        self._hint = hint
+        self._moves = bool(stream and stream.isatty()) and os.environ.get("TERM") != "dumb"
+        self._obeys = self._moves and (sys.platform != "win32" or bool(os.environ.get("WT_SESSION")))
+        self._colours = self._obeys and not os.environ.get("NO_COLOR")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._note = ""
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
 
     def line(self, text: str = "") -> None:
-        """Write a line, as far as the stream can hold it."""
-        encoding = self._stream.encoding or "utf-8"
-        try:
-            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-            self._stream.flush()
-        except OSError:
-            pass  # nobody reads it any more; the record is written all the same
+        self._write(f"{text}\n")
 
     def begin(self, stage: str) -> None:
+        """Say that a stage begins; on a terminal, until `end` or `halt`, show that it goes on."""
         self._note = ""
         if not self._moves:
             self.line(f"{stage} ...")
@@ -46,16 +60,14 @@ class Screen:
         self._thread = threading.Thread(target=self._spin, args=(stage, time.monotonic()), daemon=True)
         self._thread.start()
 
-    def note(self, check: Check) -> None:
-        """Say what was looked at last."""
-        self._note = check.name
+    def note(self, text: str) -> None:
+        """Show beside the spinner what was looked at last."""
+        self._note = printable(text)[:56]
 
-    def end(self, stage: str, checks: Sequence[Check], seconds: float) -> None:
+    def end(self, stage: str, result: str, seconds: float, detail: str = "") -> None:
+        """Say what came of a stage."""
         self.halt()
-        outcome = overall(checks)
-        counted = Counter(check.outcome for check in checks)
-        numbers = ", ".join(f"{counted[each]} {WORDS[each].lower()}" for each in Outcome if counted[each])
-        self.line(f"{stage:14} {self.word(outcome):>{12 + self._width(outcome)}} {seconds:6.1f} s  {numbers}")
+        self.line(self.row(stage, result, seconds) + (f"  {detail}" if detail else ""))
 
     def halt(self) -> None:
         """End what moves."""
@@ -63,32 +75,34 @@ class Screen:
             self._stop.set()
             self._thread.join()
             self._thread = None
-            self._stream.write("\r\x1b[K")
+            self._write("\r\x1b[K" if self._obeys else f"\r{'':<70}\r")
 
-    def word(self, outcome: Outcome) -> str:
-        word = WORDS[outcome]
-        return f"\x1b[{_COLOURS[outcome]}m{word}\x1b[0m" if self._colours else word
+    def row(self, name: str, result: str, seconds: float | None) -> str:
+        """A row of a table: a stage, what came of it, and how long it took."""
+        took = "" if seconds is None else f"{seconds:6.1f} s"
+        return f"{name:14} {self.paint(f'{result:>12}', result)} {took}".rstrip()
 
-    def _width(self, outcome: Outcome) -> int:
-        return len(self.word(outcome)) - len(WORDS[outcome])
+    def paint(self, text: str, result: str) -> str:
+        """The text in the colour of a result, if there are colours."""
+        colour = _COLOURS.get(result)
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours and colour else text
 
     def _spin(self, stage: str, began: float) -> None:
         turn = 0
         while not self._stop.wait(0.1):
             turn += 1
-            note = _printable(self._note)[:56]
             seconds = time.monotonic() - began
-            self._stream.write(f"\r\x1b[K{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {note}")
-            self._stream.flush()
+            note = self._note or (self._hint if seconds > _HINT_AFTER else "")
+            clear = "\r\x1b[K" if self._obeys else "\r"
+            self._write(f"{clear}{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {note}")
 
-    def check(self, check: Check) -> None:
-        """A check in full: what was tried, what was seen, and the remedy."""
-        self.line(f"{self.word(check.outcome)}  {check.step}: {_printable(check.name)}")
-        for row in check.seen.splitlines():
-            self.line(f"    {_printable(row)}")
-        if check.remedy and check.outcome is not Outcome.PROVED:
-            self.line(f"    Remedy: {_printable(check.remedy)}")
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    def _write(self, text: str) -> None:
+        try:
+            if self._stream:
+                self._stream.write(text)
+                self._stream.flush()
+        except (OSError, ValueError):  # a full disk, or the reader has gone: the work goes on, and nothing else fails
+            self._moves = self._obeys = self._colours = False
+            stream, self._stream = self._stream, None
+            with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "w") as nothing:  # noqa: PTH123
+                os.dup2(nothing.fileno(), stream.fileno())  # type: ignore[union-attr]  # what is still buffered

@@ -8,7 +8,6 @@ one clashes, 2 it could not tell.
 
 import argparse
 import json
-import shutil
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,13 +18,17 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from ..result import Check, Outcome
+from ..result import Check, Rule
+from ..runner.files import write_atomically
 from .pyproject import CannotChangeError, Pyproject
 from .pyproject import Path as Keys
 from .requirements import RUNTIME, Line, has_own_source, installed_groups, requirements
 from .specifiers import implies, intersected, is_empty
 
 NEEDS = "verify/bounds.toml"
+CURRENT = Rule(
+    "configuration", "bounds.current", "pyproject.toml admits no release that is older than owned code needs"
+)
 BY_HAND = "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds"
 """The command for an environment that is too old or not there."""
 
@@ -135,17 +138,16 @@ def look(project: Path) -> tuple[BoundsReport, bytes]:
 
 
 def check(project: Path) -> Check:
-    """Whether `pyproject.toml` holds off what is older than owned code needs."""
-    name = "pyproject.toml admits no release that is older than owned code needs"
+    """Whether `pyproject.toml` excludes every release that is older than owned code needs."""
     found, _ = look(project)
     missing = [*found.clashes, *found.changed]
     if missing:
         remedy = "Run `uv run python -m verify.bounds`, then `uv lock` and `uv sync`."
-        return Check("configuration", name, Outcome.INSECURE, " ".join(missing), remedy)
+        return CURRENT.insecure(" ".join(missing), remedy)
     if found.untold:
         remedy = "Ask for it there, as verify/bounds.toml does, and keep that up with each update."
-        return Check("configuration", name, Outcome.UNVERIFIED, " ".join(found.untold), remedy)
-    return Check("configuration", name, Outcome.PROVED, "it implies verify/bounds.toml")
+        return CURRENT.unverified(" ".join(found.untold), remedy)
+    return CURRENT.proved("it implies verify/bounds.toml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,18 +158,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     project = Path(__file__).resolve().parent.parent.parent
     found, content = look(project)
     if found.changed:
-        write((project / "pyproject.toml").resolve(), content)
+        write_atomically((project / "pyproject.toml").resolve(), content)
     if given.format == "json":
         print(json.dumps({"changed": found.changed, "clashes": found.clashes, "untold": found.untold}))
     else:
         said = [*found.changed, *found.clashes, *found.untold]
         print("\n".join(said or ["pyproject.toml asks for all that owned code needs already."]))
     return 1 if found.clashes else 2 if found.untold else 0
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    shutil.copymode(path, unfinished)
-    unfinished.replace(path)

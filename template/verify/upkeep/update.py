@@ -26,7 +26,7 @@ _VERIFY = ["run", "--locked", "python", "-m", "verify"]
 
 def main() -> int:
     """Update the service that this file belongs to."""
-    processes.heed_signals()
+    processes.install_signal_handlers()
     project = Path(__file__).resolve().parent.parent.parent
     folder = project / FOLDER
     folder.mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         status = subprocesses.run(["git", "status", "--porcelain"], project, 60)
         if not status.ok or status.out:
-            print(f"Commit or stash first: {status.last() or 'this is no git repository'}", file=sys.stderr)
+            print(f"Commit or stash first: {status.tail() or 'this is no git repository'}", file=sys.stderr)
             return Outcome.UNVERIFIED
         updated = subprocesses.run([subprocesses.uv(), *_UPDATE], project, TIMEOUT)
         subprocesses.run(["git", "add", "--all", "."], project, 60)
