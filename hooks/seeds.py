@@ -102,7 +102,8 @@ def render(programs: Programs, template: Path, release: str, answers: str, folde
     if code:
         raise CannotGoOnError(
             "What the changed answers mean for your own files could not be found out: "
-            f"{printable(' '.join(said.split())[-200:])}. Compare them with a service that is emitted with these answers."
+            f"{printable(' '.join(said.split())[-200:])}. "
+            "Compare them with a service that is emitted with these answers."
         )
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {

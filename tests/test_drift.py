@@ -84,7 +84,9 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     commit(repository, "emitted")
     with (service / "verify" / "stages" / "audit.py").open("a") as file:
         file.write("CANARY = None")  # no line break at the end
-    (service / "verify" / "common" / "raw_http.py").write_bytes((service / "verify" / "common" / "raw_http.py").read_bytes().replace(b"\n", b"\r\n"))
+    (service / "verify" / "common" / "raw_http.py").write_bytes(
+        (service / "verify" / "common" / "raw_http.py").read_bytes().replace(b"\n", b"\r\n")
+    )
     (service / "verify" / "stages" / "attacks.py").unlink()
     (service / "verify" / "stages" / "attacks.py").symlink_to("lock.py")
     (service / "verify" / "attacks" / "cors.py").unlink()
@@ -250,7 +252,9 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
     bare = tmp_path / "template.git"
     git(tmp_path, "clone", "--quiet", "--bare", str(small), str(bare))
     service = service_of(f"file://{bare}", tmp_path / "orders-api", vcs_ref="v1.0.0")
-    (service / "verify" / "stages" / "lock.py").write_bytes((service / "verify" / "stages" / "lock.py").read_bytes() + b"\n")
+    (service / "verify" / "stages" / "lock.py").write_bytes(
+        (service / "verify" / "stages" / "lock.py").read_bytes() + b"\n"
+    )
     home = tmp_path / "home"
     home.mkdir()
     trace = tmp_path / "trace"
