@@ -13,7 +13,7 @@ from .conftest import Emit, commit, git
 from .small import release, service_of, small_template
 
 COMPARED = "every owned file is as the template's release has it"
-NEWEST = "no newer release of the template mends a weakness"
+NEWEST = "no newer release of the template fixes a vulnerability"
 
 Tree = dict[str, tuple[int, bytes]]
 
@@ -215,7 +215,7 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("version", "kind", "text", "code", "says"),
     [
-        ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 mends: A hole that was found."),
+        ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 fixes: A hole that was found."),
         ("1.1.0", "Changed", "**Breaking**: a setting has another name.", 0, "1.1.0 breaks: a setting has another"),
         ("1.1.0rc1", "Security", "A hole that was found.", 0, "v1.0.0 is the newest"),
         ("1.1.0", "Security", "A hole in the store. (store=redis)", 0, "v1.1.0 is there, and brings nothing for this"),

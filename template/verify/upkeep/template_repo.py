@@ -5,12 +5,13 @@ It is cloned once into a scratch folder, and Copier renders from the clone. Nobo
 the template runs, and no trust is needed or given.
 """
 
-import ast
 import os
 import re
 import shutil
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -24,6 +25,7 @@ ANSWERS = ".copier-answers.yml"
 TIMEOUT = 60.0
 """Seconds that fetching the template, or rendering it once, may take."""
 
+_yaml: Any = import_module("yaml")  # by name: it has no types of its own
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
 # A password or a token in an address; what git says may repeat it.
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s]+@|(\w://[^/@:\s]*:)[^/@\s]+@")
@@ -57,7 +59,7 @@ class Template:
         back = f"Put {ANSWERS} back from git; updates need it too."
         try:
             answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
-        except (OSError, ValueError, SyntaxError) as error:
+        except (OSError, ValueError) as error:
             raise UnverifiedError(f"{ANSWERS} cannot be read: {error}", back) from None
         for name in ("_src_path", "_commit"):
             if not answers.get(name):
@@ -195,16 +197,18 @@ class Template:
 
 
 def _answers(text: str) -> dict[str, str]:
-    """What the answers file holds, one value a name. Copier writes plain YAML, and long values over several lines."""
-    found = {}
-    for name, value in re.findall(r"^(\w+):[ \t]*(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE):
-        value = " ".join(line.strip() for line in value.splitlines())
-        if value[:1] == value[-1:] == '"':
-            value = str(ast.literal_eval(value))  # YAML and Python agree on what is escaped here
-        elif value[:1] == value[-1:] == "'":
-            value = value[1:-1].replace("''", "'")
-        found[name] = value
-    return found
+    """What the answers file holds, each as the text that stands there.
+
+    Raises:
+        ValueError: It is no YAML, or no mapping.
+    """
+    try:
+        found = _yaml.load(text, _yaml.BaseLoader)  # noqa: S506 - it makes texts, lists and mappings, and nothing else
+    except _yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no mapping")
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def _expanded(address: str) -> str:
