@@ -203,7 +203,7 @@ def _answers(text: str) -> dict[str, str]:
         ValueError: It is no YAML, or no mapping.
     """
     try:
-        found = _yaml.load(text, _yaml.BaseLoader)  # noqa: S506 - it makes texts, lists and mappings, and nothing else
+        found = _yaml.load(text, _yaml.BaseLoader)  # it makes texts, lists and mappings, and nothing else
     except _yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     if not isinstance(found, dict):
