@@ -60,15 +60,15 @@ class Template:
         try:
             answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UnverifiedError(f"{ANSWERS} cannot be read: {error}", back) from None
+            raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
         for name in ("_src_path", "_commit"):
             if not answers.get(name):
-                raise UnverifiedError(f"{ANSWERS} records no {name}", back)
+                raise _unverified(f"{ANSWERS} records no {name}", back)
         found = cls(answers, scratch)
         ran = found._git("clone", "--quiet", "--bare", "--", _expanded(found.address), str(found._clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
-            raise UnverifiedError(
+            raise _unverified(
                 f"the template at {found.address} cannot be reached: {said}",
                 f"`git ls-remote {masked(_expanded(found.address))}` has to work here without a question; if the "
                 f"template has moved, write its new address into {ANSWERS}.",
@@ -106,7 +106,7 @@ class Template:
         current = _version(self.base)
         if current is None or not releases:
             what = f"{self.version} is no release" if releases else "it has no releases"
-            raise UnverifiedError(f"of the template at {self.address}, {what}", "Take a release: see HARDENING.md.")
+            raise _unverified(f"of the template at {self.address}, {what}", "Take a release: see HARDENING.md.")
         newest = max(releases)
         return releases[newest] if newest > current else ""
 
@@ -124,7 +124,7 @@ class Template:
         """
         ran = self._git("show", f"{ref}:{name}", folder=self._clone)
         if not ran.ok:
-            raise UnverifiedError(f"{ref} of the template has no {name}", "Ask those who keep it.")
+            raise _unverified(f"{ref} of the template has no {name}", "Ask those who keep it.")
         return ran.out
 
     def render(self, answers: Path, folder: Path) -> tuple[set[str], set[str]]:
@@ -137,7 +137,7 @@ class Template:
             UnverifiedError: The release is gone, or Copier does not render it.
         """
         if not self._git("rev-parse", "--verify", "--quiet", f"{self.version}^{{commit}}", folder=self._clone).ok:
-            raise UnverifiedError(
+            raise _unverified(
                 f"the template at {self.address} has no {self.version}",
                 "Have its tag brought back, or move to the newest release with "
                 f"`uvx '{COPIER}' recopy --trust --defaults --overwrite` and look at `git diff`.",
@@ -174,16 +174,16 @@ class Template:
             command = [subprocesses.uv(), *copier, *switches, str(folder)]
             ran = subprocesses.run(command, self.scratch, TIMEOUT, {**self._quiet(), **variables})
         except OSError as error:
-            raise UnverifiedError(f"uv cannot be started: {error}", NO_UV) from None
+            raise _unverified(f"uv cannot be started: {error}", NO_UV) from None
         if not ran.ok:
             said = ran.tail() if ran.code is not None else f"no answer within {TIMEOUT:g} s"
             by_hand = f"`uvx '{COPIER}' recopy --vcs-ref :current: --defaults --pretend --skip-tasks`"
-            raise UnverifiedError(f"Copier could not render {self.name}: {said}", f"{by_hand} says more.")
+            raise _unverified(f"Copier could not render {self.name}: {said}", f"{by_hand} says more.")
 
     def _git(self, *arguments: str, folder: Path | None = None) -> subprocesses.Ran:
         git = shutil.which("git")
         if git is None:
-            raise UnverifiedError("git is not on the PATH", "Install git.")
+            raise _unverified("git is not on the PATH", "Install git.")
         return subprocesses.run([git, *arguments], folder or self.scratch, TIMEOUT, self._quiet())
 
     def _quiet(self) -> dict[str, str]:
@@ -194,6 +194,11 @@ class Template:
             "GCM_INTERACTIVE": "never",
             "GIT_CEILING_DIRECTORIES": str(self.scratch),
         }
+
+
+def _unverified(seen: str, remedy: str) -> UnverifiedError:
+    """What stood in the way, without the password or token that an address may have."""
+    return UnverifiedError(masked(seen), remedy)
 
 
 def _answers(text: str) -> dict[str, str]:
