@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from programs import CannotGoOnError, Programs, explained
+from programs import CannotGoOnError, Programs, explain
 from report import EXIT_CODES, INSECURE, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
-from screen import Screen, visible
+from verify.runner.terminal import Terminal, printable
 
 VERIFIED = Path(".hardening", "last-verify.json")
 
@@ -40,7 +40,7 @@ class Stages:
         report: Where it is written down.
     """
 
-    def __init__(self, programs: Programs, screen: Screen, report: Report) -> None:
+    def __init__(self, programs: Programs, screen: Terminal, report: Report) -> None:
         self.programs = programs
         self.screen = screen
         self.report = report
@@ -51,7 +51,7 @@ class Stages:
             root = Path(self.programs.ask([*uv, "workspace", "dir"]).strip())
             if root.is_dir() and not root.samefile(self.programs.folder):
                 raise CannotGoOnError(
-                    f"The uv workspace {visible(str(root))} takes this folder in as a member, so uv would lock that "
+                    f"The uv workspace {printable(str(root))} takes this folder in as a member, so uv would lock that "
                     "workspace, not this service. Exclude this folder there, or move the service elsewhere; "
                     "until then nothing is locked, installed or checked."
                 )
@@ -71,8 +71,8 @@ class Stages:
             errors = re.split(r"\s+(?=(?:error|cause|hint): )", " " + " ".join(said.split()))
             told = [error for error in errors if error.startswith(("error", "cause"))] or errors
             for line in dict.fromkeys(told[:1] + told[-1:]):
-                self.screen.line(f"    uv: {visible(line)[:400]}")
-            raise UvFailedError(explained(said, name), said)
+                self.screen.line(f"    uv: {printable(line)[:400]}")
+            raise UvFailedError(explain(said, name), said)
 
     def end(self, name: str, result: str, started: float) -> None:
         seconds = time.monotonic() - started
@@ -97,7 +97,7 @@ class Stages:
             outcome = str(record["outcome"])
             stages = list(verified_stages(record))
             if record["interrupted"]:
-                at = visible(str(record["stopped_at"]))
+                at = printable(str(record["stopped_at"]))
                 self.report.problems.append(f"verify was stopped at the stage {at}, with code {code}. Run it again.")
             elif EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
                 raise ValueError(outcome)

@@ -18,10 +18,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from verify.bounds import Found, bring, check
-from verify.pyproject import CannotChangeError, Pyproject
-from verify.specifiers import implies, intersected, is_empty
-from verify.stage import Outcome
+from verify.result import Outcome
+from verify.upkeep.bounds import BoundsReport, bring, check
+from verify.upkeep.libraries import LIBRARIES
+from verify.upkeep.pyproject import CannotChangeError, Pyproject
+from verify.upkeep.specifiers import implies, intersected, is_empty
 
 from .conftest import REPOSITORY, Emit
 
@@ -44,7 +45,7 @@ dev = [
 """
 
 
-def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str, Found]:
+def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str, BoundsReport]:
     """What becomes of a `pyproject.toml`, and what is said."""
     pyproject = Pyproject(content.encode())
     found = bring(pyproject, {"project": {"dependencies": list(runtime)}, "dependency-groups": {"dev": list(dev)}})
@@ -116,7 +117,7 @@ def test_a_line_is_intersected_and_keeps_its_spelling(theirs: str, need: str, ex
 def test_what_will_do_is_not_touched(theirs: str) -> None:
     before = PROJECT % f'    "{theirs}",\n'
 
-    assert brought(before, "fastapi>=0.165") == (before, Found())
+    assert brought(before, "fastapi>=0.165") == (before, BoundsReport())
 
 
 @pytest.mark.parametrize(
@@ -177,15 +178,14 @@ def test_lines_of_one_name_without_markers_count_together() -> None:
         ("[\n    # none\n]", '[\n    # none\n    "idna>=3.6",\n]'),
         ('["anyio", "zeta"]', '["anyio", "idna>=3.6", "zeta"]'),
         ('["anyio"]', '["anyio", "idna>=3.6"]'),
-        ("['anyio',]", "['anyio', 'idna>=3.6',]"),
+        ("['anyio',]", "['anyio', 'idna>=3.6']"),
         ('["zeta", "anyio"]', '["zeta", "anyio", "idna>=3.6"]'),
         ('[\n\t"anyio",\n\t"zeta"\n]', '[\n\t"anyio",\n\t"idna>=3.6",\n\t"zeta"\n]'),
         ('[\n  "anyio"  # last\n]', '[\n  "anyio",  # last\n  "idna>=3.6"\n]'),
-        ('[\n  "anyio" # a, "b" ]\n  , # odd\n]', '[\n  "anyio" # a, "b" ]\n  , # odd\n  "idna>=3.6",\n]'),
-        ('[\n  # a\n  "anyio",\n\n  # z\n  "zeta",\n]', '[\n  # a\n  "anyio",\n  "idna>=3.6",\n\n  # z\n  "zeta",\n]'),
-        ('[ "anyio", "b",\n  "zeta" ]', '[ "anyio", "b", "idna>=3.6",\n  "zeta" ]'),
-        ('["anyio",\n  "zeta"]', '["anyio", "idna>=3.6",\n  "zeta"]'),
-        ('[\n  "anyio"]', '[\n  "anyio", "idna>=3.6"]'),
+        ('[\n  # a\n  "anyio",\n\n  # z\n  "zeta",\n]', '[\n  # a\n  "anyio",\n\n  # z\n  "idna>=3.6",\n  "zeta",\n]'),
+        ('[ "anyio", "b",\n  "zeta" ]', '[ "anyio", "b",\n  "idna>=3.6",\n  "zeta" ]'),
+        ('["anyio",\n  "zeta"]', '["anyio",\n  "idna>=3.6",\n  "zeta"]'),
+        ('[\n  "anyio"]', '[\n  "anyio",\n  "idna>=3.6"]'),
         ('[\n    """anyio""",\n]', '[\n    """anyio""",\n    "idna>=3.6",\n]'),
     ],
 )  # fmt: skip
@@ -204,6 +204,7 @@ def test_a_new_line_takes_on_the_style_of_the_list(before: str, after: str, newl
     "project",
     [
         '"project".dependencies = ["idna"]\n',
+        'project = { name = "x", dependencies = ["idna"] }\n',
         "project . 'dependencies' = [ 'idna' ]\n",
         '[ "project" ]\nname = """a\n[project]\ndependencies = ["idna"]\n"""\n"dependencies" = [\n\t"idna"\n]\n',
         '[project]\nreadme = { file = "a]#b", x = ["}"] }\ndate = 2026-01-01T00:00:00 # [x]\ndependencies = [\'idna\']',
@@ -224,7 +225,10 @@ def test_every_way_to_write_the_table_is_understood(project: str) -> None:
     [
         ('[tool.poetry]\nname = "x"\n', "There is no table [project]"),
         ('[project]\nname = "x"\ndynamic = ["dependencies"]\n', "Ask for idna>=3.6 by hand: project.dependencies"),
-        ('project = { name = "x", dependencies = ["idna"] }\n', "Ask for idna>=3.6 by hand: project.dependencies"),
+        (
+            '[project]\ndependencies = [\n  "anyio" # a, "b" ]\n  , # odd\n]\n',
+            "Ask for idna>=3.6 by hand: project.dependencies",
+        ),
         ('[project]\ndependencies = "idna"\n', "Ask for idna>=3.6 by hand: project.dependencies"),
         ("", "There is no table [project]"),
     ],
@@ -378,9 +382,8 @@ def test_an_intersection_keeps_exactly_what_both_keep() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """As much of a service as the command looks at."""
-    (tmp_path / "verify").mkdir()
-    for name in ("__init__", "bounds", "pyproject", "requirements", "specifiers", "stage"):
-        shutil.copy2(REPOSITORY / "template" / "verify" / f"{name}.py", tmp_path / "verify")
+    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    shutil.copytree(REPOSITORY / "template" / "verify", tmp_path / "verify", ignore=without)
     (tmp_path / "verify" / "bounds.toml").write_text(
         '[project]\ndependencies = ["idna>=3.6"]\n[dependency-groups]\ndev = ["pytest>=9.2"]\n'
     )
@@ -450,19 +453,25 @@ def test_verify_tells_what_pyproject_admits(project: Path, content: str, outcome
     assert (project / "pyproject.toml").read_text() == content
 
 
-def test_an_older_library_is_named_and_not_run_into(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(SpecifierSet, "is_subset")
+@pytest.mark.parametrize("missing", ["import tomlkit", "from packaging.specifiers import SpecifierSet"])
+def test_where_a_library_is_missing_the_same_command_runs_through_uv(project: Path, missing: str) -> None:
+    door = project / "verify" / "bounds.py"
+    door.write_text(door.read_text().replace(missing, "raise ImportError", 1))
 
-    found = check(project)
+    done = command(project)
 
-    assert found.outcome is Outcome.UNVERIFIED
-    assert "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds" in found.seen
+    assert (done.returncode, done.stdout) == (0, "idna<3.7 in project.dependencies becomes idna>=3.6,<3.7.\n")
+
+
+def test_the_door_brings_what_it_imports_in_the_releases_that_are_locked() -> None:
+    needed = re.findall(r'\["([^"]+)"', (REPOSITORY / "macros/dependencies.jinja").read_text())
+
+    assert set(LIBRARIES) <= set(needed)
 
 
 # What owned code needs
 
 MODULES = {
-    "cyclonedx": "cyclonedx-python-lib",
     "dotenv": "python-dotenv",
     "fastapi_offline": "fastapi-offline",
     "pydantic_core": "pydantic",

@@ -13,7 +13,7 @@ from .conftest import Emit, commit, git
 from .mini_template import release, service_of, small_template
 
 COMPARED = "every owned file is as the template's release has it"
-NEWEST = "no newer release of the template mends a weakness"
+NEWEST = "no newer release of the template fixes a vulnerability"
 
 Tree = dict[str, tuple[int, bytes]]
 
@@ -82,11 +82,13 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     service_of(small, service)
     shutil.rmtree(service / ".git")
     commit(repository, "emitted")
-    with (service / "verify" / "audit.py").open("a") as file:
+    with (service / "verify" / "stages" / "audit.py").open("a") as file:
         file.write("CANARY = None")  # no line break at the end
-    (service / "verify" / "wire.py").write_bytes((service / "verify" / "wire.py").read_bytes().replace(b"\n", b"\r\n"))
-    (service / "verify" / "smoke.py").unlink()
-    (service / "verify" / "smoke.py").symlink_to("lock.py")
+    (service / "verify" / "common" / "raw_http.py").write_bytes(
+        (service / "verify" / "common" / "raw_http.py").read_bytes().replace(b"\n", b"\r\n")
+    )
+    (service / "verify" / "stages" / "attacks.py").unlink()
+    (service / "verify" / "stages" / "attacks.py").symlink_to("lock.py")
     (service / "verify" / "attacks" / "cors.py").unlink()
     (service / "src/orders_api/hardening/headers.py").unlink()
     (service / "src/orders_api/hardening/headers").mkdir()
@@ -105,8 +107,8 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     assert {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)} == set()
     assert {name: set(seen.splitlines()[1:]) for name, seen in found.red().items()} == {
         "no owned file was changed": {
-            "verify/audit.py: lines: 1 added, 1 taken away",
-            "verify/smoke.py: it is a link, or in a folder that is one",
+            "verify/stages/audit.py: lines: 1 added, 1 taken away",
+            "verify/stages/attacks.py: it is a link, or in a folder that is one",
         },
         "no owned file was deleted": {"verify/attacks/cors.py", "src/orders_api/hardening/headers.py"},
         "no other file stands among the owned ones": {
@@ -144,7 +146,8 @@ def edited(service: Path, old: str, new: str) -> None:
         ("_src_path: /", "_src_path: --upload-pack=touch /", "cannot be reached", "git ls-remote"),
         ("_src_path: /", "_src_path: https://me:s3cret@127.0.0.1:1/", "https://***@127.0.0.1:1/", "git ls-remote"),
         ("_src_path: /", "_src_path: git@127.0.0.1:1/", "cannot be reached", "git ls-remote"),
-        ("ci: github", "ci: [", "could not render", "recopy --vcs-ref :current:"),
+        ("ci: github", "ci: [", "cannot be read", "back from git"),
+        ("ci: github", "ci: jenkins", "could not render", "recopy --vcs-ref :current:"),
     ],
 )
 def test_what_cannot_be_looked_at_is_not_green(
@@ -213,7 +216,7 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("version", "kind", "text", "code", "says"),
     [
-        ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 mends: A hole that was found."),
+        ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 fixes: A hole that was found."),
         ("1.1.0", "Changed", "**Breaking**: a setting has another name.", 0, "1.1.0 breaks: a setting has another"),
         ("1.1.0rc1", "Security", "A hole that was found.", 0, "v1.0.0 is the newest"),
         ("1.1.0", "Security", "A hole in the store. (store=redis)", 0, "v1.1.0 is there, and brings nothing for this"),
@@ -250,7 +253,9 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
     bare = tmp_path / "template.git"
     git(tmp_path, "clone", "--quiet", "--bare", str(small), str(bare))
     service = service_of(f"file://{bare}", tmp_path / "orders-api", vcs_ref="v1.0.0")
-    (service / "verify" / "lock.py").write_bytes((service / "verify" / "lock.py").read_bytes() + b"\n")
+    (service / "verify" / "stages" / "lock.py").write_bytes(
+        (service / "verify" / "stages" / "lock.py").read_bytes() + b"\n"
+    )
     home = tmp_path / "home"
     home.mkdir()
     trace = tmp_path / "trace"

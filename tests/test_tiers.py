@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verify.pytest_plugin import CASES, EVERY_CASE, MARKERS, SLOW
+from verify.stages.pytest_plugin import CASES, EVERY_CASE, MARKERS, SLOW
 
 from .conftest import REPOSITORY, Emit
 
 OWNED = REPOSITORY / "template" / "tests" / "hardening"
 MARK = re.compile(r"pytest\.mark\.(\w+)")
 OF_PYTEST = {"filterwarnings", "parametrize", "skipif", "usefixtures", "xfail"}
-CHOSEN = ["-p", "verify.pytest_plugin", "-c", "tests/hardening/pytest.ini", "tests/hardening"]
+CHOSEN = ["-p", "verify.stages.pytest_plugin", "-c", "tests/hardening/pytest.ini", "tests/hardening"]
 
 
 @pytest.fixture(scope="module")

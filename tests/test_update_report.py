@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verify import environment, processes, record, update
-from verify.environment import Ran
-from verify.stage import Outcome
+from verify.result import Outcome
+from verify.runner import processes, report, subprocesses
+from verify.runner.subprocesses import Ran
+from verify.upkeep import update
 
 from .conftest import commit, git
 from .mini_template import release, service_of, small_template
@@ -32,7 +33,7 @@ def leave_record(project: Path, outcome: str, found: Sequence[str], **more: Any)
         "checks": [{"step": "lock", "name": "it is locked", "outcome": each} for each in found],
         **more,
     }
-    path = project / record.FILE
+    path = project / report.FILE
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(told))
 
@@ -69,10 +70,10 @@ def test_a_request_says_what_the_record_of_its_run_says(
         if command[-1] != "verify":
             return Ran(0, "", "")
         if left is not None:
-            leave_record(tmp_path, **{"run": variables[record.RUN_ID], **left})
+            leave_record(tmp_path, **{"run": variables[report.RUN_ID], **left})
         return Ran(code, "its last words", "")
 
-    monkeypatch.setattr(environment, "run", run)
+    monkeypatch.setattr(subprocesses, "run", run)
 
     text, outcome = update._update(tmp_path, patch)
 
@@ -84,7 +85,7 @@ def test_a_request_says_what_the_record_of_its_run_says(
 
 @pytest.mark.parametrize("code", [None, -9, 137, 143])
 def test_half_an_update_is_not_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
-    monkeypatch.setattr(environment, "run", lambda *_: Ran(code, "", ""))
+    monkeypatch.setattr(subprocesses, "run", lambda *_: Ran(code, "", ""))
 
     text, outcome = update._update(tmp_path, tmp_path / "update.patch")
 
@@ -96,15 +97,15 @@ def test_half_an_update_is_not_proposed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_verify_that_is_killed_is_not_proved(tmp_path: Path) -> None:
     template = small_template(tmp_path / "template")
     service = service_of(template, tmp_path / "orders-api")
-    environment.run(["uv", "lock", "--quiet"], service, 60)
+    subprocesses.run(["uv", "lock", "--quiet"], service, 60)
     commit(service, "locked")
-    stage = template / "template/verify/configuration.py"
+    stage = template / "template/verify/stages/configuration/__init__.py"
     stage.write_text(f"import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n{stage.read_text()}")
     release(template, "1.1.0", "Security", "A hole.")
     (service / ".hardening").mkdir()
     (service / ".hardening" / "update.md").write_text("`verify` ended with exit code 0: all proved.\n")
 
-    done = environment.run(["uv", "run", "--quiet", "python", "-m", "verify.update"], service, 120)
+    done = subprocesses.run(["uv", "run", "--quiet", "python", "-m", "verify.update"], service, 120)
 
     assert done.code == 0, done.err
     told = (service / ".hardening" / "update.md").read_text()
@@ -112,19 +113,19 @@ def test_a_verify_that_is_killed_is_not_proved(tmp_path: Path) -> None:
         r"`verify` ended with exit code \d+: could not tell, since it was stopped at the stage configuration", told
     )
     assert "all proved" not in told
-    assert "verify/configuration.py" in git(service, "diff", "--cached", "--name-only")
+    assert "verify/stages/configuration/__init__.py" in git(service, "diff", "--cached", "--name-only")
 
 
 def test_an_older_report_does_not_outlive_a_run_that_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(update, "__file__", str(tmp_path / "verify" / "update.py"))
-    monkeypatch.setattr(processes, "heed_signals", lambda: None)
+    monkeypatch.setattr(update, "__file__", str(tmp_path / "verify" / "upkeep" / "update.py"))
+    monkeypatch.setattr(processes, "install_signal_handlers", lambda: None)
 
     def stopped(*_: object) -> Ran:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(environment, "run", stopped)
+    monkeypatch.setattr(subprocesses, "run", stopped)
     (tmp_path / ".hardening").mkdir()
     (tmp_path / ".hardening" / "update.md").write_text("all proved")
     (tmp_path / ".hardening" / "update.patch").write_text("of last week")

@@ -17,7 +17,11 @@ import pytest
 from ..conftest import REPOSITORY, commit, in_one_text
 
 HOOK = REPOSITORY / "hooks" / "post_generate.py"
-HOOKS = [*(REPOSITORY / "hooks").glob("*.py"), REPOSITORY / "template" / "verify" / "changelog.py"]
+SHARED = ("result", "runner/environment", "runner/files", "runner/terminal", "upkeep/changelog", "upkeep/libraries")
+HOOKS = [
+    *(REPOSITORY / "hooks").glob("*.py"),
+    *(REPOSITORY / "template" / "verify" / f"{name}.py" for name in SHARED),
+]
 ANSWERS = "{{_copier_conf.answers_file}}.jinja"
 UV = shutil.which("uv") or "uv"
 PROJECT = """\

@@ -13,11 +13,12 @@ PACKAGE = "orders_api"
 DRIVER = """
 import importlib, json, sys
 from pathlib import Path
-from verify import audit, environment
-from verify.stage import Options
+from verify.runner import subprocesses
+from verify.stages import audit
+from verify.result import Options
 audit.SOCKET_TIMEOUT, audit.PAUSES, audit.PATIENCE = 1, (0.01, 0.01), 300.0
 exec(sys.argv[1])
-stages = [importlib.import_module(f"verify.{name}").stage for name in sys.argv[2:]]
+stages = [importlib.import_module(f"verify.stages.{name}").stage for name in sys.argv[2:]]
 options = Options(Path.cwd(), "orders_api")
 print(json.dumps([check.as_json() for stage in stages for check in stage(options)]))
 """

@@ -135,28 +135,28 @@ build-backend = "uv_build"
 def tampered(change: str) -> str:
     """A preparation after which pip-audit's output is something else."""
     return f"""{SHORT}
-run = environment.run
+run = subprocesses.run
 def changed(command, *arguments, **options):
     ran = run(command, *arguments, **options)
     if "pip_audit" not in command:
         return ran
     data = json.loads(ran.out)
     {change}
-    return environment.Ran(ran.code, ran.out if type(data) is dict and not data else json.dumps(data), ran.err)
-environment.run = changed
+    return subprocesses.Ran(ran.code, ran.out if type(data) is dict and not data else json.dumps(data), ran.err)
+subprocesses.run = changed
 """
 
 
 @pytest.mark.parametrize(
     ("change", "because"),
     [
-        ("ran = environment.Ran(0, 'No known vulnerabilities found', ''); data = {}", "does not parse"),
+        ("ran = subprocesses.Ran(0, 'No known vulnerabilities found', ''); data = {}", "does not parse"),
         ("data = {'fixes': []}", "does not parse"),
         ("data['dependencies'][1] = {'name': 'click', 'version': 'x!', 'vulns': []}", "does not parse"),
         ("del data['dependencies'][1]", "1 of 1 locked packages are not in the answer: click"),
         ("data['dependencies'][1]['version'] = '0.1'", "1 of 1 locked packages are not in the answer: click"),
         ("data['dependencies'][1] = {'name': 'click', 'skip_reason': 'x'}", "1 of 1 packages were skipped: click"),
-        ("ran = environment.Ran(1, '', 'No module named pip_audit'); data = {}", "pip-audit is not installed"),
+        ("ran = subprocesses.Ran(1, '', 'No module named pip_audit'); data = {}", "pip-audit is not installed"),
     ],
 )
 def test_an_answer_that_falls_short_is_not_believed(prove: Prove, change: str, because: str) -> None:

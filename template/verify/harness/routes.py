@@ -1,0 +1,94 @@
+# Owned by the template: an update rewrites this file.
+"""The team's own routes, as the application has them: `python -m verify.harness.routes PACKAGE` prints them as JSON.
+
+It runs in a process of its own, so that the team's code never runs inside verify.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any
+
+# What stands for each kind of parameter in a path, and names what exists in no service.
+_VALUES = {"int": "0", "float": "0.0", "path": "verify-nothing"}
+_NOTHING = "00000000-0000-4000-8000-000000000000"
+_PARAMETER = re.compile(r"\{[^}:]*:?([^}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredRoute:
+    """One route with one method, as an attacker needs to know it."""
+
+    method: str
+    path: str
+    target: str
+    content_types: tuple[str, ...] = ()
+    max_body_bytes: int | None = None
+    takes_body: bool = False
+    checks_query: bool = False
+    is_guarded: bool = False
+    is_websocket: bool = False
+    is_mount: bool = False
+    script_cookies: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether calling it changes nothing, by the definition of its method."""
+        return self.method in ("GET", "HEAD")
+
+
+def read(text: str) -> list[DiscoveredRoute]:
+    """What this module printed, read again."""
+    return [DiscoveredRoute(**_frozen(each)) for each in json.loads(text)]
+
+
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def routes(package: str) -> Iterator[DiscoveredRoute]:
+    """Every route of the team's application.
+
+    Args:
+        package: The service's package.
+    """
+    load = import_module(f"{package}.hardening").load
+    settings = load(import_module(f"{package}.settings").Settings)
+    table = import_module(f"{package}.app").create_app(settings).table()
+    for route in table:
+        if route.app is not None:
+            yield DiscoveredRoute("GET", route.path, f"{route.path}/verify-nothing", is_mount=True)
+            continue
+        for method in ["GET"] if route.is_websocket else sorted(route.methods or {"GET"}):
+            yield DiscoveredRoute(
+                method,
+                route.path,
+                _target(table, route, method),
+                tuple(route.policy.content_types),
+                route.max_body_bytes,
+                any(each.body_params for each in route.dependants()),
+                route.query is not None,
+                bool(route.guards),
+                route.is_websocket,
+                False,
+                tuple(sorted(route.policy.script_cookies)),
+                tuple(sorted(route.policy.insecure_because)),
+            )
+
+
+def _target(table: Any, route: Any, method: str) -> str:
+    """A path that reaches the route and names nothing that exists; empty if another route stands before it."""
+    target: str = _PARAMETER.sub(lambda match: _VALUES.get(match[1], _NOTHING), route.path)
+    reached = route.methods is None or table.find("WEBSOCKET" if route.is_websocket else method, target) is route
+    return target if reached and route.regex.match(target) else ""
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(each) for each in routes(sys.argv[1])]))

@@ -1,0 +1,152 @@
+# Owned by the template: an update rewrites this file.
+"""A service started as production would start it, on a free port of loopback, in an empty folder: no `.env` that lies
+about, no setting of this machine and no file of the project reaches it.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from ..common import raw_http
+from ..common.answer import HOST, Answer
+from ..runner import processes
+
+START = 20.0
+READY = 6.0
+# What a program needs of the machine that it runs on; all else stays outside.
+_MACHINE = """
+    COMSPEC HOME LANG LD_LIBRARY_PATH LOCALAPPDATA LOGNAME PATH PATHEXT PROGRAMDATA SYSTEMDRIVE SYSTEMROOT TEMP TMP
+    TMPDIR TZ USER USERPROFILE WINDIR
+"""
+ORIGIN = "https://app.example.com"
+PROBE_MODULE = "verify.probe"
+# The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
+OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
+# The probe application, with deadlines that can be waited for.
+PROBE = {
+    "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent),
+    "APP_ALLOWED_HOSTS": HOST,
+    "APP_TRUSTED_PROXIES": "none",
+    "APP_CORS_ORIGINS": ORIGIN,
+    "APP_RATE_LIMIT": "900000/1s",
+    "APP_HEADER_TIMEOUT": "1s",
+    "APP_BODY_TIMEOUT": "1s",
+    "APP_MAX_CONCURRENCY": "16",
+}
+
+
+class NotStartedError(Exception):
+    """The service did not come up; the message holds its last lines."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """What the machine needs, and these."""
+    names = _MACHINE.split()
+    kept = {name: value for name, value in os.environ.items() if name.upper() in names or name.startswith("LC_")}
+    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def declared_environment(project: Path) -> dict[str, str]:
+    """Made-up values for settings of the team's own, from `[tool.hardening.verify.environment]` in pyproject.toml.
+
+    What verify sets itself stays as verify sets it.
+    """
+    try:
+        tables = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+        values = tables["tool"]["hardening"]["verify"]["environment"]
+        return {str(name): str(value) for name, value in values.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])
+
+
+class Service:
+    """A process that serves. Leaving its `with` block ends it, whatever happened."""
+
+    def __init__(self, name: str, module: str, folder: Path, variables: Mapping[str, str]) -> None:
+        self.name, self.module = name, module
+        self.port = free_port()
+        self.log = folder / f"{name}.log"
+        work = folder / name
+        work.mkdir()
+        command = [sys.executable, "-m", module, "serve", "--port", str(self.port)]
+        self.began = time.monotonic()
+        with self.log.open("wb") as output:
+            self.process = processes.start(command, work, environment(**variables), output)
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        processes.end(self.process)
+
+    @property
+    def ready(self) -> bool:
+        return self._says_yes("/health/ready")
+
+    def _says_yes(self, path: str) -> bool:
+        try:
+            return raw_http.send(self.port, raw_http.raw("GET", path), 2).status == 200
+        except OSError:
+            return False
+
+    def wait(self) -> bool:
+        """Wait until it is ready; false if it only lives, since a probe of its own says that it cannot work.
+
+        Raises:
+            NotStartedError: It ended, or took too long.
+        """
+        lives_since = 0.0
+        while time.monotonic() < self.began + START:
+            if self.ready:
+                return True
+            if not lives_since and self._says_yes("/health/live"):
+                lives_since = time.monotonic()
+            if lives_since and time.monotonic() > lives_since + READY:
+                return False
+            if (code := self.process.poll()) is not None:
+                raise NotStartedError(f"it ended with exit code {code}; its last lines:\n{self.last_lines}")
+            time.sleep(0.02)
+        raise NotStartedError(f"it was not ready after {START:g} s; its last lines:\n{self.last_lines}")
+
+    @property
+    def not_ready(self) -> list[str]:
+        """Which readiness probes the log names, and what each raised."""
+        found = []
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                event = json.loads(line)
+                if event["event"] == "not_ready":
+                    found.append(f"{event['probe']}: {event['reason']}")
+            except (ValueError, KeyError, TypeError):
+                continue
+        return list(dict.fromkeys(found))
+
+    @property
+    def last_lines(self) -> str:
+        return processes.last_lines(self.log)
+
+    def ask(self, method: str, target: str, headers: raw_http.Pairs = (), body: bytes | None = None) -> Answer:
+        """Send one request on a connection of its own."""
+        return raw_http.send(self.port, raw_http.raw(method, target, headers, body))
+
+    @property
+    def is_listening(self) -> bool:
+        try:
+            raw_http.connect(self.port, 1).close()
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,146 @@
+# Owned by the template: an update rewrites this file.
+"""Drift: an owned file that somebody changed, deleted or added protects nobody, and the next update stumbles over it.
+
+The owned files are compared with the release that `.copier-answers.yml` records. Nothing of the service is touched.
+"""
+
+import difflib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.machinery import all_suffixes
+from pathlib import Path, PurePosixPath
+
+from ..result import Check, Options, Rule, UnverifiedError
+from ..runner import subprocesses
+from ..upkeep.changelog import between
+from ..upkeep.template_repo import ANSWERS, COPIER, Template
+
+PATCH = Path(".hardening", "drift.patch")
+UPDATE = f"uvx '{COPIER}' update --trust --defaults"
+
+COMPARED = Rule("drift", "drift.compared", "every owned file is as the template's release has it")
+CHANGED = Rule("drift", "drift.changed", "no owned file was changed")
+DELETED = Rule("drift", "drift.deleted", "no owned file was deleted")
+ADDED = Rule("drift", "drift.added", "no other file stands among the owned ones")
+NEWEST = Rule("drift", "drift.security-release", "no newer release of the template fixes a vulnerability")
+
+
+def stage(options: Options) -> Iterator[Check]:
+    """Whether the owned files are still those of the recorded release, and whether a newer one fixes a vulnerability."""
+    (options.project / PATCH).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as scratch:
+        try:
+            template = Template.of(options.project, Path(scratch).resolve())
+        except UnverifiedError as error:
+            yield COMPARED.unverified(error)
+            return
+        try:
+            yield from _compared(options.project, template)
+        except UnverifiedError as error:
+            yield COMPARED.unverified(error)
+        try:
+            yield _newest(template)
+        except UnverifiedError as error:
+            yield NEWEST.unverified(error)
+
+
+def _compared(project: Path, template: Template) -> Iterator[Check]:
+    release = template.scratch / "release"
+    owned, seeds = template.render(project / ANSWERS, release)
+    deleted = sorted(name for name in owned if not (project / name).is_file())
+    changed = {
+        name: difference
+        for name in sorted(owned.difference(deleted))
+        if (difference := _difference(project, name, release))
+    }
+    added = _added(project, owned, seeds)
+    back = _patch(project, template.scratch, [*changed, *deleted]) if changed or deleted else ""
+    answers = f" To change an answer, run `{UPDATE} -d NAME=VALUE`." if ANSWERS in changed else ""
+    found = {
+        CHANGED: (
+            [f"{name}: {difference}" for name, difference in changed.items()],
+            f"{back} What the change is for is said by a setting, or by what a seed passes in.{answers}",
+        ),
+        DELETED: (deleted, f"{back} What is not wanted is switched off by a setting."),
+        ADDED: (
+            added,
+            "Move it to where your own code or tests are; delete it if an older release left it.",
+        ),
+    }
+    for rule, (seen, remedy) in found.items():
+        if seen:
+            yield rule.insecure("\n".join([f"against {template.name}:", *seen]), remedy.strip())
+        else:
+            yield rule.proved(f"{len(owned)} files of {template.name}")
+
+
+def _difference(project: Path, name: str, release: Path) -> str:
+    """What tells a file from that of the release, in a few words; nothing if they hold the same text."""
+    here = project / name
+    if here.resolve() != project.resolve() / name:
+        return "it is a link, or in a folder that is one"
+    # Git may have been told to write the line ends of Windows.
+    old, new = (path.read_bytes().replace(b"\r\n", b"\n").split(b"\n") for path in (release / name, here))
+    if old == new:
+        return ""
+    lines = list(difflib.diff_bytes(difflib.unified_diff, old, new, n=0, lineterm=b""))[2:]
+    more, fewer = (sum(line.startswith(sign) for line in lines) for sign in (b"+", b"-"))
+    return f"lines: {more} added, {fewer} taken away"
+
+
+def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
+    """What stands in folders of owned files alone and is none of them. Python asks no `.gitignore` what it may import."""
+    of_seeds = {folder for name in seeds for folder in PurePosixPath(name).parents}
+    folders = {folder for name in owned for folder in PurePosixPath(name).parents} - of_seeds
+    there = {
+        PurePosixPath(path.relative_to(project).as_posix())
+        for folder in folders
+        for path in (project / folder).rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+    found = {str(path) for path in there if "__pycache__" not in path.parts} - owned
+    harmless = {name for name in found if not name.endswith(tuple(all_suffixes()))}
+    git = shutil.which("git")
+    if harmless and git:
+        ask = [git, "-c", "core.quotePath=off", "check-ignore", "--", *harmless]
+        found -= set(subprocesses.run(ask, project, 10).out.splitlines())
+    return sorted(found)
+
+
+def _patch(project: Path, scratch: Path, names: list[str]) -> str:
+    """Write the way back as a patch, and say how to take it."""
+    # Inside a repository, git takes the paths of a patch from its root, and passes over others without a word.
+    prefix = subprocesses.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
+    for side, origin in (("a", project), ("b", scratch / "release")):
+        (scratch / side).mkdir()
+        for name in names:
+            if (origin / name).is_file():
+                copy = scratch / side / prefix / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(origin / name, copy, follow_symlinks=False)
+    (project / PATCH).parent.mkdir(exist_ok=True)
+    command = ["git", "diff", "--no-index", "--no-prefix", "--no-ext-diff", "--no-textconv", "--no-color", "--binary"]
+    ran = subprocesses.run([*command, f"--output={project / PATCH}", "a", "b"], scratch, 10)
+    if ran.code != 1:
+        raise UnverifiedError(f"git diff ended with {ran.code}: {ran.tail()}", "Run it again.")
+    return f"`git apply {PATCH.as_posix()}` puts it back."
+
+
+def _newest(template: Template) -> Check:
+    newest = template.newer()
+    if not newest:
+        return NEWEST.proved(f"{template.version} is the newest")
+    changelog = template.read(newest, "CHANGELOG.md")
+    if not between(changelog, template.base, newest):
+        reason = f"CHANGELOG.md of {newest} says nothing of what came after {template.base}"
+        raise UnverifiedError(reason, f"Take it all the same: `{UPDATE}`.")
+    entries = between(changelog, template.base, newest, template.answers)
+    fixes = [f"{each.version} fixes: {each.text}" for each in entries if each.kind == "Security"]
+    breaks = [f"{each.version} breaks: {each.text}" for each in entries if each.breaking and each.kind != "Security"]
+    what = (
+        f"{len(fixes)} of {len(entries)} entries under Security" if entries else "and brings nothing for this service"
+    )
+    seen = "\n".join([f"{newest} is there, {what}", *fixes, *breaks])
+    remedy = f"Run `{UPDATE}`, then `uv run --locked python -m verify`."
+    return NEWEST.insecure(seen, remedy) if fixes else NEWEST.proved(seen, remedy)

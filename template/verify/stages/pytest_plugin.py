@@ -1,0 +1,92 @@
+# Owned by the template: an update rewrites this file.
+"""Loaded into pytest by `tests.py`: chooses what the quick tier runs, and writes down what came of it."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CASES = 2
+"""Of the cases of one test, the quick tier takes so many, the first and the last among them."""
+SLOW, EVERY_CASE = "slow", "every_case"
+"""Markers: of tests that the quick tier leaves out, and of those of which it takes all cases."""
+MARKERS = [
+    f"{SLOW}: takes a second or more, or waits for a server; left out of the quick tier of verify",
+    f"{EVERY_CASE}: each case is another claim; the quick tier of verify takes two cases of every other test",
+]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("verify")
+    group.addoption("--verify-report", default="", help="where to write what came of the tests")
+    group.addoption("--verify-quick", action="store_true", help="a few cases of each test that takes no time")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers too: a test outside of tests/hardening may bear them."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if path := config.getoption("--verify-report"):
+        config.pluginmanager.register(Reporter(Path(path)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--verify-quick"):
+        return
+    tests: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker(SLOW) is None:
+            tests[item.nodeid.partition("[")[0]].append(item)
+    kept = {id(item) for cases in tests.values() for item in _some(cases)}
+    left_out = [item for item in items if id(item) not in kept]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if id(item) in kept]
+
+
+def _some(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """The cases of one test that the quick tier takes: spread evenly, with the first and the last."""
+    if len(cases) <= CASES or any(case.get_closest_marker(EVERY_CASE) for case in cases):
+        return cases
+    return [cases[index * (len(cases) - 1) // (CASES - 1)] for index in range(CASES)]
+
+
+class Reporter:
+    """Counts outcomes, and keeps the names of the tests that failed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._counts: dict[str, int] = defaultdict(int)
+        self._failed: dict[str, str] = {}
+        self._skipped_because: dict[str, None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._counts["failed"] += report.nodeid not in self._failed
+            self._failed.setdefault(report.nodeid, self._reason(report))
+        elif report.skipped:
+            self._counts["skipped"] += 1
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
+            self._skipped_because[reason.removeprefix("Skipped: ")] = None
+        elif report.when == "call":
+            self._counts["passed"] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._counts["failed"] += 1
+            self._failed[report.nodeid] = "it cannot be collected"
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self._counts["left_out"] += len(items)
+
+    def pytest_sessionfinish(self) -> None:
+        told: dict[str, Any] = {**self._counts, "failures": self._failed, "skipped_because": [*self._skipped_because]}
+        self._path.write_text(json.dumps(told), encoding="utf-8")
+
+    @staticmethod
+    def _reason(report: pytest.TestReport) -> str:
+        lines = report.longreprtext.splitlines()
+        said = [line[1:].strip() for line in lines if line.startswith("E ")]
+        return (said or lines[-1:] or ["it failed"])[0][:200]

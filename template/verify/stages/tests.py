@@ -1,0 +1,103 @@
+# Owned by the template: an update rewrites this file.
+"""The tests: the template's own, out of reach of the fixtures in tests/conftest.py, and the team's."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..result import Check, Options, Rule
+from ..runner import processes
+from ..runner.environment import clean
+
+OWNED = Path("tests", "hardening")
+QUICK, THOROUGH = 180.0, 1800.0
+"""Seconds that each of the two suites may take."""
+_COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.stages.pytest_plugin"]
+RULES = {
+    "owned": Rule("tests", "tests.owned", "the template's own tests pass"),
+    "yours": Rule("tests", "tests.yours", "your tests pass"),
+}
+
+
+class Suites:
+    """Both suites, running side by side in processes of their own."""
+
+    def __init__(self, options: Options) -> None:
+        self.limit = THOROUGH if options.thorough else QUICK
+        self.end = time.monotonic() + self.limit
+        self.folder = tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True)
+        arguments = {
+            "owned": ["-c", str(OWNED / "pytest.ini"), str(OWNED), *([] if options.thorough else ["--verify-quick"])],
+            "yours": ["--ignore", str(OWNED)],
+        }
+        self.running = {}
+        for name, more in arguments.items():
+            report, log = Path(self.folder.name, f"{name}.json"), Path(self.folder.name, f"{name}.log")
+            command = [sys.executable, *_COMMAND, f"--verify-report={report}", "-p", "no:cacheprovider", *more]
+            # A plugin that the team installed may warn, and in the owned tests a warning is an error.
+            environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if name == "owned" else {})
+            with log.open("wb") as output:
+                self.running[name] = processes.start(command, options.project, environment, output)
+
+
+_begun: dict[Options, Suites] = {}
+
+
+def begin(options: Options) -> None:
+    """Start the suites before their turn, while something else waits for the network."""
+    if find_spec("pytest") is not None:
+        _begun[options] = Suites(options)
+
+
+def stage(options: Options) -> Iterator[Check]:
+    """What came of both suites."""
+    if find_spec("pytest") is None:
+        for rule in RULES.values():
+            yield rule.unverified("pytest is not installed", "Run `uv sync`: it is in the group dev.")
+        return
+    suites = _begun.pop(options, None) or Suites(options)
+    with suites.folder as folder:
+        try:
+            for suite in RULES:
+                code = processes.wait(suites.running[suite], suites.end - time.monotonic())
+                yield _judged(suite, code, Path(folder), suites.limit)
+        finally:
+            for process in suites.running.values():
+                processes.end(process, 1.0)
+
+
+def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
+    rule = RULES[suite]
+    remedy = f"Run `uv run pytest{f' {OWNED.as_posix()}' if suite == 'owned' else ''}` and look at what it says."
+    if code is None:
+        seen = f"they were not over after {limit:g} s"
+        return rule.unverified(seen, f"Make them faster, or use --thorough. {remedy}")
+    try:
+        told: dict[str, Any] = json.loads((folder / f"{suite}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = {}
+    if told.get("failed"):
+        failures = [f"{test}: {reason}" for test, reason in told["failures"].items()]
+        more = f"; {len(failures) - 3} more" if failures[3:] else ""
+        return rule.insecure("; ".join(failures[:3]) + more, remedy)
+    words = [f"{told[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if told.get(kind)]
+    if told.get("left_out"):
+        words.append(
+            f"{told['left_out']} more with --thorough" if suite == "owned" else f"{told['left_out']} deselected"
+        )
+    seen = ", ".join(words)
+    if code == 5 or (code == 0 and not told.get("passed")):
+        reason = f"no test was run{f' ({seen})' if seen else ''}"
+        return rule.unverified(reason, "Write a test for each of your routes in tests/.")
+    if told.get("skipped") and suite == "owned" and limit == THOROUGH:
+        reasons = "; ".join(told["skipped_because"])
+        return rule.unverified(f"{seen}: {reasons}", "Install it, and run verify again.")
+    if code:
+        last = processes.last_lines(folder / f"{suite}.log")
+        return rule.unverified(f"pytest ended with exit code {code}:\n{last}", remedy)
+    return rule.proved(seen)
