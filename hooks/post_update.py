@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it 
 sys.path.insert(1, str(Path(__file__).parent.parent / "template"))
 
 from hook import VERIFY, Hook, run
+from moved import rejects_of_the_gone, taken_away
 from programs import CannotGoOnError
 from report import PROVED, UNVERIFIED
 from screen import typed, visible
@@ -52,7 +53,7 @@ class Updated(Hook):
                 f"Conflicts in {visible(', '.join(names))}: nothing was done after the merge. Mend them and `git add` "
                 "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
-        self.report.notes += self.taken_away()
+        self.report.notes += taken_away(self.programs, TEMPLATE, self.given.before)
         try:
             followed = list(follow(self.programs, TEMPLATE, self.given.before))
         except CannotGoOnError as problem:  # the rest can go on
@@ -61,15 +62,6 @@ class Updated(Hook):
             followed.append(f"`uv run python -m {self.given.package} check` names the settings that they ask for.")
         self.report.notes += followed
 
-    def taken_away(self) -> Iterator[str]:
-        """Name what this release has no more: Copier deletes it without a word, edits of the team and all."""
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            options = ["--name-only", "--relative", "--diff-filter=D", "-z", "HEAD"]
-            for name in self.programs.ask(["git", "diff", *options]).split("\0"):
-                if name:
-                    what = f"{visible(name)} is gone: the template has it no more for this service"
-                    yield f"{what}. What it held: git show HEAD:./{visible(name)}"
-
     def conflicted(self) -> list[str]:
         """The files in this folder that the merge left unfinished."""
         names: set[str] = set()
@@ -77,7 +69,7 @@ class Updated(Hook):
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 listed = self.programs.ask(["git", "ls-files", "-z", *options])
                 names |= {line.rpartition("\t")[2] for line in listed.split("\0") if line}
-        return sorted(names)
+        return sorted(names - set(rejects_of_the_gone(self.folder, names)))
 
     def prove(self) -> None:
         if not (self.folder / "verify" / "__main__.py").is_file():
