@@ -1,7 +1,7 @@
 """What both hooks do: run uv and `verify` in the service, and say what came of it.
 
 A hook runs in the service's folder, by Copier's own interpreter, which may be an older one than the service needs:
-standard library, Python 3.10, no shell. It never takes silence for proof.
+the standard library and what Copier requires, Python 3.10, no shell. It never takes silence for proof.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
+import shlex
 import signal
 import sys
 import time
@@ -18,11 +20,19 @@ from typing import NoReturn
 
 from programs import CannotGoOnError, Programs
 from report import EXIT_CODES, INSECURE, OFF, PROVED, UNVERIFIED, WORDS, Report
-from screen import Screen, visible
 from stages import VERIFIED, Stages
+from verify.runner.files import write_atomically
+from verify.runner.terminal import Terminal, printable
 
 RECORD = Path(".hardening", "hook.json")
 VERIFY = "uv run --locked python -m verify"
+
+
+def shell_quoted(path: str) -> str:
+    """A path as it is typed after a command."""
+    if sys.platform == "win32":
+        return f'"{path}"' if re.search(r"[^\w.:\\/-]", path) else path
+    return shlex.quote(path)
 
 
 class Stopped(KeyboardInterrupt):
@@ -37,25 +47,25 @@ class Hook:
     nothing: str
     """What to say when `checks=off` asked for nothing."""
 
-    def __init__(self, given: argparse.Namespace, folder: Path, screen: Screen) -> None:
+    def __init__(self, given: argparse.Namespace, folder: Path, screen: Terminal) -> None:
         self.given = given
         self.folder = folder
         self.screen = screen
         self.report = Report()
-        self.programs = Programs(folder, screen)
+        self.programs = Programs(folder)
         self.stages = Stages(self.programs, screen, self.report)
         self.started = time.monotonic()
 
     # What differs between the two
 
-    def look_around(self) -> None:
+    def inspect(self) -> None:
         """Look at what is there, whether anything is to be checked or not.
 
         Raises:
             CannotGoOnError: Something is in the way.
         """
 
-    def prove(self) -> None:
+    def run_checks(self) -> None:
         """Do what `checks=off` leaves out.
 
         Raises:
@@ -63,10 +73,10 @@ class Hook:
         """
         raise NotImplementedError
 
-    def before_the_verdict(self) -> None:
+    def print_changes(self) -> None:
         """Say what has to be read first."""
 
-    def consequences(self) -> bool:
+    def explain_failure(self) -> bool:
         """Say what Copier does because this fails; whether there is anything left to do."""
         return True
 
@@ -81,7 +91,7 @@ class Hook:
         count = self.report.insecure
         return {
             PROVED: "Locked, installed, audited and attacked: all of it was proved.",
-            INSECURE: f"INSECURE: {count} finding{'s' if count != 1 else ''} to mend before this service is used.",
+            INSECURE: f"INSECURE: {count} finding{'s' if count != 1 else ''} to fix before this service is used.",
             UNVERIFIED: "NOT VERIFIED: not everything could be checked, so nobody knows if this service is secure.",
             OFF: self.nothing,
         }[self.report.outcome]
@@ -90,7 +100,7 @@ class Hook:
         say = self.screen.line
         report = self.report
         say()
-        self.before_the_verdict()
+        self.print_changes()
         if report.stages:
             say(f"{'stage':14} {'result':>12} {'time':>8}")
             for stage in report.stages:
@@ -102,7 +112,7 @@ class Hook:
             say(f"  - {problem}")
         if len(report.problems) > 10:
             say(f"  - and {len(report.problems) - 10} more, in {VERIFIED.as_posix()}")
-        if self.fails and not self.consequences():
+        if self.fails and not self.explain_failure():
             return
         if report.problems and report.notes:
             say()
@@ -127,22 +137,19 @@ class Hook:
         """Leave the result to Copier's last words, whole or not at all: half a file would end them in a traceback."""
         record = {
             "operation": self.operation,
-            "version": visible(self.given.version),
+            "version": printable(self.given.version),
             "run": self.given.run,
             "outcome": self.report.outcome,
             "say": " ".join([self.verdict(), "; ".join(self.report.problems[:3])]).rstrip(),
         }
         path = self.folder / RECORD
-        unfinished = path.with_suffix(".unfinished")
         try:
             path.parent.mkdir(exist_ok=True)
             (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")  # the folder's own may not know of it
-            unfinished.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-            unfinished.replace(path)
+            write_atomically(path, (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode())
         except (OSError, ValueError):
-            for leftover in (path, unfinished):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     # The whole
 
@@ -164,19 +171,21 @@ class Hook:
     def work(self) -> None:
         report = self.report
         try:
-            self.look_around()
+            self.inspect()
             if self.given.checks == OFF:
                 report.outcome = OFF
             else:
-                self.prove()
+                self.run_checks()
         except CannotGoOnError as problem:
             report.problems.append(str(problem))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the project with it
             report.outcome = UNVERIFIED
             report.problems.append(
-                f"The hook itself failed ({visible(f'{type(error).__name__}: {error}')[:200]}). "
+                f"The hook itself failed ({printable(f'{type(error).__name__}: {error}')[:200]}). "
                 "Go on by hand with the commands below, and report it to the template."
             )
+        finally:
+            self.screen.halt()
 
     def interrupted(self, stopped: KeyboardInterrupt) -> None:
         """Say so at once: Copier, which got the same Ctrl-C, gives this process a quarter of a second to end."""
@@ -184,6 +193,7 @@ class Hook:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.report.outcome = UNVERIFIED
         self.report.problems = ["Stopped before all was checked."]
+        self.screen.halt()
         self.screen.line()
         self.screen.line(f"Stopped. {self.verdict()}")
         self.screen.line("Copier keeps the project when Ctrl-C stops it. Next:")
@@ -203,7 +213,9 @@ def run(hook: type[Hook], parser: argparse.ArgumentParser, arguments: Sequence[s
     parser.add_argument("--source", default="", help="the template's address, as it was typed")
     parser.add_argument("--version", default="", help="the template's version")
     parser.add_argument("--run", default="", help="what tells this run from others")
-    code = hook(parser.parse_args(arguments), Path.cwd(), Screen()).main()
+    code = hook(
+        parser.parse_args(arguments), Path.cwd(), Terminal(sys.stdout, "Ctrl-C stops this and keeps the project")
+    ).main()
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
     sys.exit(code)

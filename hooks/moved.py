@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from programs import CannotGoOnError, Programs
-from screen import visible
 from seeds import ANSWERS, Files, render
+from verify.runner.terminal import printable
 
 SIMILAR = "--find-renames=40%"  # a file that moves has its imports adjusted as well
 
@@ -53,7 +53,7 @@ def taken_away(programs: Programs, template: Path, before: str) -> Iterator[str]
         except (OSError, subprocess.SubprocessError, CannotGoOnError) as problem:
             yield (
                 f"{len(names)} files of the template have moved or gone. Which of them had been edited could not be "
-                f"found out: {visible(str(problem))}. `git diff --diff-filter=D {head}` shows what they held."
+                f"found out: {printable(str(problem))}. `git diff --diff-filter=D {head}` shows what they held."
             )
 
 
@@ -84,9 +84,9 @@ def named(programs: Programs, scratch: Path, head: str, edited: Files, emitted: 
     """A line for each file that the team had edited, and the patch for those that have moved."""
     homes = new_homes(programs, scratch, {each: emitted[each] for each in edited if each in emitted})
     for name in edited:
-        where = f"is now {visible(homes[name])}" if name in homes else "is gone: the template has it no more"
+        where = f"is now {printable(homes[name])}" if name in homes else "is gone: the template has it no more"
         command = f"git show {shlex.quote(f'{head}:./{name}')}"
-        yield f"{visible(name)} {where}, and it had been edited. What it held: {visible(command)}"
+        yield f"{printable(name)} {where}, and it had been edited. What it held: {printable(command)}"
     if not homes:
         return
     patch = programs.folder / ".hardening" / f"edits-{head}.patch"

@@ -14,11 +14,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
+sys.path.insert(1, str(Path(__file__).parent.parent / "template"))  # what the hooks and verify share
 
-from hook import VERIFY, Hook, run
+from hook import VERIFY, Hook, run, shell_quoted
 from programs import CannotGoOnError
 from report import PROVED
-from screen import typed, visible
+from verify.runner.terminal import printable
 
 
 class Generated(Hook):
@@ -27,15 +28,15 @@ class Generated(Hook):
     operation = "copy"
     nothing = f"Nothing was locked, installed or checked, as checks=off asks for. `{VERIFY}` does it."
 
-    def prove(self) -> None:
+    def run_checks(self) -> None:
         uv = self.programs.find_uv()
         self.stages.refuse_a_workspace(uv)
-        self.refuse_to_touch_what_is_not_ours()
+        self.refuse_foreign_venv()
         self.stages.uv("lock", [*uv, "lock"])
         self.stages.uv("install", [*uv, "sync", "--locked"])
         self.stages.verify([*uv, *VERIFY.split()[1:]])
 
-    def refuse_to_touch_what_is_not_ours(self) -> None:
+    def refuse_foreign_venv(self) -> None:
         """Stop before uv changes an environment that was here before."""
         if (self.folder / ".venv").exists() and not (self.folder / "uv.lock").exists():
             raise CannotGoOnError(
@@ -43,7 +44,7 @@ class Generated(Hook):
                 "Move it away, or go on by hand with the commands below; until then nothing is checked."
             )
 
-    def look_around(self) -> None:
+    def inspect(self) -> None:
         """Note what the next `git` or `copier update` would stumble over."""
         notes = self.report.notes
         source = self.given.source
@@ -54,8 +55,8 @@ class Generated(Hook):
                 recorded = ""
             found = re.search(r"^_src_path: (.*)$", recorded, re.MULTILINE)
             notes.append(
-                f"The template's address was given as {visible(source)}, and is recorded as "
-                f"{visible(found[1]) if found else 'unknown'}: updates work on this machine alone. "
+                f"The template's address was given as {printable(source)}, and is recorded as "
+                f"{printable(found[1]) if found else 'unknown'}: updates work on this machine alone. "
                 "For colleagues and CI, set `_src_path` in .copier-answers.yml to the template's URL before you commit."
             )
         if not self.given.version:
@@ -66,16 +67,15 @@ class Generated(Hook):
         if not git or Path(git).absolute().is_relative_to(self.folder):
             notes.append("git was not found; `copier update` needs it, and the service in a git repository.")
             return
-        environment = self.programs.environment
-        for name in [name for name in environment if name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")]:
-            del environment[name]
         try:
             root = Path(self.programs.ask([git, "rev-parse", "--show-toplevel"]).strip())
         except (OSError, subprocess.SubprocessError):
             notes.append("Put it into git, uv.lock too, with `git init`, `git add --all` and `git commit`.")
         else:
             if not same(root, self.folder):
-                notes.append(f"It lies inside the git repository {visible(str(root))}: commit it there, no `git init`.")
+                notes.append(
+                    f"It lies inside the git repository {printable(str(root))}: commit it there, no `git init`."
+                )
         try:
             self.programs.ask([git, "var", "GIT_COMMITTER_IDENT"])
         except (OSError, subprocess.SubprocessError):
@@ -85,7 +85,7 @@ class Generated(Hook):
             )
 
     def next_commands(self) -> list[str]:
-        cd = f"cd {typed(visible(self.given.destination))}"
+        cd = f"cd {shell_quoted(printable(self.given.destination))}"
         serve = f"uv run python -m {self.given.package} serve --dev"
         if self.report.outcome == PROVED:
             return [cd, f"uv run python -m {self.given.package} check", serve]
@@ -93,17 +93,17 @@ class Generated(Hook):
             return [cd, VERIFY, serve]
         return [cd, "uv sync", VERIFY]
 
-    def consequences(self) -> bool:
+    def explain_failure(self) -> bool:
         say = self.screen.line
         if not self.will_be_removed():
             say("checks=strict asks for proof, so Copier now fails; it leaves this folder as it is.")
             return True
         again = ["copier", "copy", "--trust", "-d", "checks=warn", self.given.source, self.given.destination]
         say()
-        say(f"checks=strict asks for proof, so Copier now removes {visible(str(self.folder))}")
+        say(f"checks=strict asks for proof, so Copier now removes {printable(str(self.folder))}")
         say("(not a folder that was there before). To keep it, emit it with the same answers and checks=warn,")
         say("or with --skip-tasks:")
-        say(f"    {' '.join(typed(visible(word)) for word in again)}")
+        say(f"    {' '.join(shell_quoted(printable(word)) for word in again)}")
         return False
 
     def will_be_removed(self) -> bool:

@@ -18,23 +18,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it out
-sys.path.insert(1, str(Path(__file__).parent.parent / "template"))
+sys.path.insert(1, str(Path(__file__).parent.parent / "template"))  # what the hooks and verify share
 
-from hook import VERIFY, Hook, run
+from hook import VERIFY, Hook, run, shell_quoted
 from moved import rejects_of_the_gone, taken_away
 from programs import CannotGoOnError
 from report import PROVED, UNVERIFIED
-from screen import typed, visible
 from seeds import ANSWERS, follow
 from stages import UvFailedError
-from verify.changelog import between
+from verify.runner.files import write_atomically
+from verify.runner.terminal import printable
+from verify.upkeep.changelog import between
 
 TEMPLATE = Path(__file__).parent.parent
 # In an environment of its own: the service's may be older than the code that has just come.
 OF_ITS_OWN = ["run", "--no-project", "--isolated", "--python=>=3.11", "--with=packaging>=26.3", "python"]
 BOUNDS = [*OF_ITS_OWN, "-m", "verify.bounds", "--format=json"]
 BY_HAND = ["uv run python -m verify.bounds", "uv lock", "uv sync --locked", VERIFY]
-SHOWN = 12  # entries of the changelog that neither break anything nor mend a weakness
+SHOWN = 12  # entries of the changelog that neither break anything nor fix a vulnerability
 
 
 class Updated(Hook):
@@ -44,13 +45,13 @@ class Updated(Hook):
     nothing = "Nothing was brought into pyproject.toml, locked, installed or checked, as checks=off asks for."
     conflicts = False
 
-    def look_around(self) -> None:
+    def inspect(self) -> None:
         """Go on over no conflict: what comes after would hide it."""
         names = self.conflicted()
         if names:
             self.conflicts = True
             raise CannotGoOnError(
-                f"Conflicts in {visible(', '.join(names))}: nothing was done after the merge. Mend them and `git add` "
+                f"Conflicts in {printable(', '.join(names))}: nothing was done after the merge. Resolve them and `git add` "
                 "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
         self.report.notes += taken_away(self.programs, TEMPLATE, self.given.before)
@@ -71,7 +72,7 @@ class Updated(Hook):
                 names |= {line.rpartition("\t")[2] for line in listed.split("\0") if line}
         return sorted(names - set(rejects_of_the_gone(self.folder, names)))
 
-    def prove(self) -> None:
+    def run_checks(self) -> None:
         if not (self.folder / "verify" / "__main__.py").is_file():
             raise CannotGoOnError(
                 "There is no verify/ in this folder, and an update does not bring back what was deleted. "
@@ -106,9 +107,7 @@ class Updated(Hook):
         except UvFailedError as error:
             if not changed or "No solution found" not in error.said:
                 raise
-            unfinished = pyproject.with_name("pyproject.toml.unfinished")
-            unfinished.write_bytes(before)
-            unfinished.replace(pyproject)
+            write_atomically(pyproject.resolve(), before)
             notes[:] = [note for note in notes if note not in changed]
             notes.append(
                 "pyproject.toml is as it was, since nothing can be locked with what owned code needs; `uv` says above "
@@ -123,9 +122,9 @@ class Updated(Hook):
         _, said = self.programs.run([uv[0], "--quiet", *uv[1:], *BOUNDS], "bounds")
         try:
             found = json.loads(said.strip().rpartition("\n")[2])
-            changed, clashes, untold = (list(map(visible, found[key])) for key in ("changed", "clashes", "untold"))
+            changed, clashes, untold = (list(map(printable, found[key])) for key in ("changed", "clashes", "untold"))
         except (ValueError, LookupError, TypeError):
-            reason = visible(" ".join(said.split())[-300:])
+            reason = printable(" ".join(said.split())[-300:])
             changed, clashes = [], []
             untold = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
         self.stages.end("bounds", "failed" if clashes or untold else "done", started)
@@ -135,14 +134,14 @@ class Updated(Hook):
 
     # What is said
 
-    def before_the_verdict(self) -> None:
+    def print_changes(self) -> None:
         for line in self.changes():
             self.screen.line(line)
         self.screen.line()
 
     def changes(self) -> Iterator[str]:
-        """What has changed for this service, in the order of `between`; all that breaks or mends a weakness."""
-        before, after = visible(self.given.before), visible(self.given.version)
+        """What has changed for this service, in the order of `between`; all that breaks or fixes a vulnerability."""
+        before, after = printable(self.given.before), printable(self.given.version)
         if before == after:
             yield f"The template's version has not changed: {after}."
             return
@@ -152,7 +151,7 @@ class Updated(Hook):
             given = dict(re.findall(r"^(\w+): (\S+)$", answers, re.MULTILINE))
             entries = between(text, self.given.before, self.given.version, given)
         except (OSError, ValueError) as error:
-            yield f"What has changed from {before} to {after} could not be read ({visible(str(error))})."
+            yield f"What has changed from {before} to {after} could not be read ({printable(str(error))})."
             return
         if not entries:
             yield f"From {before} to {after} the changelog names nothing that changes for this service."
@@ -163,7 +162,7 @@ class Updated(Hook):
         for entry in urgent + rest[:SHOWN]:
             kind = "BREAKING" if entry.breaking else entry.kind
             yield from textwrap.wrap(
-                visible(entry.text),
+                printable(entry.text),
                 110,
                 initial_indent=f"  {kind:11}",
                 subsequent_indent=" " * 13,
@@ -172,13 +171,13 @@ class Updated(Hook):
         if len(rest) > SHOWN:
             yield f"  and {len(rest) - SHOWN} more, in the template's CHANGELOG.md"
 
-    def consequences(self) -> bool:
+    def explain_failure(self) -> bool:
         self.screen.line("checks=strict asks for proof, so Copier now fails; it keeps what the update has written.")
         return True
 
     def next_commands(self) -> list[str]:
-        there = visible(self.given.destination)
-        before = [] if there == "." else [f"cd {typed(there)}"]
+        there = printable(self.given.destination)
+        before = [] if there == "." else [f"cd {shell_quoted(there)}"]
         if self.conflicts:
             return [*before, "git status", *BY_HAND]
         if self.report.outcome == PROVED:

@@ -12,20 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from screen import Screen
+from verify.runner.environment import clean
 
 LIMIT = 900.0  # seconds that one command may take
 
-# What would make uv or the service look at another project, environment or setting than the one that was just emitted.
-# Which index, cache, proxy or Python is to be used stays the user's choice.
-SCRUBBED = ("APP_", "COPIER_", "PYTHON", "VERSION_")
-SCRUBBED_NAMES = {
-    *("STAGE", "VIRTUAL_ENV", "UV_ENV_FILE", "UV_FROZEN", "UV_ISOLATED", "UV_LOCKED", "UV_NO_DEV", "UV_NO_SYNC"),
-    *("UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
-}
-
 # What uv says when something of the machine is in its way, and what to say instead; the first that fits.
-DISASTERS = [
+KNOWN_UV_ERRORS = [
     (
         r"no space left on device|not enough space on the disk|disk quota exceeded",
         "The disk is full.",
@@ -74,18 +66,12 @@ class Programs:
 
     Args:
         folder: The service.
-        screen: Where a spinner turns while a program is quiet.
     """
 
-    def __init__(self, folder: Path, screen: Screen) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.screen = screen
         self.child: subprocess.Popen[str] | None = None
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name.upper() not in SCRUBBED_NAMES and not name.upper().startswith(SCRUBBED)
-        }
+        self.environment = clean()
 
     def find_uv(self) -> list[str]:
         """The uv on PATH, or else the one that is installed beside Copier. One that does not answer is none."""
@@ -134,10 +120,9 @@ class Programs:
         return ended.stdout
 
     def run(self, command: list[str], stage: str = "") -> tuple[int, str]:
-        """Run a command: quietly and with a spinner if it has the name of a stage, else with its own lines."""
+        """Run a command: quietly if it has the name of a stage, else with its own lines."""
         output = subprocess.PIPE if stage else None
         environment = {**self.environment, "NO_COLOR": "1"} if stage else self.environment
-        started = time.monotonic()
         self.child = subprocess.Popen(  # noqa: S603 - a list of our own words, and no shell
             command,
             cwd=self.folder,
@@ -149,19 +134,17 @@ class Programs:
             encoding="utf-8",
             errors="replace",
         )
-        while True:
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            # In short pieces: on Ctrl-C it waits for the rest of one, and Copier for 0.25 s in all.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 said, _ = self.child.communicate(timeout=0.1)
                 return self.child.returncode, said or ""
-            seconds = time.monotonic() - started
-            if stage:
-                self.screen.turn(stage, seconds)
-            if seconds > LIMIT:
-                self.end_child()
-                raise CannotGoOnError(
-                    f"{stage or 'verify'} took more than {LIMIT / 60:.0f} minutes and was stopped. "
-                    "Go on by hand with the commands below."
-                )
+        self.end_child()
+        raise CannotGoOnError(
+            f"{stage or 'verify'} took more than {LIMIT / 60:.0f} minutes and was stopped. "
+            "Go on by hand with the commands below."
+        )
 
     def end_child(self, *, told: bool = False) -> None:
         """End what still runs; what has been told to stop by the same Ctrl-C gets some time to clean up."""
@@ -181,9 +164,9 @@ class Programs:
                 child.kill()
 
 
-def explained(said: str, stage: str) -> str:
+def explain(said: str, stage: str) -> str:
     """A sentence and its remedy for what uv printed when it failed."""
-    for pattern, sentence, remedy in DISASTERS:
+    for pattern, sentence, remedy in KNOWN_UV_ERRORS:
         if re.search(pattern, " ".join(said.split()), re.IGNORECASE):
             return f"{sentence} {remedy}"
     command = "uv lock" if stage == "lock" else "uv sync --locked"

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from screen import visible
+from verify.result import Outcome
+from verify.runner.terminal import WORDS as RESULTS
+from verify.runner.terminal import printable
 
-PROVED, INSECURE, UNVERIFIED, OFF = "proved", "insecure", "unverified", "off"
-EXIT_CODES = {PROVED: 0, INSECURE: 1, UNVERIFIED: 2, OFF: 0}
-WORDS = {PROVED: "proved", INSECURE: "INSECURE", UNVERIFIED: "NOT VERIFIED"}
+PROVED, INSECURE, UNVERIFIED = (outcome.name.lower() for outcome in Outcome)
+OFF = "off"
+EXIT_CODES = {**{outcome.name.lower(): int(outcome) for outcome in Outcome}, OFF: 0}
+WORDS = {outcome.name.lower(): word for outcome, word in RESULTS.items()}
 
 
 @dataclass
@@ -48,7 +51,7 @@ def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
             continue  # this hook has just made it
         worst = INSECURE if INSECURE in outcomes else PROVED if outcomes == {PROVED} else UNVERIFIED
         taken = seconds.get(name)
-        yield Stage(visible(name), WORDS[worst], None if taken is None else float(taken))
+        yield Stage(printable(name), WORDS[worst], None if taken is None else float(taken))
 
 
 def found_by(record: dict[str, Any]) -> Iterator[str]:
@@ -56,4 +59,4 @@ def found_by(record: dict[str, Any]) -> Iterator[str]:
     for outcome in (INSECURE, UNVERIFIED):
         for check in record["checks"]:
             if check["outcome"] == outcome:
-                yield visible(f"{check['step']}: {check['name']}")[:200]
+                yield printable(f"{check['step']}: {check['name']}")[:200]

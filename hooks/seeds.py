@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from programs import CannotGoOnError, Programs
-from screen import visible
+from verify.runner.terminal import printable
 
 ANSWERS = ".copier-answers.yml"
 # Dependencies come by their bounds, and no file that its first line calls owned is anybody's but the template's.
@@ -111,7 +111,7 @@ def render(programs: Programs, template: Path, release: str, answers: str, folde
     command = [sys.executable, "-m", "copier", "copy", "--skip-tasks", "--defaults", "--quiet", f"--vcs-ref={release}"]
     code, said = programs.run([*command, f"--data-file={data}", str(template), str(folder)], "answers")
     if code:
-        raise CannotGoOnError(visible(" ".join(said.split())[-200:]))
+        raise CannotGoOnError(printable(" ".join(said.split())[-200:]))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -128,4 +128,4 @@ def diff(name: str, same: bytes | None, wanted: bytes) -> str:
     """What the answers change in a file."""
     old, new = ((text or b"").decode("utf-8", "replace").splitlines() for text in (same, wanted))
     lines = difflib.unified_diff(old, new, name, name, lineterm="", n=1)
-    return "\n".join(f"      {visible(line)}" for line in lines)
+    return "\n".join(f"      {printable(line)}" for line in lines)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from programs import CannotGoOnError, Programs, explained
+from programs import CannotGoOnError, Programs, explain
 from report import EXIT_CODES, INSECURE, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
-from screen import Screen, visible
+from verify.runner.terminal import Terminal, printable
 
 VERIFIED = Path(".hardening", "last-verify.json")
 
@@ -39,7 +39,7 @@ class Stages:
         report: Where it is written down.
     """
 
-    def __init__(self, programs: Programs, screen: Screen, report: Report) -> None:
+    def __init__(self, programs: Programs, screen: Terminal, report: Report) -> None:
         self.programs = programs
         self.screen = screen
         self.report = report
@@ -50,7 +50,7 @@ class Stages:
             root = Path(self.programs.ask([*uv, "workspace", "dir"]).strip())
             if root.is_dir() and not root.samefile(self.programs.folder):
                 raise CannotGoOnError(
-                    f"The uv workspace {visible(str(root))} takes this folder in as a member, so uv would lock that "
+                    f"The uv workspace {printable(str(root))} takes this folder in as a member, so uv would lock that "
                     "workspace, not this service. Exclude this folder there, or move the service elsewhere; "
                     "until then nothing is locked, installed or checked."
                 )
@@ -70,8 +70,8 @@ class Stages:
             errors = re.split(r"\s+(?=(?:error|cause|hint): )", " " + " ".join(said.split()))
             told = [error for error in errors if error.startswith(("error", "cause"))] or errors
             for line in dict.fromkeys(told[:1] + told[-1:]):
-                self.screen.line(f"    uv: {visible(line)[:400]}")
-            raise UvFailedError(explained(said, name), said)
+                self.screen.line(f"    uv: {printable(line)[:400]}")
+            raise UvFailedError(explain(said, name), said)
 
     def end(self, name: str, result: str, started: float) -> None:
         seconds = time.monotonic() - started

@@ -25,11 +25,12 @@ PACKAGE = "orders_api"
 DRIVER = """
 import importlib, json, sys
 from pathlib import Path
-from verify import audit, environment
-from verify.stage import Options
+from verify.runner import subprocesses
+from verify.stages import audit
+from verify.result import Options
 audit.SOCKET_TIMEOUT, audit.PAUSES, audit.PATIENCE = 1, (0.01, 0.01), 300.0
 exec(sys.argv[1])
-stages = [importlib.import_module(f"verify.{name}").stage for name in sys.argv[2:]]
+stages = [importlib.import_module(f"verify.stages.{name}").stage for name in sys.argv[2:]]
 options = Options(Path.cwd(), "orders_api")
 print(json.dumps([check.as_json() for stage in stages for check in stage(options)]))
 """
@@ -320,28 +321,28 @@ build-backend = "uv_build"
 def tampered(change: str) -> str:
     """A preparation after which pip-audit's output is something else."""
     return f"""{SHORT}
-run = environment.run
+run = subprocesses.run
 def changed(command, *arguments, **options):
     ran = run(command, *arguments, **options)
     if "pip_audit" not in command:
         return ran
     data = json.loads(ran.out)
     {change}
-    return environment.Ran(ran.code, ran.out if type(data) is dict and not data else json.dumps(data), ran.err)
-environment.run = changed
+    return subprocesses.Ran(ran.code, ran.out if type(data) is dict and not data else json.dumps(data), ran.err)
+subprocesses.run = changed
 """
 
 
 @pytest.mark.parametrize(
     ("change", "because"),
     [
-        ("ran = environment.Ran(0, 'No known vulnerabilities found', ''); data = {}", "does not parse"),
+        ("ran = subprocesses.Ran(0, 'No known vulnerabilities found', ''); data = {}", "does not parse"),
         ("data = {'fixes': []}", "does not parse"),
         ("data['dependencies'][1] = {'name': 'click', 'version': 'x!', 'vulns': []}", "does not parse"),
         ("del data['dependencies'][1]", "1 of 1 locked packages are not in the answer: click"),
         ("data['dependencies'][1]['version'] = '0.1'", "1 of 1 locked packages are not in the answer: click"),
         ("data['dependencies'][1] = {'name': 'click', 'skip_reason': 'x'}", "1 of 1 packages were skipped: click"),
-        ("ran = environment.Ran(1, '', 'No module named pip_audit'); data = {}", "pip-audit is not installed"),
+        ("ran = subprocesses.Ran(1, '', 'No module named pip_audit'); data = {}", "pip-audit is not installed"),
     ],
 )
 def test_an_answer_that_falls_short_is_not_believed(prove: Prove, change: str, because: str) -> None:
@@ -548,7 +549,7 @@ def subprocess_hashes(service: Path) -> str:
 
 def test_a_bill_of_materials_that_is_not_valid_is_not_passed_off_as_one(prove: Prove) -> None:
     broken = (
-        "from verify import sbom\nbill = sbom.bill\nsbom.bill = lambda *_: bill(*_).replace('\"library\"', '\"book\"')"
+        "from verify.stages import sbom\nbill = sbom.bill\nsbom.bill = lambda *_: bill(*_).replace('\"library\"', '\"book\"')"
     )
 
     checks = prove("sbom", prepare=broken)
@@ -589,10 +590,10 @@ WEAKENED = [
 ]
 # The environment holds the service that this one is a copy of.
 THIS_COPY = """
-clean = environment.clean
-environment.clean = lambda given=None: {**clean(given), "PYTHONPATH": str(Path("src").absolute())}
+clean = subprocesses.clean
+subprocesses.clean = lambda given=None: {**clean(given), "PYTHONPATH": str(Path("src").absolute())}
 """
-ONLY_FILES = "from verify import configuration\nconfiguration._settings = lambda _: []"
+ONLY_FILES = "from verify.stages import configuration\nconfiguration._settings = lambda _: []"
 
 
 @pytest.mark.parametrize(("name", "old", "new", "because"), WEAKENED)

@@ -18,10 +18,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from verify.bounds import Found, bring, check
-from verify.pyproject import CannotChangeError, Pyproject
-from verify.specifiers import implies, intersected, is_empty
-from verify.stage import Outcome
+from verify.upkeep.bounds import BoundsReport, bring, check
+from verify.upkeep.pyproject import CannotChangeError, Pyproject
+from verify.upkeep.specifiers import implies, intersected, is_empty
+from verify.result import Outcome
 
 from .conftest import REPOSITORY, Emit
 
@@ -44,7 +44,7 @@ dev = [
 """
 
 
-def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str, Found]:
+def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str, BoundsReport]:
     """What becomes of a `pyproject.toml`, and what is said."""
     pyproject = Pyproject(content.encode())
     found = bring(pyproject, {"project": {"dependencies": list(runtime)}, "dependency-groups": {"dev": list(dev)}})
@@ -116,7 +116,7 @@ def test_a_line_is_intersected_and_keeps_its_spelling(theirs: str, need: str, ex
 def test_what_will_do_is_not_touched(theirs: str) -> None:
     before = PROJECT % f'    "{theirs}",\n'
 
-    assert brought(before, "fastapi>=0.165") == (before, Found())
+    assert brought(before, "fastapi>=0.165") == (before, BoundsReport())
 
 
 @pytest.mark.parametrize(
@@ -378,9 +378,8 @@ def test_an_intersection_keeps_exactly_what_both_keep() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """As much of a service as the command looks at."""
-    (tmp_path / "verify").mkdir()
-    for name in ("__init__", "bounds", "pyproject", "requirements", "specifiers", "stage"):
-        shutil.copy2(REPOSITORY / "template" / "verify" / f"{name}.py", tmp_path / "verify")
+    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    shutil.copytree(REPOSITORY / "template" / "verify", tmp_path / "verify", ignore=without)
     (tmp_path / "verify" / "bounds.toml").write_text(
         '[project]\ndependencies = ["idna>=3.6"]\n[dependency-groups]\ndev = ["pytest>=9.2"]\n'
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from verify.changelog import Entry, between, parse, version_key
+from verify.upkeep.changelog import Entry, between, parse, version_key
 
 from .conftest import REPOSITORY
 

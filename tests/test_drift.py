@@ -82,11 +82,11 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     service_of(small, service)
     shutil.rmtree(service / ".git")
     commit(repository, "emitted")
-    with (service / "verify" / "audit.py").open("a") as file:
+    with (service / "verify" / "stages" / "audit.py").open("a") as file:
         file.write("CANARY = None")  # no line break at the end
-    (service / "verify" / "wire.py").write_bytes((service / "verify" / "wire.py").read_bytes().replace(b"\n", b"\r\n"))
-    (service / "verify" / "smoke.py").unlink()
-    (service / "verify" / "smoke.py").symlink_to("lock.py")
+    (service / "verify" / "common" / "raw_http.py").write_bytes((service / "verify" / "common" / "raw_http.py").read_bytes().replace(b"\n", b"\r\n"))
+    (service / "verify" / "stages" / "attacks.py").unlink()
+    (service / "verify" / "stages" / "attacks.py").symlink_to("lock.py")
     (service / "verify" / "attacks" / "cors.py").unlink()
     (service / "src/orders_api/hardening/headers.py").unlink()
     (service / "src/orders_api/hardening/headers").mkdir()
@@ -105,8 +105,8 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     assert {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)} == set()
     assert {name: set(seen.splitlines()[1:]) for name, seen in found.red().items()} == {
         "no owned file was changed": {
-            "verify/audit.py: lines: 1 added, 1 taken away",
-            "verify/smoke.py: it is a link, or in a folder that is one",
+            "verify/stages/audit.py: lines: 1 added, 1 taken away",
+            "verify/stages/attacks.py: it is a link, or in a folder that is one",
         },
         "no owned file was deleted": {"verify/attacks/cors.py", "src/orders_api/hardening/headers.py"},
         "no other file stands among the owned ones": {
@@ -250,7 +250,7 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
     bare = tmp_path / "template.git"
     git(tmp_path, "clone", "--quiet", "--bare", str(small), str(bare))
     service = service_of(f"file://{bare}", tmp_path / "orders-api", vcs_ref="v1.0.0")
-    (service / "verify" / "lock.py").write_bytes((service / "verify" / "lock.py").read_bytes() + b"\n")
+    (service / "verify" / "stages" / "lock.py").write_bytes((service / "verify" / "stages" / "lock.py").read_bytes() + b"\n")
     home = tmp_path / "home"
     home.mkdir()
     trace = tmp_path / "trace"

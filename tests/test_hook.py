@@ -70,8 +70,9 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy2(REPOSITORY / "copier.yml", folder)
     for name in ("hooks", "macros"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "template" / "verify").mkdir(parents=True)
-    for name in (ANSWERS, ".gitignore", "verify/changelog.py"):
+    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    shutil.copytree(REPOSITORY / "template" / "verify", folder / "template" / "verify", ignore=without)
+    for name in (ANSWERS, ".gitignore"):
         shutil.copy2(REPOSITORY / "template" / name, folder / "template" / name)
     (folder / "template" / "pyproject.toml").write_text(PROJECT)
     (folder / "template" / "verify" / "__main__.py").write_text(STAND_IN)

@@ -76,11 +76,11 @@ def test_an_edit_elsewhere_stays_and_drift_names_it(edited: Callable[..., Path])
 
 
 def test_an_owned_file_that_was_deleted_is_named_by_drift(edited: Callable[..., Path]) -> None:
-    service = edited(lambda folder: (folder / "verify" / "sbom.py").unlink())
+    service = edited(lambda folder: (folder / "verify" / "target.py").unlink())
 
     update(service)
 
-    assert "verify/sbom.py" in drift(service)
+    assert "verify/target.py" in drift(service)
 
 
 def test_an_edit_of_a_file_that_the_template_takes_away_is_named(edited: Callable[..., Path]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from verify.environment import Ran
-from verify.update import LONGEST, _section
+from verify.runner.subprocesses import Ran
+from verify.upkeep.update import LONGEST, _section
 
 from .conftest import Emit, commit, git
 from .small import release, service_of, small_template

@@ -77,7 +77,6 @@ dev = [
 OWNED = "# Owned by the template: an update rewrites this file.\none = {}\ntwo = 2\n"
 MERGED = "lock ..."  # the first stage that a person sees, unless nothing was begun
 CI = "{{% if ci == '{}' %}}{}{{% endif %}}"
-HAS_MODULES = ("__init__", "bounds", "changelog", "pyproject", "requirements", "specifiers", "stage")
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +86,9 @@ def lineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("hooks", "macros"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     emitted = folder / "template"
-    (emitted / "verify").mkdir(parents=True)
-    for name in (ANSWERS, ".gitignore", *(f"verify/{module}.py" for module in HAS_MODULES)):
+    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    shutil.copytree(REPOSITORY / "template" / "verify", emitted / "verify", ignore=without)
+    for name in (ANSWERS, ".gitignore"):
         shutil.copy2(REPOSITORY / "template" / name, emitted / name)
     (emitted / "verify" / "__main__.py").write_text(STAND_IN)
     (emitted / "pyproject.toml").write_text(PROJECT)

@@ -254,7 +254,7 @@ def test_a_quota_too_large_to_use_up_is_not_verified(synced: Path, tmp_path: Pat
 def test_a_second_interrupt_ends_everything_at_once(synced: Path) -> None:
     code = """if True:
         import os, pathlib, sys, time
-        from verify import processes
+        from verify.runner import processes
         processes.heed_signals()
         deaf = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print(1, flush=True); time.sleep(60)"
         child = processes.start([sys.executable, "-c", deaf], pathlib.Path.cwd(), os.environ, sys.stdout.buffer)
@@ -354,11 +354,11 @@ def test_it_runs_from_the_root_alone(synced: Path) -> None:
 
 def test_a_stage_that_crashes_is_not_verified_and_the_others_run(synced: Path, tmp_path: Path) -> None:
     service = copy(synced, tmp_path)
-    (service / "verify/lock.py").write_text("raise RuntimeError('canary')\n")
-    (service / "verify/configuration.py").write_text("def stage(options):\n    yield from ()\n    1 / 0\n")
+    (service / "verify/stages/lock.py").write_text("raise RuntimeError('canary')\n")
+    (service / "verify/stages/configuration/__init__.py").write_text("def stage(options):\n    yield from ()\n    1 / 0\n")
     (service / "tests/test_users.py").unlink(missing_ok=True)
     for name in ("audit", "sbom"):
-        (service / f"verify/{name}.py").write_text("def stage(options):\n    yield from ()\n")
+        (service / f"verify/stages/{name}.py").write_text("def stage(options):\n    yield from ()\n")
     (service / "tests/hardening").rename(service / "tests/elsewhere")
     (service / "tests/hardening").mkdir()
     for name in ("__init__.py", "pytest.ini", "asgi.py", "expect.py", "probe.py", "served.py", "sessions_probe.py"):

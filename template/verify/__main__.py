@@ -11,28 +11,22 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from . import processes, record, testing
-from .show import Screen
-from .stage import Check, Options, Outcome, overall
+from . import attacks
+from .result import Check, Options, Outcome, Rule, UnverifiedError, overall
+from .runner import processes, report
+from .runner.terminal import WORDS, Terminal, printable
+from .stages import tests
 
-# The stages in order, and the module of each. What it takes to begin is loaded when it begins.
-STAGES = {
-    "lock": "lock",
-    "audit": "audit",
-    "sbom": "sbom",
-    "drift": "drift",
-    "configuration": "configuration",
-    "tests": "testing",
-    "attacks": "smoke",
-}
+STAGES = ("lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+"""In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
-ATTACKS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
-STEPS = (*STAGES, *ATTACKS)
+STEPS = (*STAGES, *attacks.STEPS)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 
 
@@ -43,7 +37,7 @@ class UsageError(Exception):
 class Run:
     """One run: what was found, how long it took, and what it was kept from."""
 
-    def __init__(self, options: Options, screen: Screen, overridden: Sequence[str]) -> None:
+    def __init__(self, options: Options, screen: Terminal, overridden: Sequence[str]) -> None:
         self.options = options
         self.screen = screen
         self.checks: list[Check] = []
@@ -61,15 +55,15 @@ class Run:
             self.not_made = list(NOT_MADE)
             return
         if not self.options.only:  # the tests compute while the audit waits for its answers
-            testing.begin(self.options)
-        for name, module in STAGES.items():
+            tests.begin(self.options)
+        for name in STAGES:
             if self._is_due(name):
-                self._stage(name, module)
+                self._stage(name, f"stages.{name}")
 
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
             return self.options.only == name or (self.options.thorough and not self.options.only)
-        return self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS)
+        return self.options.wants(name) or (name == "attacks" and self.options.only in attacks.STEPS)
 
     def _stage(self, name: str, module: str) -> None:
         self.screen.begin(name)
@@ -79,7 +73,7 @@ class Run:
             for check in import_module(f".{module}", __package__).stage(self.options):
                 found.append(check)
                 self.checks.append(check)
-                self.screen.note(check)
+                self.screen.note(check.name)
         except Exception as error:  # noqa: BLE001 - the other stages are still worth their answers
             self.checks.append(_crash(name, error))
             found.append(self.checks[-1])
@@ -87,14 +81,18 @@ class Run:
             self.seconds[name] = time.monotonic() - began
             self.screen.halt()
         if not found:
-            self.checks.append(Check(name, "look", Outcome.UNVERIFIED, "nothing was looked at", "Report this."))
+            self.checks.append(ran(name).unverified("nothing was looked at", "Report this."))
             found.append(self.checks[-1])
-        self.screen.end(name, found, self.seconds[name])
+        self.screen.end(name, WORDS[overall(found)], self.seconds[name], counted(found))
         if name == "attacks":
-            from .service import OWN, PROBE, given
+            from .harness.service import OWN, PROBE, declared_environment
 
             probe = {name: value for name, value in PROBE.items() if name != "PYTHONPATH"}
-            self.overridden |= {"service": OWN, "probe": probe, "given": sorted(given(self.options.project))}
+            self.overridden |= {
+                "service": OWN,
+                "probe": probe,
+                "given": sorted(declared_environment(self.options.project)),
+            }
 
     def summary(self) -> None:
         """Say what was not proved, and where the time went."""
@@ -103,7 +101,7 @@ class Run:
         shown = self.checks if self.options.only else open_ends
         for check in sorted(shown, key=lambda each: (each.outcome != Outcome.INSECURE, each.outcome == Outcome.PROVED)):
             screen.line()
-            screen.check(check)
+            self._show(check)
         screen.line()
         if self.overridden["ignored"]:
             screen.line(f"Ignored here: {', '.join(self.overridden['ignored'])}.")
@@ -122,15 +120,39 @@ class Run:
             Outcome.INSECURE: "this service is not secure",
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
-        screen.line(f"{screen.word(outcome)}: {proved} of {len(self.checks)} checks; {words[outcome]}.")
-        screen.line(f"Every check with what was seen: {record.FILE.as_posix()}")
+        screen.line(
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks; {words[outcome]}."
+        )
+        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
+
+    def _show(self, check: Check) -> None:
+        """A check in full: what was tried, what was seen, and the remedy."""
+        word = WORDS[check.outcome]
+        self.screen.line(f"{self.screen.paint(word, word)}  {check.step}: {printable(check.name)}")
+        for row in check.seen.splitlines():
+            self.screen.line(f"    {printable(row)}")
+        if check.remedy and check.outcome is not Outcome.PROVED:
+            self.screen.line(f"    Remedy: {printable(check.remedy)}")
+
+
+def ran(stage: str) -> Rule:
+    """What is asked of every stage: that it comes to its end, and looks at something."""
+    return Rule(stage, "verify.stage-runs", f"run the stage {stage}")
+
+
+def counted(checks: Sequence[Check]) -> str:
+    """How many checks had which outcome, in words."""
+    numbers = Counter(check.outcome for check in checks)
+    return ", ".join(f"{numbers[each]} {WORDS[each].lower()}" for each in Outcome if numbers[each])
 
 
 def _crash(name: str, error: Exception) -> Check:
+    if isinstance(error, UnverifiedError):
+        return ran(name).unverified(error)
     reason = f"{type(error).__name__}: {error}"
     missing = isinstance(error, ImportError)
     remedy = "Run `uv sync`, then try again." if missing else "Run it again; if it stays, report it to the template."
-    return Check(name, f"run the stage {name}", Outcome.UNVERIFIED, reason, remedy)
+    return ran(name).unverified(reason, remedy)
 
 
 def package_of(project: Path) -> str:
@@ -174,13 +196,13 @@ def _forget_settings() -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is the worst outcome."""
-    processes.heed_signals()
+    processes.install_signal_handlers()
     try:
         options, form = _options(arguments)
     except UsageError as error:
         print(error, file=sys.stderr)
         return Outcome.UNVERIFIED
-    run = Run(options, Screen(sys.stderr if form == "json" else sys.stdout), _forget_settings())
+    run = Run(options, Terminal(sys.stderr if form == "json" else sys.stdout), _forget_settings())
     try:
         run.everything()
     except KeyboardInterrupt:
@@ -190,13 +212,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         processes.end_all()
     run.summary()
     code = Outcome.UNVERIFIED if run.interrupted else overall(run.checks)
-    told = record.made(options, run.checks, run.seconds, run.overridden, run.not_made, run.interrupted)
+    told = report.made(options, run.checks, run.seconds, run.overridden, run.not_made, run.interrupted)
     if form == "json":
         print(json.dumps(told, indent=2))
     try:
-        record.write(options.project, told)
+        report.write(options.project, told)
     except OSError as error:
-        print(f"{record.FILE} cannot be written: {error.strerror}. Make room for it.", file=sys.stderr)
+        print(f"{report.FILE} cannot be written: {error.strerror}. Make room for it.", file=sys.stderr)
         return code or Outcome.UNVERIFIED
     return code
 

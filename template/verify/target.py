@@ -22,12 +22,13 @@ from .attacks.cookies import unsafe
 from .attacks.cors import granted
 from .attacks.errors import leaks
 from .attacks.headers import lacking, telling
-from .stage import Check, Options, Outcome
+from .result import Check, Options, Rule
 
 AGENT = "hardened-fastapi-verify (a check by the owner of this service)"
 PAUSE = 0.5
 MOST = 40
 TIMEOUT = 10.0
+ADDRESS = Rule("target", "target.address", "the address can be read")
 EVIL = "https://evil.example"
 MARK = "verify-nothing-here"
 NOT_MADE = (
@@ -101,30 +102,25 @@ def stage(options: Options) -> Iterator[Check]:
         known = None
     if not known or address.query or address.fragment or address.username:
         remedy = "Write it as https://api.example.com, with a path if the service is below one."
-        yield Check("target", "read the address", Outcome.UNVERIFIED, f"{options.target} is no address", remedy)
+        yield ADDRESS.unverified(f"{options.target} is no address", remedy)
         return
     target = Target(address)
-    for step, name, remedy, look in LOOKS:
-        if not options.wants(step):
+    for rule, remedy, attempt in ATTEMPTS:
+        if not options.wants(rule.step):
             continue
         try:
-            seen, faults = look(target)
+            seen, faults = attempt(target)
         except StoppedError as stopped:
-            yield Check(step, name, Outcome.UNVERIFIED, str(stopped), _PATIENT)
+            yield rule.unverified(str(stopped), _PATIENT)
         except (OSError, http.client.HTTPException) as error:
-            yield Check(
-                step, name, Outcome.UNVERIFIED, f"no answer: {error}", "See that the service runs, and can be reached."
-            )
+            yield rule.unverified(f"no answer: {error}", "See that the service runs, and can be reached.")
         except ValueError as error:
-            yield Check(
-                step, name, Outcome.UNVERIFIED, f"no sense in the answer: {error}", "Look at the answer by hand."
-            )
+            yield rule.unverified(f"no sense in the answer: {error}", "Look at the answer by hand.")
         else:
-            outcome = Outcome.INSECURE if faults else Outcome.PROVED
-            yield Check(step, name, outcome, "; ".join(faults) if faults else seen, remedy if faults else "")
+            yield rule.insecure("; ".join(faults), remedy) if faults else rule.proved(seen)
 
 
-Look = Callable[[Target], tuple[str, list[str]]]
+Attempt = Callable[[Target], tuple[str, list[str]]]
 
 
 def _tls(target: Target) -> tuple[str, list[str]]:
@@ -272,20 +268,27 @@ def _statuses(answers: dict[str, Answer]) -> str:
 
 
 _TEMPLATE = "See that this is the emitted service, and that no proxy in front of it takes away or adds what is wrong."
-LOOKS: tuple[tuple[str, str, str, Look], ...] = (
-    ("server", "listen on the way (TLS)", "Renew or configure the certificate where TLS ends; TLS 1.2 at least.", _tls),
-    ("server", "speak plain http", "Close port 80, or answer it with an error or a redirect to https.", _plain),
-    ("server", "use methods that no API needs", _TEMPLATE, _methods),
-    ("headers", "find an answer without the security headers", _TEMPLATE, _headers),
-    ("headers", "learn the name or version of the software", _TEMPLATE, _software),
-    ("cors", "read an answer from another origin", _TEMPLATE, _foreign),
-    ("cors", "get a preflight answered for another origin", _TEMPLATE, _preflight),
+ATTEMPTS: tuple[tuple[Rule, str, Attempt], ...] = (
     (
-        "errors",
-        "read the documentation, or a file that was left behind",
+        Rule("server", "target.tls", "the connection is protected by TLS"),
+        "Renew or configure the certificate where TLS ends; TLS 1.2 at least.",
+        _tls,
+    ),
+    (
+        Rule("server", "target.plain-http", "plain http is not answered"),
+        "Close port 80, or answer it with an error or a redirect to https.",
+        _plain,
+    ),
+    (Rule("server", "target.methods", "methods that no API needs are refused"), _TEMPLATE, _methods),
+    (Rule("headers", "target.headers", "every answer has the security headers"), _TEMPLATE, _headers),
+    (Rule("headers", "target.software", "no answer names the software or its version"), _TEMPLATE, _software),
+    (Rule("cors", "target.cors", "no other origin reads an answer"), _TEMPLATE, _foreign),
+    (Rule("cors", "target.preflight", "no other origin gets a preflight answered"), _TEMPLATE, _preflight),
+    (
+        Rule("errors", "target.hidden", "neither the documentation nor a file that was left behind is public"),
         "Leave APP_DOCS unset in production.",
         _hidden,
     ),
-    ("errors", "read the inside in an error, or have my own input sent back", _TEMPLATE, _silent),
-    ("cookies", "find an unsafe cookie", _TEMPLATE, _cookies),
+    (Rule("errors", "target.errors", "errors expose no internals and no input"), _TEMPLATE, _silent),
+    (Rule("cookies", "target.cookies", "every cookie has its flags"), _TEMPLATE, _cookies),
 )

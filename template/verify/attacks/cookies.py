@@ -5,12 +5,10 @@ from collections.abc import Collection
 
 from tests.hardening.asgi import Answer
 
-from ..discover import Found
-from . import Arena, Attacks, Seen
+from ..harness.arena import Arena, Attacks, Seen
+from ..harness.routes import DiscoveredRoute
 
-attacks = Attacks(
-    "cookies", "HARDENING.md, Cookies: set it with `set_cookie`; `hardening/cookies.py` adds what is missing."
-)
+attacks = Attacks("HARDENING.md, Cookies: set it with `set_cookie`; `hardening/cookies.py` adds what is missing.")
 FLAGS = ("secure", "httponly", "samesite")
 
 
@@ -33,7 +31,7 @@ def unsafe(answer: Answer, readable: Collection[str] = ()) -> list[str]:
     return faults
 
 
-@attacks("find a cookie that a script, plain http or another site can use, whoever set it")
+@attacks("cookies.flags", "every cookie is Secure, HttpOnly and SameSite, whoever sets it")
 def whoever_set_it(arena: Arena) -> Seen:
     sources = {
         "/cookies/starlette": "a framework's default",
@@ -43,30 +41,30 @@ def whoever_set_it(arena: Arena) -> Seen:
         "/mounted/cookies/raw": "a mounted application",
         "/mounted-raw/x": "an application that is not hardened",
     }
-    answers = {name: arena.probe.ask("GET", target) for target, name in sources.items()}
+    answers = {name: arena.probe_service.ask("GET", target) for target, name in sources.items()}
     faults = [f"{name}: {fault}" for name, answer in answers.items() for fault in unsafe(answer)]
     faults += [f"{name}: the cookie is lost" for name, answer in answers.items() if "set-cookie" not in answer]
     count = sum(len(answer.all("set-cookie")) for answer in answers.values())
     return Seen(f"{count} cookies from {len(answers)} sources, each Secure, HttpOnly and SameSite", faults)
 
 
-@attacks("have a script read more cookies than the one that its route lets it read")
+@attacks("cookies.script", "scripts read no cookie but the one that the route lets them read")
 def readable(arena: Arena) -> Seen:
-    answer = arena.probe.ask("GET", "/cookies/script")
+    answer = arena.probe_service.ask("GET", "/cookies/script")
     return Seen("only the cookie that the policy names", unsafe(answer, {"theme"}))
 
 
-@attacks("set the service's own cookie from a sibling domain")
+@attacks("cookies.prefix", "the service's own cookie cannot be set from a sibling domain")
 def prefixed(arena: Arena) -> Seen:
-    values = [value for value in arena.probe.ask("GET", "/cookies/ours").all("set-cookie") if "mine" in value]
+    values = [value for value in arena.probe_service.ask("GET", "/cookies/ours").all("set-cookie") if "mine" in value]
     faults = [] if values and "samesite=strict" in values[0].lower() else ["the helper's cookie is not SameSite=Strict"]
     faults += [] if values and values[0].startswith("__Host-") else ["the helper's cookie has no __Host- prefix"]
     return Seen("`set_cookie` gives __Host-, which no other domain can set, and SameSite=Strict", faults)
 
 
-@attacks("find an unsafe cookie among the answers of your routes")
+@attacks("cookies.own-flags", "every cookie of your routes has its flags")
 def own_cookies(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answer = arena.ask(route.method, route.target, [] if route.is_safe else [("Host", "evil.example")])
         found = unsafe(answer, route.script_cookies)
         count = len(answer.all("set-cookie"))

@@ -3,12 +3,12 @@
 
 from tests.hardening.asgi import Answer
 
-from ..discover import Found
-from ..service import ORIGIN
-from . import EVIL, Arena, Attacks, Seen, expect, statuses
+from ..harness.arena import EVIL, Arena, Attacks, Seen, expect, statuses
+from ..harness.routes import DiscoveredRoute
+from ..harness.service import ORIGIN
 from .headers import HANDSHAKE, PREFLIGHT
 
-attacks = Attacks("cors", "HARDENING.md, CORS: `hardening/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
+attacks = Attacks("HARDENING.md, CORS: `hardening/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
 LOOKALIKES = (
     EVIL,
     "null",
@@ -32,28 +32,30 @@ def granted(answer: Answer) -> list[str]:
     return [f"{name}: {value}" for name, value in answer.headers if name.lower().startswith(ALLOWING)]
 
 
-@attacks("read an answer from another origin, or one that looks like a listed one")
+@attacks("cors.read", "no other origin reads an answer, nor one that looks like a listed one")
 def read(arena: Arena) -> Seen:
-    answers = {origin: arena.probe.ask("GET", "/ok", [("Origin", origin)]) for origin in LOOKALIKES}
+    answers = {origin: arena.probe_service.ask("GET", "/ok", [("Origin", origin)]) for origin in LOOKALIKES}
     faults = [f"{origin} gets {', '.join(gets)}" for origin, answer in answers.items() if (gets := granted(answer))]
-    listed = arena.probe.ask("GET", "/ok", [("Origin", ORIGIN)])
+    listed = arena.probe_service.ask("GET", "/ok", [("Origin", ORIGIN)])
     if listed.all("access-control-allow-origin") != [ORIGIN]:
         faults.append("the listed origin gets no access, so nothing is known of the others")
     return Seen(f"{len(answers)} origins get no CORS header, the listed one does", faults)
 
 
-@attacks("get a preflight answered for another origin")
+@attacks("cors.preflight", "no other origin gets a preflight answered")
 def preflight(arena: Arena) -> Seen:
-    answers = {origin: arena.probe.ask("OPTIONS", "/items", [("Origin", origin), PREFLIGHT]) for origin in LOOKALIKES}
+    answers = {
+        origin: arena.probe_service.ask("OPTIONS", "/items", [("Origin", origin), PREFLIGHT]) for origin in LOOKALIKES
+    }
     faults = [f"{origin} gets {', '.join(gets)}" for origin, answer in answers.items() if (gets := granted(answer))]
     seen = expect(answers, 403)
     return Seen(f"{seen.text}, without a CORS header", [*seen.faults, *faults])
 
 
-@attacks("make a browser change something from another site")
+@attacks("cors.change", "no other site makes a browser change something")
 def change(arena: Arena) -> Seen:
     def post(*headers: tuple[str, str]) -> Answer:
-        return arena.probe.ask("POST", "/nothing", headers)
+        return arena.probe_service.ask("POST", "/nothing", headers)
 
     return expect(
         {
@@ -62,21 +64,23 @@ def change(arena: Arena) -> Seen:
             "another site without an origin": post(("Sec-Fetch-Site", "cross-site")),
             "a sibling domain": post(("Origin", "https://sibling.example.com"), ("Sec-Fetch-Site", "same-site")),
             "a sandboxed frame": post(("Origin", "null")),
-            "a DELETE": arena.probe.ask("DELETE", "/items/1", [("Origin", EVIL)]),
+            "a DELETE": arena.probe_service.ask("DELETE", "/items/1", [("Origin", EVIL)]),
         },
         403,
     )
 
 
-@attacks("open a WebSocket from another site")
+@attacks("cors.websocket", "no other site opens a WebSocket")
 def websocket(arena: Arena) -> Seen:
-    answers = {origin: arena.probe.ask("GET", "/ws", [*HANDSHAKE, ("Origin", origin)]) for origin in (EVIL, "null")}
+    answers = {
+        origin: arena.probe_service.ask("GET", "/ws", [*HANDSHAKE, ("Origin", origin)]) for origin in (EVIL, "null")
+    }
     return expect(answers, 403)
 
 
-@attacks("read an answer of your routes from another origin")
+@attacks("cors.own-read", "no other origin reads an answer of your routes")
 def read_own(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answer = arena.ask("OPTIONS", route.target, [("Origin", EVIL), ("Access-Control-Request-Method", route.method)])
         gets = granted(answer)
         if route.is_safe:
@@ -87,9 +91,9 @@ def read_own(arena: Arena) -> Seen:
     return arena.each(arena.routes, ask)
 
 
-@attacks("make a browser change something through your routes from another site")
+@attacks("cors.own-change", "no other site makes a browser change something through your routes")
 def change_own(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answers = [
             arena.ask(route.method, route.target, [("Origin", EVIL), ("Sec-Fetch-Site", "cross-site")]),
             arena.ask(route.method, route.target, [("Origin", "null")]),
@@ -100,7 +104,7 @@ def change_own(arena: Arena) -> Seen:
     return arena.each((route for route in arena.routes if not route.is_safe and not route.is_mount), ask)
 
 
-@attacks("open one of your WebSockets from another site")
+@attacks("cors.own-websocket", "no other site opens one of your WebSockets")
 def websocket_own(arena: Arena) -> Seen:
     routes = [route for route in arena.routes if route.is_websocket]
     if not routes:

@@ -7,10 +7,10 @@ import time
 from tests.hardening.asgi import Answer
 from tests.hardening.expect import INSIDE
 
-from ..discover import Found
-from . import Arena, Attacks, Seen, statuses
+from ..harness.arena import Arena, Attacks, Seen, statuses
+from ..harness.routes import DiscoveredRoute
 
-attacks = Attacks("errors", "HARDENING.md, Errors: `hardening/errors.py` answers, the log has the rest.")
+attacks = Attacks("HARDENING.md, Errors: `hardening/errors.py` answers, the log has the rest.")
 CANARY = "verify-canary"
 DOCUMENTATION = (b"swagger", b"redoc", b'"openapi"')
 SECRET = "hunter2-secret"  # noqa: S105 - the probe raises it, so that it can be looked for
@@ -40,54 +40,56 @@ def silent(answers: dict[str, Answer], *canaries: str) -> Seen:
     return Seen(f"{statuses(answers.values())}: a problem document and nothing of the inside", faults)
 
 
-@attacks("make a route fail, and read why")
+@attacks("errors.failures", "a route that fails does not say why")
 def failures(arena: Arena) -> Seen:
     answers = {
-        "an exception": arena.probe.ask("GET", "/boom"),
-        "an exception in a mounted application": arena.probe.ask("GET", "/mounted/boom"),
-        "a wrong answer": arena.probe.ask("GET", "/wrong-answer"),
-        "an HTTPException": arena.probe.ask("GET", "/http-exception/404"),
-        "a refusal of its own": arena.probe.ask("GET", "/http-exception/500"),
+        "an exception": arena.probe_service.ask("GET", "/boom"),
+        "an exception in a mounted application": arena.probe_service.ask("GET", "/mounted/boom"),
+        "a wrong answer": arena.probe_service.ask("GET", "/wrong-answer"),
+        "an HTTPException": arena.probe_service.ask("GET", "/http-exception/404"),
+        "a refusal of its own": arena.probe_service.ask("GET", "/http-exception/500"),
     }
     seen = silent(answers, "canary", SECRET)
     faults = [f"{name}: {answer.status}" for name, answer in answers.items() if answer.status < 400]
-    after = arena.probe.ask("GET", "/ok").status
+    after = arena.probe_service.ask("GET", "/ok").status
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"{seen.text}; the service lives on", [*seen.faults, *faults])
 
 
-@attacks("have my own input sent back in an error")
+@attacks("errors.echoes", "no input is sent back in an error")
 def echoes(arena: Arena) -> Seen:
     answers = {
-        "a value": arena.probe.ask("POST", "/items", body=json.dumps({"name": [CANARY]}).encode()),
-        "a field's name": arena.probe.ask("POST", "/items", body=json.dumps({"name": "x", CANARY: 1}).encode()),
-        "a validator's message": arena.probe.ask("POST", "/everything", body=json.dumps({"pin": CANARY}).encode()),
-        "a path": arena.probe.ask("GET", f"/{CANARY}"),
-        "a path parameter": arena.probe.ask("DELETE", f"/items/{CANARY}"),
-        "a query": arena.probe.ask("GET", f"/search?page={CANARY}"),
-        "a query's name": arena.probe.ask("GET", f"/search?{CANARY}=1"),
-        "a method": arena.probe.ask(CANARY.upper(), "/ok"),
+        "a value": arena.probe_service.ask("POST", "/items", body=json.dumps({"name": [CANARY]}).encode()),
+        "a field's name": arena.probe_service.ask("POST", "/items", body=json.dumps({"name": "x", CANARY: 1}).encode()),
+        "a validator's message": arena.probe_service.ask(
+            "POST", "/everything", body=json.dumps({"pin": CANARY}).encode()
+        ),
+        "a path": arena.probe_service.ask("GET", f"/{CANARY}"),
+        "a path parameter": arena.probe_service.ask("DELETE", f"/items/{CANARY}"),
+        "a query": arena.probe_service.ask("GET", f"/search?page={CANARY}"),
+        "a query's name": arena.probe_service.ask("GET", f"/search?{CANARY}=1"),
+        "a method": arena.probe_service.ask(CANARY.upper(), "/ok"),
     }
     seen = silent(answers, CANARY)
     large = max(len(answer.body) for answer in answers.values())
     return Seen(f"{seen.text}, at most {large} bytes", seen.faults)
 
 
-@attacks("break off a stream, and read why")
+@attacks("errors.streams", "a stream that breaks off does not say why")
 def streams(arena: Arena) -> Seen:
-    answer = arena.probe.ask("GET", "/stream-breaks")
+    answer = arena.probe_service.ask("GET", "/stream-breaks")
     told = b"canary" in answer.body or b"Traceback" in answer.body
     return Seen("cut off without a word", ["the answer tells the exception"] if told else [])
 
 
-@attacks("read a password in the log, or find nothing there at all")
+@attacks("errors.log", "a failure is in the log, and no password with it")
 def logged(arena: Arena) -> Seen:
-    answer = arena.probe.ask("GET", "/boom?")
+    answer = arena.probe_service.ask("GET", "/boom?")
     ident = "".join(answer.all("x-request-id"))
     lines: list[str] = []
     end = time.monotonic() + 2
     while not lines and time.monotonic() < end:  # it is written when the answer has left
-        whole, _, _ = arena.probe.log.read_text(encoding="utf-8").rpartition("\n")
+        whole, _, _ = arena.probe_service.log.read_text(encoding="utf-8").rpartition("\n")
         lines = [line for line in whole.splitlines() if ident and ident in line]
         time.sleep(0.01)
     faults = [] if len(lines) == 1 else [f"{len(lines)} lines have the request id, where one should"]
@@ -102,7 +104,7 @@ def logged(arena: Arena) -> Seen:
     return Seen("one line with the request id and the exception, its password masked", faults)
 
 
-@attacks("read the documentation of the service")
+@attacks("errors.documentation", "the documentation of the service is not public")
 def documentation(arena: Arena) -> Seen:
     declared = {route.path for route in arena.routes}
     targets = [path for path in ("/docs", "/redoc", "/openapi.json") if path not in declared]
@@ -115,9 +117,9 @@ def documentation(arena: Arena) -> Seen:
     return Seen(statuses(answers.values()), [f"{target} shows it" for target in shown])
 
 
-@attacks("read the inside in an error of your routes, or have my own input sent back")
+@attacks("errors.own-errors", "errors of your routes expose no internals and no input")
 def own_errors(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         answers = {
             "an unknown parameter": arena.ask(route.method, f"{route.target}?{CANARY}={CANARY}"),
             "a wrong method": arena.ask("VERIFY", route.target),

@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 from tests.hardening.asgi import HOST, Answer
 
-from .. import processes
-from ..service import PROBE, PROBE_MODULE, Service
-from ..wire import Pairs
-from . import EVIL, Arena, Attacks, Seen, UnknownError, statuses
+from ..common.raw_http import Pairs
+from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
+from ..harness.service import PROBE, PROBE_MODULE, Service
+from ..result import UnverifiedError
+from ..runner import processes
 
-attacks = Attacks(
-    "rate_limit", "HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many."
-)
+attacks = Attacks("HARDENING.md, Rate limit: `hardening/rate_limit.py` counts; APP_RATE_LIMIT says how many.")
 MOST = 3000
 SECONDS = 10.0
 SMALLER = (
@@ -61,7 +60,7 @@ def flood(
     """Send requests until one is refused, or until there should have been a refusal; return how many were served.
 
     Raises:
-        UnknownError: The quota is too large to be used up by the requests that verify sends.
+        UnverifiedError: The quota is too large to be used up by the requests that verify sends.
     """
     began = time.monotonic()
     answer = client.get("/verify-nothing", disguise(0))
@@ -85,9 +84,9 @@ def flood(
     return served, answer, granted
 
 
-def _too_large(granted: tuple[int, int]) -> UnknownError:
+def _too_large(granted: tuple[int, int]) -> UnverifiedError:
     words = f"the quota, {granted[0]} requests in {granted[1]} s, is too large to be used up here"
-    return UnknownError(f"{words}: verify sends {MOST} requests at most, and takes {SECONDS:g} s", SMALLER)
+    return UnverifiedError(f"{words}: verify sends {MOST} requests at most, and takes {SECONDS:g} s", SMALLER)
 
 
 def _insist(client: Client, target: str, headers: Pairs, method: str = "GET") -> Answer:
@@ -99,10 +98,10 @@ def _insist(client: Client, target: str, headers: Pairs, method: str = "GET") ->
     return answer
 
 
-@attacks("send more requests than the quota, to a path that does not exist")
+@attacks("rate_limit.burst", "requests beyond the quota are refused, to unknown paths too")
 def burst(arena: Arena) -> Seen:
-    address = [("X-Forwarded-For", arena.stranger())]
-    with Client(arena.own.port) as client:
+    address = [("X-Forwarded-For", arena.fresh_client_address())]
+    with Client(arena.real_service.port) as client:
         served, answer, granted = flood(client, lambda _: address)
         if answer.status != 429:
             return Seen("", [f"{served} requests of one client were answered, the last with {answer.status}"])
@@ -117,7 +116,7 @@ def burst(arena: Arena) -> Seen:
             "another path": _insist(client, "/verify-more", address),
         }
         faults += [f"{name} is answered {each.status}" for name, each in elsewhere.items() if each.status != 429]
-        other = client.get("/verify-nothing", [("X-Forwarded-For", arena.stranger())])
+        other = client.get("/verify-nothing", [("X-Forwarded-For", arena.fresh_client_address())])
         if other.status == 429:
             faults.append("another client is refused too: all share one quota")
         health = client.get("/health/live", address)
@@ -130,10 +129,10 @@ def burst(arena: Arena) -> Seen:
     )
 
 
-@attacks("look like a new client each time, behind the proxy (X-Forwarded-For)")
+@attacks("rate_limit.forwarded", "X-Forwarded-For makes no new client behind the proxy")
 def disguised_behind_proxy(arena: Arena) -> Seen:
-    address = arena.stranger()
-    with Client(arena.own.port) as client:
+    address = arena.fresh_client_address()
+    with Client(arena.real_service.port) as client:
         served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"203.0.113.{n % 250}, {address}")])
     fault = f"{served} requests under changing addresses were all answered"
     return Seen(
@@ -142,18 +141,18 @@ def disguised_behind_proxy(arena: Arena) -> Seen:
     )
 
 
-@attacks("use another address of the same IPv6 network each time")
+@attacks("rate_limit.ipv6", "addresses of one IPv6 network are one client")
 def ipv6(arena: Arena) -> Seen:
-    with Client(arena.own.port) as client:
+    with Client(arena.real_service.port) as client:
         served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"2001:db8:7:7::{n + 1:x}")])
     fault = f"{served} requests from one /64 were all answered"
     return Seen(f"429 after {served} requests from one /64", [] if answer.status == 429 else [fault])
 
 
-@attacks("look like a new client each time, without a proxy (X-Forwarded-For, Forwarded, X-Real-IP)")
+@attacks("rate_limit.spoofed", "X-Forwarded-For, Forwarded and X-Real-IP make no new client without a proxy")
 def disguised(arena: Arena) -> Seen:
     answers = [
-        arena.probe.ask(
+        arena.probe_service.ask(
             "GET",
             "/nested/deeper/scarce",
             [
@@ -171,10 +170,10 @@ def disguised(arena: Arena) -> Seen:
     )
 
 
-@attacks("keep on after the burst, and count what comes through", thorough=True)
+@attacks("rate_limit.refill", "after the burst no more comes through than the quota refills", thorough=True)
 def refill(arena: Arena) -> Seen:
     variables = {**PROBE, "APP_RATE_LIMIT": "20/2s"}
-    with Service("refill", PROBE_MODULE, arena.probe.log.parent, variables) as service:
+    with Service("refill", PROBE_MODULE, arena.probe_service.log.parent, variables) as service:
         service.wait()
         with Client(service.port) as client:
             began, answers = time.monotonic(), []

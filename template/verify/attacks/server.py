@@ -7,13 +7,14 @@ from contextlib import ExitStack
 
 from tests.hardening.asgi import HOST
 
-from .. import processes
-from ..service import Service
-from ..wire import connect, raw, receive, send, until_closed
-from . import Arena, Attacks, Seen, UnknownError, expect, statuses
+from ..common.raw_http import connect, raw, receive, send, until_closed
+from ..harness.arena import AGAIN, Arena, Attacks, Seen, expect, statuses
+from ..harness.service import Service
+from ..result import UnverifiedError
+from ..runner import processes
 
-attacks = Attacks("server", "HARDENING.md, Server: `hardening/server.py` sets its bounds, the perimeter the rest.")
-last = Attacks("server", attacks.remedy)
+attacks = Attacks("HARDENING.md, Server: `hardening/server.py` sets its bounds, the perimeter the rest.")
+last = Attacks(attacks.remedy)
 """Made when all other attacks are over: they use the service up, or end it."""
 SLACK = 4.0
 HEAD = f"POST /raw HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
@@ -55,7 +56,7 @@ def _refused(name: str, port: int, data: bytes, seconds: float) -> tuple[str, st
     return f"{name}: {status or 'closed'} after {took:.1f} s", fault
 
 
-@attacks("hold a connection open by saying nothing, only half, or what takes for ever")
+@attacks("server.slow", "connections that say nothing, or only half, are closed in time")
 def slow(arena: Arena) -> Seen:
     half = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
     body = f"{HEAD}Content-Length: 100\r\n\r\n[".encode()
@@ -66,16 +67,18 @@ def slow(arena: Arena) -> Seen:
         "a route that hangs": raw("GET", "/slow"),
     }
     with ThreadPoolExecutor(len(silences)) as pool:
-        results = list(pool.map(lambda item: _refused(item[0], arena.probe.port, item[1], 1.0), silences.items()))
+        results = list(
+            pool.map(lambda item: _refused(item[0], arena.probe_service.port, item[1], 1.0), silences.items())
+        )
     return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
 
 
-@attacks("send a header or a body byte by byte, without end", thorough=True)
+@attacks("server.dripping", "a header or a body that comes byte by byte is cut off", thorough=True)
 def dripping(arena: Arena) -> Seen:
     def drip(item: tuple[str, bytes]) -> tuple[str, str]:
         name, data = item
         began = time.monotonic()
-        with connect(arena.probe.port, 0.1) as connection:
+        with connect(arena.probe_service.port, 0.1) as connection:
             connection.sendall(data)
             while time.monotonic() < began + 1 + SLACK:
                 try:
@@ -97,12 +100,12 @@ def dripping(arena: Arena) -> Seen:
     return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
 
 
-@attacks("smuggle a second request past a proxy, in a message that can be cut in two ways")
+@attacks("server.framing", "no message can be cut in two ways (request smuggling)")
 def framings(arena: Arena) -> Seen:
     seen, faults = [], []
     for name, data in FRAMINGS.items():
         try:
-            said, _ = _closing(arena.probe.port, data.encode(), 1.0)
+            said, _ = _closing(arena.probe_service.port, data.encode(), 1.0)
         except TimeoutError:
             faults.append(f"{name}: the connection stays open")
             continue
@@ -117,19 +120,19 @@ def framings(arena: Arena) -> Seen:
     )
 
 
-@attacks("use up the memory with headers")
+@attacks("server.headers", "headers do not use up the memory")
 def header_bombs(arena: Arena) -> Seen:
     bombs = {
         "one of 200 kB": raw("GET", "/ok", [("X-Bomb", "x" * 200_000)]),
         "5,000 of them": raw("GET", "/ok", [(f"X-{number}", "x") for number in range(5000)]),
         "a path of 20 kB": raw("GET", f"/named/{'x' * 20_000}"),
     }
-    return expect({name: send(arena.probe.port, data) for name, data in bombs.items()}, 0, 400, 414, 431)
+    return expect({name: send(arena.probe_service.port, data) for name, data in bombs.items()}, 0, 400, 414, 431)
 
 
-@attacks("use up the memory with one header of 60 MB", thorough=True)
+@attacks("server.header-flood", "a header of 60 MB does not use up the memory", thorough=True)
 def header_flood(arena: Arena) -> Seen:
-    with connect(arena.probe.port, 10) as connection:
+    with connect(arena.probe_service.port, 10) as connection:
         sent = 0
         try:
             connection.sendall(f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Bomb: ".encode())
@@ -143,14 +146,14 @@ def header_flood(arena: Arena) -> Seen:
     return Seen("431", [] if status in (0, 400, 431) else [f"60 MB were taken, and answered {status}"])
 
 
-@attacks("keep others out with idle connections")
+@attacks("server.idle", "idle connections keep nobody out")
 def idle(arena: Arena) -> Seen:
     wanted = 500 if arena.thorough else 60
     with ExitStack() as stack:
         for _ in range(wanted):
-            stack.enter_context(connect(arena.probe.port))
+            stack.enter_context(connect(arena.probe_service.port))
         began = time.monotonic()
-        status = arena.probe.ask("GET", "/ok").status
+        status = arena.probe_service.ask("GET", "/ok").status
         took = time.monotonic() - began
     faults = (
         [] if status == 200 else [f"with {wanted} idle connections an honest request is answered {status or 'nothing'}"]
@@ -159,9 +162,9 @@ def idle(arena: Arena) -> Seen:
     return Seen(f"with {wanted} of them an honest request is answered {status} in {took * 1000:.0f} ms", faults)
 
 
-@attacks("start the service with nothing set, so that it is open by default")
+@attacks("server.defaults", "the service does not start with nothing set")
 def defaults(arena: Arena) -> Seen:
-    with Service("defaults", arena.own.module, arena.own.log.parent, {}) as service:
+    with Service("defaults", arena.real_service.module, arena.real_service.log.parent, {}) as service:
         end = time.monotonic() + 20
         while service.process.poll() is None and not service.ready and time.monotonic() < end:
             time.sleep(0.02)
@@ -171,7 +174,8 @@ def defaults(arena: Arena) -> Seen:
             fault = [] if code == 1 and named else [f"it ended with exit code {code}: {service.last_lines}"]
             return Seen(f"it refuses to start: {', '.join(named)}", fault)
         if not service.ready:
-            raise UnknownError(f"it neither started nor refused to; its last lines:\n{service.last_lines}")
+            said = f"it neither started nor refused to; its last lines:\n{service.last_lines}"
+            raise UnverifiedError(said, AGAIN)
         # Its own settings.py says what production needs, so it may start; then it must be in production.
         answers = {
             "another host": service.ask("GET", "/", [("Host", "evil.example")]),
@@ -181,33 +185,33 @@ def defaults(arena: Arena) -> Seen:
     return Seen(f"it starts, since its settings.py says what it needs; {statuses(answers.values())}", faults)
 
 
-@last("keep others out with requests that take long")
+@last("server.overload", "requests that take long keep nobody out")
 def overload(arena: Arena) -> Seen:
     with ThreadPoolExecutor(28) as pool:
-        answers = list(pool.map(lambda _: arena.probe.ask("GET", "/sleep/800"), range(28)))
+        answers = list(pool.map(lambda _: arena.probe_service.ask("GET", "/sleep/800"), range(28)))
     served = sum(answer.status == 200 for answer in answers)
     refused = sum(answer.status == 503 and "retry-after" in answer for answer in answers)
-    after = arena.probe.ask("GET", "/ok").status
+    after = arena.probe_service.ask("GET", "/ok").status
     faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 is the bound"]
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"28 at once: {statuses(answers)} with Retry-After; then 200 again", faults)
 
 
-@last("have a request cut off while the service stops, or keep it from stopping")
+@last("server.shutdown", "a stop cuts no request off and ends in time")
 def stops(arena: Arena) -> Seen:
     faults: list[str] = []
     with ExitStack() as stack:
-        busy = [stack.enter_context(connect(arena.probe.port, 10)) for _ in range(8 if arena.thorough else 2)]
+        busy = [stack.enter_context(connect(arena.probe_service.port, 10)) for _ in range(8 if arena.thorough else 2)]
         for connection in busy:
             connection.sendall(raw("GET", "/sleep/400"))
-        stack.enter_context(connect(arena.probe.port))  # and one that stays idle
+        stack.enter_context(connect(arena.probe_service.port))  # and one that stays idle
         time.sleep(0.2)
         began = time.monotonic()
-        processes.ask_to_end(arena.probe.process)
-        processes.ask_to_end(arena.own.process)
+        processes.terminate(arena.probe_service.process)
+        processes.terminate(arena.real_service.process)
         cut = [answer for connection in busy if (answer := receive(connection)).status != 200]
         faults += [f"{len(cut)} of {len(busy)} requests at work were answered {statuses(cut)}"] if cut else []
-    for service in (arena.probe, arena.own):
+    for service in (arena.probe_service, arena.real_service):
         code = processes.wait(service.process, 10)
         took = time.monotonic() - began
         if code is None:

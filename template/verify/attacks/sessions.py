@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.hardening.asgi import Answer
 from tests.hardening.sessions_probe import COOKIE, PASSWORD
 
-from ..service import Service
-from . import Arena, Attacks, Seen, expect
+from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.service import Service
 from .cookies import unsafe
 
 attacks = Attacks(
-    "sessions", "HARDENING.md, Sessions and Credentials: `hardening/sessions.py`, `session_store.py`, `credentials.py`."
+    "HARDENING.md, Sessions and Credentials: `hardening/sessions.py`, `session_store.py`, `credentials.py`."
 )
 PLANTED = "A" * 43
 
@@ -32,13 +32,13 @@ def ask(probe: Service, *cookies: str, method: str = "GET", path: str = "/sessio
     return probe.ask(method, path, [("Cookie", each) for each in cookies])
 
 
-@attacks("have someone sign in under an id that the attacker knows (fixation)")
+@attacks("sessions.fixation", "nobody is signed in under an id that an attacker knows (fixation)")
 def fixation(arena: Arena) -> Seen:
-    own = given(sign_in(arena.probe, "mallory"))
+    own = given(sign_in(arena.probe_service, "mallory"))
     seen = {
-        "an id that the service did not make": ask(arena.probe, f"{COOKIE}={PLANTED}"),
-        "that id after someone has signed in with it": _after_sign_in(arena.probe, PLANTED),
-        "the attacker's own session after someone has signed in with it": _after_sign_in(arena.probe, own),
+        "an id that the service did not make": ask(arena.probe_service, f"{COOKIE}={PLANTED}"),
+        "that id after someone has signed in with it": _after_sign_in(arena.probe_service, PLANTED),
+        "the attacker's own session after someone has signed in with it": _after_sign_in(arena.probe_service, own),
     }
     told = expect(seen, 401)
     return Seen(f"{len(seen)} planted ids: {told.text}", told.faults)
@@ -49,17 +49,21 @@ def _after_sign_in(probe: Service, planted: str) -> Answer:
     return ask(probe, f"{COOKIE}={planted}")
 
 
-@attacks("use the cookie of a session that has ended (replay)")
+@attacks("sessions.replay", "the cookie of a session that has ended is worth nothing (replay)")
 def replay(arena: Arena) -> Seen:
-    signed_out, everywhere, renewed = (f"{COOKIE}={given(sign_in(arena.probe, name))}" for name in ("a", "b", "c"))
-    alive = {name: ask(arena.probe, each) for name, each in (("a", signed_out), ("b", everywhere), ("c", renewed))}
-    out = ask(arena.probe, signed_out, method="DELETE")
-    ask(arena.probe, everywhere, method="DELETE", path="/session/all")
-    ask(arena.probe, renewed, method="POST", path="/session/renewed")
+    signed_out, everywhere, renewed = (
+        f"{COOKIE}={given(sign_in(arena.probe_service, name))}" for name in ("a", "b", "c")
+    )
+    alive = {
+        name: ask(arena.probe_service, each) for name, each in (("a", signed_out), ("b", everywhere), ("c", renewed))
+    }
+    out = ask(arena.probe_service, signed_out, method="DELETE")
+    ask(arena.probe_service, everywhere, method="DELETE", path="/session/all")
+    ask(arena.probe_service, renewed, method="POST", path="/session/renewed")
     seen = {
-        "after sign-out": ask(arena.probe, signed_out),
-        "after sign-out everywhere": ask(arena.probe, everywhere),
-        "after its id was renewed": ask(arena.probe, renewed),
+        "after sign-out": ask(arena.probe_service, signed_out),
+        "after sign-out everywhere": ask(arena.probe_service, everywhere),
+        "after its id was renewed": ask(arena.probe_service, renewed),
     }
     told = expect(seen, 401)
     faults = [*expect(alive, 200).faults, *told.faults]
@@ -68,31 +72,33 @@ def replay(arena: Arena) -> Seen:
     return Seen(f"{told.text}; the cookie expires, the browser forgets", faults)
 
 
-@attacks("toss in a cookie: twice, under a name that a sibling domain can set, oversized")
+@attacks("sessions.tossing", "cookies that were tossed in are not taken: doubled, without prefix, oversized")
 def tossed(arena: Arena) -> Seen:
-    answer = sign_in(arena.probe, "alice")
+    answer = sign_in(arena.probe_service, "alice")
     session = given(answer)
     seen = {
-        "two of its name": ask(arena.probe, f"{COOKIE}={session}; {COOKIE}={PLANTED}"),
-        "two lines": ask(arena.probe, f"{COOKIE}={PLANTED}", f"{COOKIE}={session}"),
-        "without its prefix": ask(arena.probe, f"session={session}"),
-        "with its prefix in small letters": ask(arena.probe, f"__host-session={session}"),
-        "in quotes": ask(arena.probe, f'{COOKIE}="{session}"'),
-        "oversized": ask(arena.probe, f"{COOKIE}={session * 100}"),
+        "two of its name": ask(arena.probe_service, f"{COOKIE}={session}; {COOKIE}={PLANTED}"),
+        "two lines": ask(arena.probe_service, f"{COOKIE}={PLANTED}", f"{COOKIE}={session}"),
+        "without its prefix": ask(arena.probe_service, f"session={session}"),
+        "with its prefix in small letters": ask(arena.probe_service, f"__host-session={session}"),
+        "in quotes": ask(arena.probe_service, f'{COOKIE}="{session}"'),
+        "oversized": ask(arena.probe_service, f"{COOKIE}={session * 100}"),
     }
     told = expect(seen, 401)
-    alone = expect({"the cookie alone": ask(arena.probe, f"{COOKIE}={session}")}, 200)
+    alone = expect({"the cookie alone": ask(arena.probe_service, f"{COOKIE}={session}")}, 200)
     return Seen(f"{len(seen)} tossed cookies: {told.text}", [*told.faults, *unsafe(answer), *alone.faults])
 
 
-@attacks("guess a password fifty times at once, and lock its owner out")
+@attacks("sessions.guessing", "few passwords are tried at once, and no owner is locked out")
 def guesses(arena: Arena) -> Seen:
-    owner = given(sign_in(arena.probe, "verify", path="/sign-in"), "__Host-device")
+    owner = given(sign_in(arena.probe_service, "verify", path="/sign-in"), "__Host-device")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: sign_in(arena.probe, "verify", path="/sign-in", guess="wrong"), range(50)))
+        answers = list(
+            pool.map(lambda _: sign_in(arena.probe_service, "verify", path="/sign-in", guess="wrong"), range(50))
+        )
     looked_at = sum(answer.status == 401 for answer in answers)
-    refused = sign_in(arena.probe, "verify", path="/sign-in")
-    known = sign_in(arena.probe, "verify", f"__Host-device={owner}", path="/sign-in")
+    refused = sign_in(arena.probe_service, "verify", path="/sign-in")
+    known = sign_in(arena.probe_service, "verify", f"__Host-device={owner}", path="/sign-in")
     faults = [] if looked_at == 5 else [f"{looked_at} guesses were looked at where 5 may be"]
     faults += expect({"a stranger": refused}, 429).faults + expect({"the owner, on a known device": known}, 201).faults
     return Seen(f"{looked_at} of {len(answers)} guesses were looked at, then 429; the owner's device signs in", faults)

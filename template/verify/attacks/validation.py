@@ -3,13 +3,11 @@
 
 from tests.hardening.asgi import HOST, Answer
 
-from ..discover import Found
-from ..wire import raw, send
-from . import Arena, Attacks, Seen, expect
+from ..common.raw_http import raw, send
+from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.routes import DiscoveredRoute
 
-attacks = Attacks(
-    "validation", "HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`."
-)
+attacks = Attacks("HARDENING.md, Validation: `hardening/validation.py`, and models that inherit `ApiModel`.")
 LARGE = ("Content-Length", "3000000000")
 HOSTILE = {
     "NaN": b'{"name":"x","amount":NaN}',
@@ -28,12 +26,14 @@ HOSTILE = {
 }
 
 
-@attacks("send JSON that parsers read differently")
+@attacks("validation.json", "JSON that parsers read differently is refused")
 def hostile_json(arena: Arena) -> Seen:
-    return expect({name: arena.probe.ask("POST", "/everything", body=body) for name, body in HOSTILE.items()}, 400)
+    return expect(
+        {name: arena.probe_service.ask("POST", "/everything", body=body) for name, body in HOSTILE.items()}, 400
+    )
 
 
-@attacks("send every hostile JSON that is known, to every kind of route", thorough=True)
+@attacks("validation.json-corpus", "every hostile JSON that is known is refused by every kind of route", thorough=True)
 def whole_corpus(arena: Arena) -> Seen:
     from tests.hardening.test_validation import JSON
 
@@ -43,14 +43,14 @@ def whole_corpus(arena: Arena) -> Seen:
         for target in ("/everything", "/items", "/raw")
     ]
     answers = {
-        f"{name} to {target}": arena.probe.ask("POST", target, body=body)
+        f"{name} to {target}": arena.probe_service.ask("POST", target, body=body)
         for name, body in JSON.items()
         for target in targets
     }
     return expect(answers, 400)
 
 
-@attacks("send a field that nobody declared, or a value of another type")
+@attacks("validation.types", "fields that nobody declared and values of another type are refused")
 def types(arena: Arena) -> Seen:
     bodies = {
         "an unknown field": b'{"name":"x","is_admin":true}',
@@ -62,43 +62,45 @@ def types(arena: Arena) -> Seen:
         "a list for an object": b'[{"name":"x"}]',
         "null": b"null",
     }
-    return expect({name: arena.probe.ask("POST", "/items", body=body) for name, body in bodies.items()}, 422)
+    return expect({name: arena.probe_service.ask("POST", "/items", body=body) for name, body in bodies.items()}, 422)
 
 
-@attacks("send a body as another content type, as a form of another site would")
+@attacks("validation.content-type", "bodies of another content type are refused")
 def content_types(arena: Arena) -> Seen:
     kinds = ("no", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json")
     answers = {
-        f"{kind} to {target}": arena.probe.ask("POST", target, [("Content-Type", kind)], b'{"name":"x"}')
+        f"{kind} to {target}": arena.probe_service.ask("POST", target, [("Content-Type", kind)], b'{"name":"x"}')
         for kind in kinds
         for target in ("/items", "/raw", "/mounted/items")
     }
-    answers["a compressed body"] = arena.probe.ask("POST", "/items", [("Content-Encoding", "gzip")], b"\x1f\x8b")
+    answers["a compressed body"] = arena.probe_service.ask(
+        "POST", "/items", [("Content-Encoding", "gzip")], b"\x1f\x8b"
+    )
     return expect(answers, 415)
 
 
-@attacks("send more than the service keeps in memory, announced or in chunks")
+@attacks("validation.size", "bodies larger than the bound are refused, announced or in chunks")
 def sizes(arena: Arena) -> Seen:
     json = ("Content-Type", "application/json")
     chunk = b"10000\r\n" + b"[" * 0x10000 + b"\r\n"
     endless = raw("POST", "/items", [json, ("Transfer-Encoding", "chunked")]) + chunk * 40
     return expect(
         {
-            "announced": arena.probe.ask("POST", "/items", [json, LARGE]),
-            "in chunks": send(arena.probe.port, endless),
-            "more than a route takes": arena.probe.ask("POST", "/small", [json, ("Content-Length", "101")]),
+            "announced": arena.probe_service.ask("POST", "/items", [json, LARGE]),
+            "in chunks": send(arena.probe_service.port, endless),
+            "more than a route takes": arena.probe_service.ask("POST", "/small", [json, ("Content-Length", "101")]),
         },
         413,
     )
 
 
-@attacks("send a query parameter that nobody declared, or one twice")
+@attacks("validation.query", "query parameters that nobody declared, or that come twice, are refused")
 def queries(arena: Arena) -> Seen:
     targets = ("/ok?admin=1", "/find?q=a&q=b", "/search?page=1&page=2", "/search?other=1", "/find?q=%00", "/find?q=%ff")
-    return expect({target: arena.probe.ask("GET", target) for target in targets}, 422)
+    return expect({target: arena.probe_service.ask("GET", target) for target in targets}, 422)
 
 
-@attacks("send another host, two of them, or none")
+@attacks("validation.host", "another Host, two of them or none are refused")
 def hosts(arena: Arena) -> Seen:
     kinds = {
         "another": [("Host", "evil.example")],
@@ -108,26 +110,26 @@ def hosts(arena: Arena) -> Seen:
         "one that ends like it": [("Host", f"evil{HOST}")],
         "one with an account": [("Host", f"{HOST}@evil.example")],
     }
-    return expect({name: arena.probe.ask("GET", "/ok", headers) for name, headers in kinds.items()}, 400)
+    return expect({name: arena.probe_service.ask("GET", "/ok", headers) for name, headers in kinds.items()}, 400)
 
 
-@attacks("use the health paths, which take any host, as a way in")
+@attacks("validation.health", "health paths do not bypass the Host check")
 def around_health(arena: Arena) -> Seen:
     foreign = [("Host", "evil.example")]
     answers = {
-        "a path below them": arena.probe.ask("GET", "/health/live/verify-nothing", foreign),
-        "a path that begins like them": arena.probe.ask("GET", "/health/liveliness", foreign),
-        "their folder": arena.probe.ask("GET", "/health", foreign),
-        "a change": arena.probe.ask("POST", "/health/live", foreign),
+        "a path below them": arena.probe_service.ask("GET", "/health/live/verify-nothing", foreign),
+        "a path that begins like them": arena.probe_service.ask("GET", "/health/liveliness", foreign),
+        "their folder": arena.probe_service.ask("GET", "/health", foreign),
+        "a change": arena.probe_service.ask("POST", "/health/live", foreign),
     }
     return expect(answers, 400)
 
 
-@attacks("send control characters in a path, and be sent on to another host")
+@attacks("validation.path", "control characters in a path are refused, and nobody is redirected")
 def paths(arena: Arena) -> Seen:
     controls = ("/named/a%00b", "/named/a%0d%0aSet-Cookie:x=1", "/named/a%1b[2J")
-    seen = expect({target: arena.probe.ask("GET", target) for target in controls}, 400)
-    slash = arena.probe.ask("GET", "/ok/")
+    seen = expect({target: arena.probe_service.ask("GET", target) for target in controls}, 400)
+    slash = arena.probe_service.ask("GET", "/ok/")
     faults = [f"/ok/ is sent on to {slash.all('location')}"] if "location" in slash else []
     return Seen(f"{seen.text}; no redirect", [*seen.faults, *faults])
 
@@ -136,43 +138,43 @@ def refused(answer: Answer, *wanted: int) -> tuple[str, str]:
     return f"{answer.status or 'closed'}", "" if answer.status in wanted else f"answered {answer.status or 'nothing'}"
 
 
-def taking_body(arena: Arena) -> list[Found]:
+def taking_body(arena: Arena) -> list[DiscoveredRoute]:
     return [
         route for route in arena.routes if route.method in ("POST", "PUT", "PATCH", "DELETE") and not route.is_mount
     ]
 
 
-def taking_json(arena: Arena) -> list[Found]:
+def taking_json(arena: Arena) -> list[DiscoveredRoute]:
     return [route for route in taking_body(arena) if route.takes_body and "application/json" in route.content_types]
 
 
-@attacks("send your routes a query parameter that nobody declared")
+@attacks("validation.own-query", "your routes refuse query parameters that nobody declared")
 def own_queries(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         return refused(arena.ask(route.method, f"{route.target}?verify_unknown=1"), 422)
 
     return arena.each((route for route in arena.routes if route.checks_query), ask)
 
 
-@attacks("send your routes a body of another content type")
+@attacks("validation.own-content-type", "your routes refuse bodies of another content type")
 def own_content_types(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         return refused(arena.ask(route.method, route.target, [("Content-Type", "application/x-verify")], b"x"), 415)
 
     return arena.each(taking_body(arena), ask)
 
 
-@attacks("send your routes malformed JSON")
+@attacks("validation.own-json", "your routes refuse malformed JSON")
 def own_malformed(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         return refused(arena.ask(route.method, route.target, body=b'{"a":1,"a":'), 400)
 
     return arena.each(taking_json(arena), ask)
 
 
-@attacks("send your routes a field that nobody declared")
+@attacks("validation.own-fields", "your routes refuse fields that nobody declared")
 def own_fields(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         if "routes.E002" in route.accepted:
             return "accepted by its policy", ""
         wanted = (422, 401, 403) if route.is_guarded else (422,)
@@ -181,18 +183,18 @@ def own_fields(arena: Arena) -> Seen:
     return arena.each(taking_json(arena), ask)
 
 
-@attacks("send your routes a body of 3 GB")
+@attacks("validation.own-size", "your routes refuse a body of 3 GB")
 def own_sizes(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         kind = route.content_types[0] if route.content_types else "application/json"
         return refused(arena.ask(route.method, route.target, [("Content-Type", kind), LARGE]), 413)
 
     return arena.each(taking_body(arena), ask)
 
 
-@attacks("call your routes by another host, or by a method that they do not have")
+@attacks("validation.own-methods", "your routes refuse another Host, and methods that they do not have")
 def own_methods(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         host = arena.ask(route.method, route.target, [("Host", "evil.example")])
         method = arena.ask("VERIFY", route.target)
         faults = [] if host.status == 400 else [f"another host is answered {host.status}"]

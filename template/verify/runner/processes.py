@@ -60,7 +60,7 @@ class _Interrupts:
 _interrupts = _Interrupts()
 
 
-def heed_signals() -> None:
+def install_signal_handlers() -> None:
     """From now on, a signal that ends verify lets it end what it started first."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
@@ -88,7 +88,7 @@ def start(
     return process
 
 
-def ask_to_end(process: "subprocess.Popen[bytes]") -> None:
+def terminate(process: "subprocess.Popen[bytes]") -> None:
     """What an orchestrator does first: SIGTERM, or its nearest relative."""
     if process.poll() is None:
         with suppress(OSError):
@@ -97,7 +97,7 @@ def ask_to_end(process: "subprocess.Popen[bytes]") -> None:
 
 def end(process: "subprocess.Popen[bytes]", grace: float = GRACE) -> int:
     """End a process and all of its group, gently first; return its exit code."""
-    ask_to_end(process)
+    terminate(process)
     with suppress(subprocess.TimeoutExpired):
         process.wait(grace)
     _kill_group(process)
@@ -120,7 +120,7 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
 def end_all() -> None:
     """End whatever is still running."""
     for process in list(_running):
-        ask_to_end(process)
+        terminate(process)
     for process in list(_running):
         end(process, 1.0)
 

@@ -2,16 +2,15 @@
 """What is kept of a run: `.hardening/last-verify.json`, whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .environment import run
-from .stage import Check, Options, overall
+from ..result import Check, Options, overall
+from .files import write_atomically
+from .subprocesses import run
 
 FILE = Path(".hardening", "last-verify.json")
 
@@ -57,15 +56,7 @@ def write(project: Path, record: Mapping[str, Any]) -> None:
     """
     path = project / FILE
     path.parent.mkdir(exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(path, f"{json.dumps(record, indent=2)}\n".encode())
 
 
 def _commit(project: Path) -> str | None:

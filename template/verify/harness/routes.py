@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""The team's own routes, as the application has them: `python -m verify.discover PACKAGE` prints them as JSON.
+"""The team's own routes, as the application has them: `python -m verify.harness.routes PACKAGE` prints them as JSON.
 
 It runs in a process of its own, so that the team's code never runs inside verify.
 """
@@ -19,7 +19,7 @@ _PARAMETER = re.compile(r"\{[^}:]*:?([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DiscoveredRoute:
     """One route with one method, as an attacker needs to know it."""
 
     method: str
@@ -44,16 +44,16 @@ class Found:
         return self.method in ("GET", "HEAD")
 
 
-def read(text: str) -> list[Found]:
+def read(text: str) -> list[DiscoveredRoute]:
     """What this module printed, read again."""
-    return [Found(**_frozen(each)) for each in json.loads(text)]
+    return [DiscoveredRoute(**_frozen(each)) for each in json.loads(text)]
 
 
 def _frozen(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def routes(package: str) -> Iterator[Found]:
+def routes(package: str) -> Iterator[DiscoveredRoute]:
     """Every route of the team's application.
 
     Args:
@@ -64,10 +64,10 @@ def routes(package: str) -> Iterator[Found]:
     table = import_module(f"{package}.app").create_app(settings).table()
     for route in table:
         if route.app is not None:
-            yield Found("GET", route.path, f"{route.path}/verify-nothing", is_mount=True)
+            yield DiscoveredRoute("GET", route.path, f"{route.path}/verify-nothing", is_mount=True)
             continue
         for method in ["GET"] if route.is_websocket else sorted(route.methods or {"GET"}):
-            yield Found(
+            yield DiscoveredRoute(
                 method,
                 route.path,
                 _target(table, route, method),

@@ -13,19 +13,18 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from . import environment
-from .stage import Check, Options, Outcome
+from ..result import Check, Options, Rule, UnverifiedError
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV
 
 TIMEOUT = 60.0
 REMEDY = "Run `uv lock`, look at what changed, and commit uv.lock."
-NO_UV = "Install uv (https://docs.astral.sh/uv/), so that `uv` is on the PATH."
+
+CURRENT = Rule("lock", "lock.current", "uv.lock is there and holds what pyproject.toml asks for")
+HASHES = Rule("lock", "lock.hashes", "every locked file has a hash")
 
 Key = tuple[str, str]
 """Name and version, normalised: what makes two locked packages the same."""
-
-
-class LockError(Exception):
-    """The lock file is not there or cannot be understood; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Lock:
         """Read `uv.lock`.
 
         Raises:
-            LockError: It is not there, or it is not what uv writes.
+            UnverifiedError: It is not there, or it is not what uv writes.
         """
         try:
             data = tomllib.loads((project / "uv.lock").read_text(encoding="utf-8"))
@@ -87,9 +86,9 @@ class Lock:
             root = next(each for each in packages if "." in (each.source.get("editable"), each.source.get("virtual")))
             raw = next(each for each in data["package"] if each["name"] == root.name)
         except FileNotFoundError:
-            raise LockError("there is no uv.lock") from None
+            raise UnverifiedError("there is no uv.lock", REMEDY) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise LockError(f"uv.lock cannot be read: {error!r}") from None
+            raise UnverifiedError(f"uv.lock cannot be read: {error!r}", REMEDY) from None
         metadata = raw.get("metadata", {})
         asked = [*metadata.get("requires-dist", ()), *(x for y in metadata.get("requires-dev", {}).values() for x in y)]
         return cls(
@@ -178,42 +177,35 @@ def listed(names: Iterable[str], at_most: int = 5) -> str:
 
 def stage(options: Options) -> Iterator[Check]:
     """Whether `uv.lock` is there, belongs to `pyproject.toml`, and pins every file by its hash."""
-    name = "uv.lock is there and holds what pyproject.toml asks for"
     if not (options.project / "uv.lock").is_file():
-        yield Check("lock", name, Outcome.INSECURE, "there is no uv.lock: every install may differ", REMEDY)
+        yield CURRENT.insecure("there is no uv.lock: every install may differ", REMEDY)
         return
     try:
-        ran = environment.run([environment.uv(), "lock", "--check"], options.project, TIMEOUT)
+        ran = subprocesses.run([subprocesses.uv(), "lock", "--check"], options.project, TIMEOUT)
     except OSError as error:
-        yield Check("lock", name, Outcome.UNVERIFIED, f"uv cannot be started: {error}", NO_UV)
+        yield CURRENT.unverified(f"uv cannot be started: {error}", NO_UV)
         return
     if ran.code is None:
         seen = f"uv gave no answer within {TIMEOUT:g} s"
-        yield Check("lock", name, Outcome.UNVERIFIED, seen, "Try `uv lock --check` by hand; it may need the network.")
+        yield CURRENT.unverified(seen, "Try `uv lock --check` by hand; it may need the network.")
     elif ran.ok:
-        yield Check("lock", name, Outcome.PROVED, "`uv lock --check` finds nothing to change")
+        yield CURRENT.proved("`uv lock --check` finds nothing to change")
     elif "needs to be updated" in ran.err or "Failed to parse `uv.lock`" in ran.err:
-        yield Check("lock", name, Outcome.INSECURE, "pyproject.toml asks for something else by now", REMEDY)
+        yield CURRENT.insecure("pyproject.toml asks for something else by now", REMEDY)
     elif "No solution found" in ran.err:
-        seen = f"what pyproject.toml asks for cannot be resolved: {ran.last()}"
-        yield Check("lock", name, Outcome.INSECURE, seen, "Change the bounds in pyproject.toml; `uv lock` says which.")
+        seen = f"what pyproject.toml asks for cannot be resolved: {ran.tail()}"
+        yield CURRENT.insecure(seen, "Change the bounds in pyproject.toml; `uv lock` says which.")
     else:
-        yield Check(
-            "lock",
-            name,
-            Outcome.UNVERIFIED,
-            f"uv could not tell: {ran.last()}",
-            "With the package index in reach, run `uv lock --check` again.",
-        )
+        remedy = "With the package index in reach, run `uv lock --check` again."
+        yield CURRENT.unverified(f"uv could not tell: {ran.tail()}", remedy)
     yield _hashes(options.project)
 
 
 def _hashes(project: Path) -> Check:
-    name = "every locked file has a hash"
     try:
         lock = Lock.read(project)
-    except LockError as error:
-        return Check("lock", name, Outcome.UNVERIFIED, str(error), REMEDY)
+    except UnverifiedError as error:
+        return HASHES.unverified(error)
     bare = [
         str(package)
         for package in lock.published
@@ -221,5 +213,5 @@ def _hashes(project: Path) -> Check:
     ]
     if bare:
         remedy = "Take these from an index that gives hashes; without one, whoever serves the file decides what it is."
-        return Check("lock", name, Outcome.INSECURE, listed(bare), remedy)
-    return Check("lock", name, Outcome.PROVED, f"{len(lock.published)} packages")
+        return HASHES.insecure(listed(bare), remedy)
+    return HASHES.proved(f"{len(lock.published)} packages")

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from . import environment
-from .lock import NO_UV
+from ..result import UnverifiedError
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV
 
 COPIER = "copier>=9.18,<10"
 """The Copier that renders, as a requirement: the one place where its bounds stand."""
@@ -27,14 +28,6 @@ _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copi
 # A password or a token in an address; what git says may repeat it.
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s]+@|(\w://[^/@:\s]*:)[^/@\s]+@")
 _COMMIT_AFTER_TAG = re.compile(r"(.+)-\d+-g[0-9a-f]{4,}")
-
-
-class CannotTellError(Exception):
-    """The template or its release cannot be looked at; the text says why, `remedy` what to do."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(masked(reason))
-        self.remedy = remedy
 
 
 def masked(text: str) -> str:
@@ -59,21 +52,21 @@ class Template:
         """Clone the template that a service records.
 
         Raises:
-            CannotTellError: Nothing is recorded, or the template cannot be reached.
+            UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
         back = f"Put {ANSWERS} back from git; updates need it too."
         try:
             answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
         except (OSError, ValueError, SyntaxError) as error:
-            raise CannotTellError(f"{ANSWERS} cannot be read: {error}", back) from None
+            raise UnverifiedError(f"{ANSWERS} cannot be read: {error}", back) from None
         for name in ("_src_path", "_commit"):
             if not answers.get(name):
-                raise CannotTellError(f"{ANSWERS} records no {name}", back)
+                raise UnverifiedError(f"{ANSWERS} records no {name}", back)
         found = cls(answers, scratch)
         ran = found._git("clone", "--quiet", "--bare", "--", _expanded(found.address), str(found._clone))
         if not ran.ok:
-            said = ran.last(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
-            raise CannotTellError(
+            said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
+            raise UnverifiedError(
                 f"the template at {found.address} cannot be reached: {said}",
                 f"`git ls-remote {masked(_expanded(found.address))}` has to work here without a question; if the "
                 f"template has moved, write its new address into {ANSWERS}.",
@@ -102,7 +95,7 @@ class Template:
         """The tag of the newest release, if the service does not have it yet. Pre-releases do not count.
 
         Raises:
-            CannotTellError: Nothing can be compared.
+            UnverifiedError: Nothing can be compared.
         """
         releases: dict[Version, str] = {}
         for tag in self._git("tag", "--list", folder=self._clone).out.split():
@@ -111,7 +104,7 @@ class Template:
         current = _version(self.base)
         if current is None or not releases:
             what = f"{self.version} is no release" if releases else "it has no releases"
-            raise CannotTellError(f"of the template at {self.address}, {what}", "Take a release: see HARDENING.md.")
+            raise UnverifiedError(f"of the template at {self.address}, {what}", "Take a release: see HARDENING.md.")
         newest = max(releases)
         return releases[newest] if newest > current else ""
 
@@ -125,11 +118,11 @@ class Template:
         """A file of the template's repository.
 
         Raises:
-            CannotTellError: It is not there.
+            UnverifiedError: It is not there.
         """
         ran = self._git("show", f"{ref}:{name}", folder=self._clone)
         if not ran.ok:
-            raise CannotTellError(f"{ref} of the template has no {name}", "Ask those who keep it.")
+            raise UnverifiedError(f"{ref} of the template has no {name}", "Ask those who keep it.")
         return ran.out
 
     def render(self, answers: Path, folder: Path) -> tuple[set[str], set[str]]:
@@ -139,10 +132,10 @@ class Template:
             The names of the owned files, which the folder then holds, and of the seeds, which it does not.
 
         Raises:
-            CannotTellError: The release is gone, or Copier does not render it.
+            UnverifiedError: The release is gone, or Copier does not render it.
         """
         if not self._git("rev-parse", "--verify", "--quiet", f"{self.version}^{{commit}}", folder=self._clone).ok:
-            raise CannotTellError(
+            raise UnverifiedError(
                 f"the template at {self.address} has no {self.version}",
                 "Have its tag brought back, or move to the newest release with "
                 f"`uvx '{COPIER}' recopy --trust --defaults --overwrite` and look at `git diff`.",
@@ -176,20 +169,20 @@ class Template:
         copier = ["tool", "run", "--from", COPIER, "copier", "recopy"]
         switches = ["--vcs-ref", ":current:", "--defaults", "--overwrite", "--skip-tasks", "--quiet"]
         try:
-            command = [environment.uv(), *copier, *switches, str(folder)]
-            ran = environment.run(command, self.scratch, TIMEOUT, {**self._quiet(), **variables})
+            command = [subprocesses.uv(), *copier, *switches, str(folder)]
+            ran = subprocesses.run(command, self.scratch, TIMEOUT, {**self._quiet(), **variables})
         except OSError as error:
-            raise CannotTellError(f"uv cannot be started: {error}", NO_UV) from None
+            raise UnverifiedError(f"uv cannot be started: {error}", NO_UV) from None
         if not ran.ok:
-            said = ran.last() if ran.code is not None else f"no answer within {TIMEOUT:g} s"
+            said = ran.tail() if ran.code is not None else f"no answer within {TIMEOUT:g} s"
             by_hand = f"`uvx '{COPIER}' recopy --vcs-ref :current: --defaults --pretend --skip-tasks`"
-            raise CannotTellError(f"Copier could not render {self.name}: {said}", f"{by_hand} says more.")
+            raise UnverifiedError(f"Copier could not render {self.name}: {said}", f"{by_hand} says more.")
 
-    def _git(self, *arguments: str, folder: Path | None = None) -> environment.Ran:
+    def _git(self, *arguments: str, folder: Path | None = None) -> subprocesses.Ran:
         git = shutil.which("git")
         if git is None:
-            raise CannotTellError("git is not on the PATH", "Install git.")
-        return environment.run([git, *arguments], folder or self.scratch, TIMEOUT, self._quiet())
+            raise UnverifiedError("git is not on the PATH", "Install git.")
+        return subprocesses.run([git, *arguments], folder or self.scratch, TIMEOUT, self._quiet())
 
     def _quiet(self) -> dict[str, str]:
         # No question anywhere (ssh has no terminal either), and no repository around the scratch folder.

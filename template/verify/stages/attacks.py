@@ -10,13 +10,31 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from . import discover, processes
-from .attacks import STEPS, UNREACHED, Arena, Attacks
-from .service import OWN, PROBE, PROBE_MODULE, READY, NotStartedError, Service, environment, given
-from .stage import Check, Options, Outcome
+from ..attacks import STEPS
+from ..harness import routes
+from ..harness.arena import UNREACHED, Arena, Attacks
+from ..harness.service import (
+    OWN,
+    PROBE,
+    PROBE_MODULE,
+    READY,
+    NotStartedError,
+    Service,
+    declared_environment,
+    environment,
+)
+from ..result import Check, Options, Rule
+from ..runner import processes
+
+PROBE_STARTS = Rule("", "attacks.probe-starts", "the probe application starts as production would")
+SERVICE_STARTS = Rule("", "attacks.service-starts", "your service starts as production would")
+SERVICE_IS_READY = Rule("", "attacks.service-is-ready", "your service is ready as production would be")
+ROUTES_ARE_KNOWN = Rule("", "attacks.routes-are-known", "your routes are found")
+ROUTES_ARE_REACHED = Rule("", "attacks.routes-are-reached", "a request reaches every route of yours")
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -25,49 +43,49 @@ def stage(options: Options) -> Iterator[Check]:
     # What lies here is deleted even if a process that is just ending still writes into it.
     with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
-        values = given(options.project)
+        values = declared_environment(options.project)
         probe = stack.enter_context(Service("probe", PROBE_MODULE, folder, PROBE))
         own = stack.enter_context(Service("service", options.package, folder, {**values, **OWN}))
         listed = folder / "routes.json"
         with listed.open("wb") as output:
             listing = processes.start(
-                [sys.executable, "-m", "verify.discover", options.package],
+                [sys.executable, "-m", "verify.harness.routes", options.package],
                 folder,
                 environment(**{**values, **OWN, "PYTHONPATH": str(options.project)}),
                 output,
             )
         stack.callback(processes.end, listing, 0.5)
         started = True
-        for service, remedy in ((probe, "Run `uv sync`."), (own, _remedy(options))):
+        for rule, service, remedy in (
+            (PROBE_STARTS, probe, "Run `uv sync`."),
+            (SERVICE_STARTS, own, _remedy(options)),
+        ):
             try:
                 if not service.wait():
                     yield _not_ready(steps[0], service)
             except NotStartedError as error:
                 started = False
-                kind = "your service" if service is own else "the probe application"
-                yield from _not_tried(steps, f"start {kind} as production would", str(error), remedy)
+                yield from _not_tried(steps, rule, str(error), remedy)
         if not started:
             return
         routes = _routes(listing, listed)
         if isinstance(routes, str):
-            yield from _not_tried(steps, "find your routes", routes, _remedy(options))
+            yield from _not_tried(steps, ROUTES_ARE_KNOWN, routes, _remedy(options))
             return
         yield from _attack(Arena(probe, own, routes, options.thorough), steps)
 
 
-def _not_tried(steps: list[str], name: str, seen: str, remedy: str) -> Iterator[Check]:
+def _not_tried(steps: list[str], rule: Rule, seen: str, remedy: str) -> Iterator[Check]:
     """Say once what went wrong, and of the other steps only that they were not tried."""
-    yield Check(steps[0], name, Outcome.UNVERIFIED, seen, remedy)
-    for step in steps[1:]:
-        yield Check(step, name, Outcome.UNVERIFIED, f"not tried, see {steps[0]}", f"As for {steps[0]}.")
+    first, *others = steps
+    yield replace(rule, step=first).unverified(seen, remedy)
+    for step in others:
+        yield replace(rule, step=step).unverified(f"not tried, see {first}", f"As for {first}.")
 
 
 def _not_ready(step: str, service: Service) -> Check:
     said = "; ".join(service.not_ready) or "nothing, so a probe answered False"
-    return Check(
-        step,
-        "be ready as production would be",
-        Outcome.UNVERIFIED,
+    return replace(SERVICE_IS_READY, step=step).unverified(
         f"/health/live says yes, /health/ready no for {READY:g} s, so it was attacked as it is; the log says {said}",
         "Start what the probe asks for, or give its address in pyproject.toml: `[tool.hardening.verify.environment]`.",
     )
@@ -81,25 +99,25 @@ def _remedy(options: Options) -> str:
     )
 
 
-def _routes(listing: "subprocess.Popen[bytes]", listed: Path) -> list[discover.Found] | str:
+def _routes(listing: "subprocess.Popen[bytes]", listed: Path) -> list[routes.DiscoveredRoute] | str:
     """The team's own routes, or why they are not known."""
     try:
         code = listing.wait(20)
-        return discover.read(listed.read_text(encoding="utf-8").splitlines()[-1]) if code == 0 else _why(listed)
+        return routes.read(listed.read_text(encoding="utf-8").splitlines()[-1]) if code == 0 else _why(listed)
     except (subprocess.TimeoutExpired, ValueError, TypeError, IndexError):
         return _why(listed)
 
 
 def _why(listed: Path) -> str:
-    return f"`python -m verify.discover` failed; its last lines:\n{processes.last_lines(listed)}"
+    return f"`python -m verify.harness.routes` failed; its last lines:\n{processes.last_lines(listed)}"
 
 
 def _attack(arena: Arena, steps: list[str]) -> Iterator[Check]:
-    modules = {step: import_module(f".attacks.{step}", __package__) for step in steps}
+    modules = {step: import_module(f"..attacks.{step}", __package__) for step in steps}
     attacked = [step for step in steps if step not in ("rate_limit", "sessions", "server")]
     if attacked and (unreached := arena.unreached):
         seen = f"not attacked, since no request reaches them: {', '.join(unreached)}"
-        yield Check(attacked[0], "reach every route of yours", Outcome.UNVERIFIED, seen, UNREACHED)
+        yield replace(ROUTES_ARE_REACHED, step=attacked[0]).unverified(seen, UNREACHED)
     # Slow clients are waited for while the other steps are attacked.
     slow: Future[list[Check]] | None = None
     if "server" in modules:

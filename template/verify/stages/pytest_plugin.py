@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Loaded into pytest by `testing.py`: chooses what the quick tier runs, and writes down what came of it."""
+"""Loaded into pytest by `tests.py`: chooses what the quick tier runs, and writes down what came of it."""
 
 import json
 from collections import defaultdict

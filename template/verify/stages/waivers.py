@@ -1,7 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """Advisories that the team knowingly lives with: `audit-waivers.toml`, each with a reason and a last day.
 
-A waiver is a debt. It says why, it ends by itself, and one that cannot be read fails rather than waives.
+Each waiver says why, ends by itself, and fails rather than waives if it cannot be read.
 """
 
 import re
@@ -14,9 +14,10 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from .stage import Check, Outcome
+from ..result import Check, Rule
 
 FILE = "audit-waivers.toml"
+WAIVER = Rule("audit", "audit.waiver", "every waiver holds and is needed")
 LONGEST = 90
 """Days that a waiver may run."""
 LARGEST = 30_000
@@ -122,7 +123,8 @@ def _problems(table: dict[str, Any], today: date) -> Iterator[tuple[str, str, st
 
 
 def _wrong(line: int, seen: str, remedy: str) -> Check:
-    return Check("audit", f"{FILE}:{line} is a waiver that holds", Outcome.INSECURE, f"line {line}: {seen}", remedy)
+    place = f"{FILE}:{line}"
+    return WAIVER.of(place, f"{place} is a waiver that holds").insecure(f"line {line}: {seen}", remedy)
 
 
 class _Lines:

@@ -11,39 +11,38 @@ from collections.abc import Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
-from . import environment
-from .changelog import between
-from .stage import Check, Options, Outcome
-from .template import ANSWERS, COPIER, CannotTellError, Template
+from ..result import Check, Options, Rule, UnverifiedError
+from ..runner import subprocesses
+from ..upkeep.changelog import between
+from ..upkeep.template_repo import ANSWERS, COPIER, Template
 
 PATCH = Path(".hardening", "drift.patch")
 UPDATE = f"uvx '{COPIER}' update --trust --defaults"
 
-_COMPARED = "every owned file is as the template's release has it"
-_NEWEST = "no newer release of the template mends a weakness"
+COMPARED = Rule("drift", "drift.compared", "every owned file is as the template's release has it")
+CHANGED = Rule("drift", "drift.changed", "no owned file was changed")
+DELETED = Rule("drift", "drift.deleted", "no owned file was deleted")
+ADDED = Rule("drift", "drift.added", "no other file stands among the owned ones")
+NEWEST = Rule("drift", "drift.security-release", "no newer release of the template fixes a vulnerability")
 
 
 def stage(options: Options) -> Iterator[Check]:
-    """Whether the owned files are still those of the recorded release, and whether a newer one mends a weakness."""
+    """Whether the owned files are still those of the recorded release, and whether a newer one fixes a vulnerability."""
     (options.project / PATCH).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as scratch:
         try:
             template = Template.of(options.project, Path(scratch).resolve())
-        except CannotTellError as error:
-            yield _untold(_COMPARED, error)
+        except UnverifiedError as error:
+            yield COMPARED.unverified(error)
             return
         try:
             yield from _compared(options.project, template)
-        except CannotTellError as error:
-            yield _untold(_COMPARED, error)
+        except UnverifiedError as error:
+            yield COMPARED.unverified(error)
         try:
             yield _newest(template)
-        except CannotTellError as error:
-            yield _untold(_NEWEST, error)
-
-
-def _untold(name: str, error: CannotTellError) -> Check:
-    return Check("drift", name, Outcome.UNVERIFIED, f"could not tell: {error}", error.remedy)
+        except UnverifiedError as error:
+            yield NEWEST.unverified(error)
 
 
 def _compared(project: Path, template: Template) -> Iterator[Check]:
@@ -59,22 +58,21 @@ def _compared(project: Path, template: Template) -> Iterator[Check]:
     back = _patch(project, template.scratch, [*changed, *deleted]) if changed or deleted else ""
     answers = f" To change an answer, run `{UPDATE} -d NAME=VALUE`." if ANSWERS in changed else ""
     found = {
-        "no owned file was changed": (
+        CHANGED: (
             [f"{name}: {difference}" for name, difference in changed.items()],
             f"{back} What the change is for is said by a setting, or by what a seed passes in.{answers}",
         ),
-        "no owned file was deleted": (deleted, f"{back} What is not wanted is switched off by a setting."),
-        "no other file stands among the owned ones": (
+        DELETED: (deleted, f"{back} What is not wanted is switched off by a setting."),
+        ADDED: (
             added,
             "Move it to where your own code or tests are; delete it if an older release left it.",
         ),
     }
-    for name, (seen, remedy) in found.items():
+    for rule, (seen, remedy) in found.items():
         if seen:
-            seen = [f"against {template.name}:", *seen]
-            yield Check("drift", name, Outcome.INSECURE, "\n".join(seen), remedy.strip())
+            yield rule.insecure("\n".join([f"against {template.name}:", *seen]), remedy.strip())
         else:
-            yield Check("drift", name, Outcome.PROVED, f"{len(owned)} files of {template.name}")
+            yield rule.proved(f"{len(owned)} files of {template.name}")
 
 
 def _difference(project: Path, name: str, release: Path) -> str:
@@ -106,14 +104,14 @@ def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
     git = shutil.which("git")
     if harmless and git:
         ask = [git, "-c", "core.quotePath=off", "check-ignore", "--", *harmless]
-        found -= set(environment.run(ask, project, 10).out.splitlines())
+        found -= set(subprocesses.run(ask, project, 10).out.splitlines())
     return sorted(found)
 
 
 def _patch(project: Path, scratch: Path, names: list[str]) -> str:
     """Write the way back as a patch, and say how to take it."""
     # Inside a repository, git takes the paths of a patch from its root, and passes over others without a word.
-    prefix = environment.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
+    prefix = subprocesses.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
     for side, origin in (("a", project), ("b", scratch / "release")):
         (scratch / side).mkdir()
         for name in names:
@@ -123,26 +121,26 @@ def _patch(project: Path, scratch: Path, names: list[str]) -> str:
                 shutil.copyfile(origin / name, copy, follow_symlinks=False)
     (project / PATCH).parent.mkdir(exist_ok=True)
     command = ["git", "diff", "--no-index", "--no-prefix", "--no-ext-diff", "--no-textconv", "--no-color", "--binary"]
-    ran = environment.run([*command, f"--output={project / PATCH}", "a", "b"], scratch, 10)
+    ran = subprocesses.run([*command, f"--output={project / PATCH}", "a", "b"], scratch, 10)
     if ran.code != 1:
-        raise CannotTellError(f"git diff ended with {ran.code}: {ran.last()}", "Run it again.")
+        raise UnverifiedError(f"git diff ended with {ran.code}: {ran.tail()}", "Run it again.")
     return f"`git apply {PATCH.as_posix()}` puts it back."
 
 
 def _newest(template: Template) -> Check:
     newest = template.newer()
     if not newest:
-        return Check("drift", _NEWEST, Outcome.PROVED, f"{template.version} is the newest")
+        return NEWEST.proved(f"{template.version} is the newest")
     changelog = template.read(newest, "CHANGELOG.md")
     if not between(changelog, template.base, newest):
         reason = f"CHANGELOG.md of {newest} says nothing of what came after {template.base}"
-        raise CannotTellError(reason, f"Take it all the same: `{UPDATE}`.")
+        raise UnverifiedError(reason, f"Take it all the same: `{UPDATE}`.")
     entries = between(changelog, template.base, newest, template.answers)
-    mends = [f"{each.version} mends: {each.text}" for each in entries if each.kind == "Security"]
+    fixes = [f"{each.version} fixes: {each.text}" for each in entries if each.kind == "Security"]
     breaks = [f"{each.version} breaks: {each.text}" for each in entries if each.breaking and each.kind != "Security"]
     what = (
-        f"{len(mends)} of {len(entries)} entries under Security" if entries else "and brings nothing for this service"
+        f"{len(fixes)} of {len(entries)} entries under Security" if entries else "and brings nothing for this service"
     )
-    seen = "\n".join([f"{newest} is there, {what}", *mends, *breaks])
+    seen = "\n".join([f"{newest} is there, {what}", *fixes, *breaks])
     remedy = f"Run `{UPDATE}`, then `uv run --locked python -m verify`."
-    return Check("drift", _NEWEST, Outcome.INSECURE if mends else Outcome.PROVED, seen, remedy)
+    return NEWEST.insecure(seen, remedy) if fixes else NEWEST.proved(seen, remedy)

@@ -10,18 +10,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from . import processes
-from .environment import clean
-from .stage import Check, Options, Outcome
+from ..result import Check, Options, Rule
+from ..runner import processes
+from ..runner.environment import clean
 
 OWNED = Path("tests", "hardening")
 QUICK, THOROUGH = 180.0, 1800.0
 """Seconds that each of the two suites may take."""
-_COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.pytest_plugin"]
-_STEP = "tests"
-
-
-_NAMES = {"owned": "the template's own tests pass", "yours": "your tests pass"}
+_COMMAND = ["-m", "pytest", "-q", "--no-header", "-p", "verify.stages.pytest_plugin"]
+RULES = {
+    "owned": Rule("tests", "tests.owned", "the template's own tests pass"),
+    "yours": Rule("tests", "tests.yours", "your tests pass"),
+}
 
 
 class Suites:
@@ -57,27 +57,26 @@ def begin(options: Options) -> None:
 def stage(options: Options) -> Iterator[Check]:
     """What came of both suites."""
     if find_spec("pytest") is None:
-        for name in _NAMES.values():
-            yield Check(
-                _STEP, name, Outcome.UNVERIFIED, "pytest is not installed", "Run `uv sync`: it is in the group dev."
-            )
+        for rule in RULES.values():
+            yield rule.unverified("pytest is not installed", "Run `uv sync`: it is in the group dev.")
         return
     suites = _begun.pop(options, None) or Suites(options)
     with suites.folder as folder:
         try:
-            for suite, name in _NAMES.items():
+            for suite in RULES:
                 code = processes.wait(suites.running[suite], suites.end - time.monotonic())
-                yield _judged(name, suite, code, Path(folder), suites.limit)
+                yield _judged(suite, code, Path(folder), suites.limit)
         finally:
             for process in suites.running.values():
                 processes.end(process, 1.0)
 
 
-def _judged(name: str, suite: str, code: int | None, folder: Path, limit: float) -> Check:
+def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
+    rule = RULES[suite]
     remedy = f"Run `uv run pytest{f' {OWNED.as_posix()}' if suite == 'owned' else ''}` and look at what it says."
     if code is None:
         seen = f"they were not over after {limit:g} s"
-        return Check(_STEP, name, Outcome.UNVERIFIED, seen, f"Make them faster, or use --thorough. {remedy}")
+        return rule.unverified(seen, f"Make them faster, or use --thorough. {remedy}")
     try:
         told: dict[str, Any] = json.loads((folder / f"{suite}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -85,7 +84,7 @@ def _judged(name: str, suite: str, code: int | None, folder: Path, limit: float)
     if told.get("failed"):
         failures = [f"{test}: {reason}" for test, reason in told["failures"].items()]
         more = f"; {len(failures) - 3} more" if failures[3:] else ""
-        return Check(_STEP, name, Outcome.INSECURE, "; ".join(failures[:3]) + more, remedy)
+        return rule.insecure("; ".join(failures[:3]) + more, remedy)
     words = [f"{told[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if told.get(kind)]
     if told.get("left_out"):
         words.append(
@@ -94,11 +93,11 @@ def _judged(name: str, suite: str, code: int | None, folder: Path, limit: float)
     seen = ", ".join(words)
     if code == 5 or (code == 0 and not told.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"
-        return Check(_STEP, name, Outcome.UNVERIFIED, reason, "Write a test for each of your routes in tests/.")
+        return rule.unverified(reason, "Write a test for each of your routes in tests/.")
     if told.get("skipped") and suite == "owned" and limit == THOROUGH:
         reasons = "; ".join(told["skipped_because"])
-        return Check(_STEP, name, Outcome.UNVERIFIED, f"{seen}: {reasons}", "Install it, and run verify again.")
+        return rule.unverified(f"{seen}: {reasons}", "Install it, and run verify again.")
     if code:
         last = processes.last_lines(folder / f"{suite}.log")
-        return Check(_STEP, name, Outcome.UNVERIFIED, f"pytest ended with exit code {code}:\n{last}", remedy)
-    return Check(_STEP, name, Outcome.PROVED, seen)
+        return rule.unverified(f"pytest ended with exit code {code}:\n{last}", remedy)
+    return rule.proved(seen)

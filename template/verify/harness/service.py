@@ -15,7 +15,8 @@ from types import TracebackType
 
 from tests.hardening.asgi import HOST, Answer
 
-from . import processes, wire
+from ..common import raw_http
+from ..runner import processes
 
 START = 20.0
 READY = 6.0
@@ -30,7 +31,7 @@ PROBE_MODULE = "tests.hardening.served"
 OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
 # The probe application, with deadlines that can be waited for.
 PROBE = {
-    "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+    "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent),
     "APP_ALLOWED_HOSTS": HOST,
     "APP_TRUSTED_PROXIES": "none",
     "APP_CORS_ORIGINS": ORIGIN,
@@ -52,7 +53,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **variables}
 
 
-def given(project: Path) -> dict[str, str]:
+def declared_environment(project: Path) -> dict[str, str]:
     """Made-up values for settings of the team's own, from `[tool.hardening.verify.environment]` in pyproject.toml.
 
     What verify sets itself stays as verify sets it.
@@ -99,7 +100,7 @@ class Service:
 
     def _says_yes(self, path: str) -> bool:
         try:
-            return wire.send(self.port, wire.raw("GET", path), 2).status == 200
+            return raw_http.send(self.port, raw_http.raw("GET", path), 2).status == 200
         except OSError:
             return False
 
@@ -139,14 +140,14 @@ class Service:
     def last_lines(self) -> str:
         return processes.last_lines(self.log)
 
-    def ask(self, method: str, target: str, headers: wire.Pairs = (), body: bytes | None = None) -> Answer:
+    def ask(self, method: str, target: str, headers: raw_http.Pairs = (), body: bytes | None = None) -> Answer:
         """Send one request on a connection of its own."""
-        return wire.send(self.port, wire.raw(method, target, headers, body))
+        return raw_http.send(self.port, raw_http.raw(method, target, headers, body))
 
     @property
     def is_listening(self) -> bool:
         try:
-            wire.connect(self.port, 1).close()
+            raw_http.connect(self.port, 1).close()
         except OSError:
             return False
         return True

@@ -22,14 +22,17 @@ from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
-from . import environment
-from .environment import Ran
-from .lock import NO_UV, REMEDY, Key, Lock, LockError, Package, key, listed
-from .stage import Check, Options, Outcome
-from .waivers import FILE, Waivers
+from ..result import Check, Options, Rule, UnverifiedError
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV, Ran
+from .lock import Key, Lock, Package, key, listed
+from .waivers import FILE, WAIVER, Waivers
 from .waivers import read as read_waivers
 
 CANARY = ("jinja2", "2.10")
+COMPLETE = Rule("audit", "audit.complete", "every locked package is looked up")
+CANARY_FOUND = Rule("audit", "audit.canary", "a release that is known to be vulnerable is found")
+VULNERABLE = Rule("audit", "audit.vulnerable", "no locked package is known to be vulnerable")
 CANARY_ADVISORIES = {"CVE-2019-10906", "PYSEC-2019-217", "GHSA-462w-v97r-4m45"}
 SOCKET_TIMEOUT = 8
 """Seconds that the service has for one answer."""
@@ -45,17 +48,8 @@ MOST_ADVICE = 5
 """Packages whose upgrade is tried before it is recommended; each takes about a second."""
 
 
-class CouldNotTellError(Exception):
-    """The audit has no answer."""
-
-    def __init__(self, seen: str, remedy: str) -> None:
-        self.seen = seen
-        self.remedy = remedy
-        super().__init__(seen)
-
-
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Advisory:
     """One advisory that hits one locked package."""
 
     package: Package
@@ -69,7 +63,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AuditResult:
     """What the audit found out."""
 
     audited: frozenset[Key]
@@ -87,10 +81,8 @@ def stage(options: Options) -> Iterator[Check]:
         export = _export(options.project, lock)
         arguments, service = asked(os.environ.get("AUDIT_OSV_URL", ""))
         answer = _ask(export, arguments, service)
-    except LockError as error:
-        yield _untold(f"the locked packages cannot be listed: {error}", REMEDY)
-    except CouldNotTellError as error:
-        yield _untold(error.seen, error.remedy)
+    except UnverifiedError as error:
+        yield COMPLETE.unverified(error)
     else:
         doubts = list(_doubts(lock, answer, service))
         yield from doubts
@@ -99,15 +91,11 @@ def stage(options: Options) -> Iterator[Check]:
         yield from _judged(options.project, lock, _findings(lock, answer), waivers, told=not doubts)
 
 
-def _untold(seen: str, remedy: str, name: str = "every locked package is looked up") -> Check:
-    return Check("audit", name, Outcome.UNVERIFIED, f"could not tell: {seen}", remedy)
-
-
 def asked(address: str) -> tuple[list[str], str]:
     """The options of pip-audit that choose the service, and what it is called in a sentence.
 
     Raises:
-        CouldNotTellError: `AUDIT_OSV_URL` is no address of an OSV API.
+        UnverifiedError: `AUDIT_OSV_URL` is no address of an OSV API.
     """
     if not address.strip():
         return ["--vulnerability-service", "pypi"], "the advisory service"
@@ -118,7 +106,7 @@ def asked(address: str) -> tuple[list[str], str]:
         parts, host = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         seen = "AUDIT_OSV_URL is not the address of an OSV API"
-        raise CouldNotTellError(seen, "Write it as https://osv.example.com, with a path if it has one.")
+        raise UnverifiedError(seen, "Write it as https://osv.example.com, with a path if it has one.")
     path = parts.path.rstrip("/").removesuffix("/v1/query").removesuffix("/v1") + "/v1/query"
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     return ["--vulnerability-service", "osv", "--osv-url", parts._replace(path=path).geturl()], shown
@@ -131,7 +119,7 @@ def _export(project: Path, lock: Lock) -> str:
     conflict. Markers stay unread: what only another platform installs is audited here as well.
 
     Raises:
-        CouldNotTellError: uv cannot export it.
+        UnverifiedError: uv cannot export it.
     """
     parts = [
         ["--no-default-groups"],
@@ -142,12 +130,12 @@ def _export(project: Path, lock: Lock) -> str:
     for part in parts:
         command = ["export", "--quiet", "--locked", "--no-emit-workspace", "--format", "pylock.toml", *part]
         try:
-            ran = environment.run([environment.uv(), *command], project, EXPORT_TIMEOUT)
+            ran = subprocesses.run([subprocesses.uv(), *command], project, EXPORT_TIMEOUT)
         except OSError as error:
-            raise CouldNotTellError(f"uv cannot be started: {error}", NO_UV) from None
+            raise UnverifiedError(f"uv cannot be started: {error}", NO_UV) from None
         if not ran.ok:
-            why = "took too long" if ran.code is None else f"says: {ran.last()}"
-            raise CouldNotTellError(f"`uv export` {why}", "Run `uv lock --check`; uv.lock must hold first.")
+            why = "took too long" if ran.code is None else f"says: {ran.tail()}"
+            raise UnverifiedError(f"`uv export` {why}", "Run `uv lock --check`; uv.lock must hold first.")
         for text in re.split(r"^\[\[packages\]\]\n", ran.out, flags=re.MULTILINE)[1:]:
             data = tomllib.loads(text)
             if "directory" not in data:
@@ -158,11 +146,11 @@ def _export(project: Path, lock: Lock) -> str:
     return head + "".join(f"[[packages]]\n{text}" for text in [canary, *blocks.values()])
 
 
-def _ask(export: str, arguments: list[str], service: str) -> Answer:
+def _ask(export: str, arguments: list[str], service: str) -> AuditResult:
     """Run pip-audit until it answers, a few times at most.
 
     Raises:
-        CouldNotTellError: It does not.
+        UnverifiedError: It does not.
     """
     begun = time.monotonic()
     for pause in (*PAUSES, None):
@@ -175,32 +163,32 @@ def _ask(export: str, arguments: list[str], service: str) -> Answer:
                 *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
                 *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),
             ]
-            ran = environment.run(command, folder, RUN_TIMEOUT)
+            ran = subprocesses.run(command, folder, RUN_TIMEOUT)
         try:
             return _understood(ran, service)
-        except CouldNotTellError:
+        except UnverifiedError:
             if pause is None or time.monotonic() - begun + pause > PATIENCE or "No module named" in ran.err:
                 raise
             time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _understood(ran: Ran, service: str) -> Answer:
+def _understood(ran: Ran, service: str) -> AuditResult:
     """Read what pip-audit wrote; its exit code says too little to be looked at.
 
     Raises:
-        CouldNotTellError: That is no answer.
+        UnverifiedError: That is no answer.
     """
     again = "Run it again when the service can be reached; AUDIT_OSV_URL names another OSV API to ask."
     if ran.code is None:
-        raise CouldNotTellError(f"{service} gave no full answer within {RUN_TIMEOUT:g} s", again)
+        raise UnverifiedError(f"{service} gave no full answer within {RUN_TIMEOUT:g} s", again)
     if not ran.out.strip():
         if "No module named" in ran.err and "pip_audit" in ran.err:
-            raise CouldNotTellError("pip-audit is not installed", "Run `uv add --dev 'pip-audit>=2.10.1'`.")
+            raise UnverifiedError("pip-audit is not installed", "Run `uv add --dev 'pip-audit>=2.10.1'`.")
         for pattern, what in FAILURES:
             if re.search(pattern, ran.err):
-                raise CouldNotTellError(f"{service} {what} ({ran.last(1)[:200]})", again)
-        raise CouldNotTellError(f"pip-audit failed: {ran.last(1)}", again)
+                raise UnverifiedError(f"{service} {what} ({ran.tail(1)[:200]})", again)
+        raise UnverifiedError(f"pip-audit failed: {ran.tail(1)}", again)
     try:
         dependencies = json.loads(ran.out)["dependencies"]
         skipped = [(str(each["name"]), str(each["skip_reason"])) for each in dependencies if "skip_reason" in each]
@@ -217,12 +205,12 @@ def _understood(ran: Ran, service: str) -> Answer:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"what pip-audit wrote does not parse: {type(error).__name__}"
-        raise CouldNotTellError(what, "Look at `uv run pip-audit --version`; this needs 2.10 or newer.") from None
+        raise UnverifiedError(what, "Look at `uv run pip-audit --version`; this needs 2.10 or newer.") from None
     warnings = tuple(
         line.strip() for line in ran.err.splitlines() if re.search("Unsupported OSV|missing 'affected'", line)
     )
     vulnerable = {package: found for package, found in audited.items() if found}
-    return Answer(frozenset(audited), tuple(skipped), vulnerable, warnings)
+    return AuditResult(frozenset(audited), tuple(skipped), vulnerable, warnings)
 
 
 FAILURES = (
@@ -235,7 +223,7 @@ FAILURES = (
 )
 
 
-def _doubts(lock: Lock, answer: Answer, service: str) -> Iterator[Check]:
+def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
     """Why the answer cannot be believed."""
     known = {name for found in answer.vulnerable.get(key(*CANARY), ()) for name in found["names"]}
     if not known & CANARY_ADVISORIES:
@@ -243,28 +231,30 @@ def _doubts(lock: Lock, answer: Answer, service: str) -> Iterator[Check]:
             f"{service} does not know {' '.join(CANARY)}, vulnerable since 2019, so it would know nothing else either"
         )
         remedy = "Ask a service that has the advisories of Python packages; AUDIT_OSV_URL names it."
-        yield _untold(seen, remedy, "a release that is known to be vulnerable is found")
+        yield CANARY_FOUND.unverified(seen, remedy)
     skipped = {name: reason for name, reason in answer.skipped if name != CANARY[0]}
     names = {package.name for package in lock.published}
     if skipped:
         first = next(iter(skipped.values()))
         seen = f"{len(skipped)} of {len(names)} packages were skipped: {listed(skipped)} ({first})"
-        yield _untold(seen, "Take these from an index whose advisories are known, or name a service in AUDIT_OSV_URL.")
+        yield COMPLETE.unverified(
+            seen, "Take these from an index whose advisories are known, or name a service in AUDIT_OSV_URL."
+        )
     missing = [
         str(package) for package in lock.published if package.key not in answer.audited and package.name not in skipped
     ]
     if missing:
         seen = f"{len(missing)} of {len(lock.published)} locked packages are not in the answer: {listed(missing)}"
-        yield _untold(seen, "Look at `uv export`: what it leaves out cannot be audited.")
+        yield COMPLETE.unverified(seen, "Look at `uv export`: what it leaves out cannot be audited.")
     elsewhere = [str(package) for package in lock.published if "registry" not in package.source]
     if elsewhere:
         seen = (
             f"{len(elsewhere)} packages are not from an index, and advisories are about releases: {listed(elsewhere)}"
         )
-        yield _untold(seen, "Take a release from an index instead of a repository, an address or a file.")
+        yield COMPLETE.unverified(seen, "Take a release from an index instead of a repository, an address or a file.")
     if answer.warnings:
         seen = f"{len(answer.warnings)} advisories were not understood: {answer.warnings[0]}"
-        yield _untold(seen, "Upgrade pip-audit: `uv lock --upgrade-package pip-audit`.")
+        yield COMPLETE.unverified(seen, "Upgrade pip-audit: `uv lock --upgrade-package pip-audit`.")
 
 
 def _accounted(lock: Lock, service: str) -> Check:
@@ -277,19 +267,19 @@ def _accounted(lock: Lock, service: str) -> Check:
     own = [str(package) for package in lock.packages if package.is_own and package != lock.root]
     if own:
         seen += f"; own code, not looked up: {listed(own)}"
-    return Check("audit", "every locked package is looked up", Outcome.PROVED, seen)
+    return COMPLETE.proved(seen)
 
 
-def _findings(lock: Lock, answer: Answer) -> list[Finding]:
+def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
     found = []
     for package in {each.key: each for each in lock.published}.values():
         for one in answer.vulnerable.get(package.key, ()):
             fixes = tuple(each for each in one["fixes"] if each > Version(package.version))
-            found.append(Finding(package, one["names"], fixes))
+            found.append(Advisory(package, one["names"], fixes))
     return found
 
 
-def _judged(project: Path, lock: Lock, findings: list[Finding], waivers: Waivers, *, told: bool) -> Iterator[Check]:
+def _judged(project: Path, lock: Lock, findings: list[Advisory], waivers: Waivers, *, told: bool) -> Iterator[Check]:
     """One check for each advisory that hits, waived or not, and one for each waiver that nothing needs."""
     runtime = lock.runtime()
     waived = {each: finding for each in waivers.valid for finding in findings if each.covers(*_named(finding))}
@@ -300,39 +290,40 @@ def _judged(project: Path, lock: Lock, findings: list[Finding], waivers: Waivers
         seen = "; ".join(
             [
                 f"fixed in {finding.fixes[0]}" if finding.fixes else "no fix yet",
-                f"{kind}, brought by {listed(f'{name} ({part})' for name, part in brought)}",
+                f"{kind}, required by {listed(f'{name} ({part})' for name, part in brought)}",
                 *([f"also {listed(finding.names[1:])}"] if finding.names[1:] else []),
             ]
         )
         waiver = next((each for each in waivers.valid if each.covers(*_named(finding))), None)
         if waiver is not None:
             name = f"{finding}, waived until {waiver.expires.isoformat()}"
-            yield Check("audit", name, Outcome.PROVED, f"{waiver.reason} ({seen})")
+            yield VULNERABLE.of(str(finding), name).proved(f"{waiver.reason} ({seen})")
         else:
-            yield Check("audit", str(finding), Outcome.INSECURE, seen, advice.on(finding))
+            yield VULNERABLE.of(str(finding), str(finding)).insecure(seen, advice.on(finding))
     if told and not findings:
-        yield Check("audit", "no locked package is known to be vulnerable", Outcome.PROVED, "no advisory hits one")
+        yield VULNERABLE.proved("no advisory hits one")
     if told:
         for waiver in waivers.valid:
             if waiver not in waived:
                 name = f"{FILE}:{waiver.line} waives {waiver.advisory}, which hits nothing: it is unused"
-                yield Check("audit", name, Outcome.PROVED, "unused", f"Delete it from line {waiver.line} on.")
+                unused = WAIVER.of(f"{FILE}:{waiver.line}", name)
+                yield unused.proved("unused", f"Delete it from line {waiver.line} on.")
 
 
-def _named(finding: Finding) -> tuple[str, tuple[str, ...]]:
+def _named(finding: Advisory) -> tuple[str, tuple[str, ...]]:
     return finding.package.name, finding.names
 
 
 class _Advice:
     """The command that upgrades just one package, tried before it is given: a bound may forbid what the advisory asks."""
 
-    def __init__(self, project: Path, lock: Lock, findings: list[Finding]) -> None:
+    def __init__(self, project: Path, lock: Lock, findings: list[Advisory]) -> None:
         self._project = project
         self._lock = lock
         self._findings = findings
         self._given: dict[Key, str] = {}
 
-    def on(self, finding: Finding) -> str:
+    def on(self, finding: Advisory) -> str:
         """What to do about a package; the same for each advisory that hits it."""
         package = finding.package
         if not finding.fixes:
@@ -375,13 +366,13 @@ class _Advice:
     def _reaches(self, arguments: list[str], name: str, goal: Version) -> tuple[bool | None, str]:
         """Whether this upgrade would lead to the goal or beyond; `None` if that cannot be told. And what uv says."""
         try:
-            command = [environment.uv(), "lock", "--dry-run", *arguments]
-            ran = environment.run(command, self._project, ADVICE_TIMEOUT)
+            command = [subprocesses.uv(), "lock", "--dry-run", *arguments]
+            ran = subprocesses.run(command, self._project, ADVICE_TIMEOUT)
         except OSError as error:
             return None, str(error)
         if not ran.ok:
             because = re.search(r"Because .*", ran.err)
-            return (False, because[0]) if "No solution found" in ran.err and because else (None, ran.last(1))
+            return (False, because[0]) if "No solution found" in ran.err and because else (None, ran.tail(1))
         update: Callable[[str], re.Match[str] | None] = re.compile(rf"(?:Update|Remove) {re.escape(name)} (.*)").match
         for match in filter(None, map(update, ran.err.splitlines())):
             _, arrow, new = match[1].partition(" -> ")

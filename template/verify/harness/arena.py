@@ -1,0 +1,153 @@
+# Owned by the template: an update rewrites this file.
+"""What an attacker would try, one module a step, each attack a function that returns the answer that was seen."""
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.hardening.asgi import Answer
+
+from ..common.raw_http import TIMEOUT, Pairs
+from ..result import Check, Rule, UnverifiedError
+from .routes import DiscoveredRoute
+from .service import Service
+
+EVIL = "https://evil.example"
+AGAIN = "Run it again; then look at what was seen."
+UNREACHED = "Move each before the route that shadows it: what takes any path, such as `/{rest:path}`, comes last."
+
+
+class Seen(NamedTuple):
+    """What an attack saw: the words for it, and what should not have been."""
+
+    text: str
+    faults: list[str]
+
+
+@dataclass
+class Arena:
+    """What is attacked.
+
+    Args:
+        probe_service: The template's own application behind the real perimeter.
+        real_service: The service itself.
+        routes: The service's own routes.
+        thorough: Take minutes instead of seconds.
+    """
+
+    probe_service: Service
+    real_service: Service
+    routes: list[DiscoveredRoute]
+    thorough: bool = False
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fresh_client_address(self) -> str:
+        """The address of a client that the service has never seen."""
+        with self._lock:
+            number = next(self._numbers)
+        return f"100.{64 + number // 65_536}.{number // 256 % 256}.{number % 256}"
+
+    def ask(self, method: str, target: str, headers: Pairs = (), body: bytes | None = None) -> Answer:
+        """Send one request to the service itself, as a client that it has never seen.
+
+        Raises:
+            UnverifiedError: There was no answer in time.
+        """
+        try:
+            return self.real_service.ask(
+                method, target, [*headers, ("X-Forwarded-For", self.fresh_client_address())], body
+            )
+        except TimeoutError:
+            message = f"{method} {target.partition('?')[0]} was not answered within {TIMEOUT:g} s"
+            remedy = "Let the route begin its answer sooner; look for what it waits for that is not there in verify."
+            raise UnverifiedError(message, remedy) from None
+
+    @property
+    def unreached(self) -> list[str]:
+        """The service's own routes that no request of verify reaches."""
+        return sorted({str(route) for route in self.routes if not route.target and not route.is_websocket})
+
+    def each(self, routes: Iterable[DiscoveredRoute], attack: Callable[[DiscoveredRoute], tuple[str, str]]) -> Seen:
+        """Make the same attack on several of the service's own routes, as far as they can be reached.
+
+        Args:
+            routes: Which ones.
+            attack: Returns what was seen, and what is wrong with that, if anything.
+        """
+        chosen = [route for route in routes if not route.is_websocket]
+        if not chosen:
+            return Seen("the service has no such route", [])
+        chosen = [route for route in chosen if route.target]
+        if not chosen:
+            raise UnverifiedError("no such route of the service can be reached", UNREACHED)
+        pool = ThreadPoolExecutor(4)
+        try:
+            results = list(pool.map(attack, chosen))
+        finally:  # an interrupt waits for nobody
+            pool.shutdown(wait=False, cancel_futures=True)
+        faults = [f"{route}: {fault}" for route, (_, fault) in zip(chosen, results, strict=True) if fault]
+        counted = Counter(text for text, _ in results)
+        words = ", ".join(f"{text} ({number} routes)" if number > 1 else text for text, number in counted.items())
+        return Seen(words, faults)
+
+
+Attack = Callable[[Arena], Seen]
+
+
+class Attacks:
+    """The attacks on one step, in the order in which they are made.
+
+    Args:
+        remedy: What to do about an attack that succeeds.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self.remedy = remedy
+        self._all: list[tuple[Rule, Attack, bool]] = []
+
+    def __call__(self, id_: str, name: str, thorough: bool = False) -> Callable[[Attack], Attack]:
+        """Register an attack.
+
+        Args:
+            id_: The id of its rule, which begins with the step: `headers.complete`.
+            name: What holds if the attack fails.
+            thorough: It takes too long for the quick tier.
+        """
+
+        def register(attack: Attack) -> Attack:
+            self._all.append((Rule(id_.partition(".")[0], id_, name), attack, thorough))
+            return attack
+
+        return register
+
+    def make(self, arena: Arena) -> Iterator[Check]:
+        """Make every attack; one that fails to be made is unverified, and the others are made."""
+        for rule, attack, is_slow in self._all:
+            if is_slow and not arena.thorough:
+                continue
+            try:
+                seen = attack(arena)
+            except UnverifiedError as error:
+                yield rule.unverified(error.seen, error.remedy)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
+                yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
+            else:
+                shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
+                yield rule.insecure(shown, self.remedy) if seen.faults else rule.proved(seen.text)
+
+
+def statuses(answers: Iterable[Answer]) -> str:
+    """The statuses that were seen, in words."""
+    counted = Counter("closed" if not answer.status else str(answer.status) for answer in answers)
+    return ", ".join(f"{status} ({number} times)" if number > 1 else status for status, number in counted.items())
+
+
+def expect(answers: dict[str, Answer], *wanted: int) -> Seen:
+    """Each answer, by the name of the attack, must have one of these statuses; 0 is a connection that was closed."""
+    faults = [f"{name}: {answer.status or 'closed'}" for name, answer in answers.items() if answer.status not in wanted]
+    return Seen(statuses(answers.values()), faults)

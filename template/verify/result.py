@@ -1,0 +1,127 @@
+# Owned by the template: an update rewrites this file.
+"""What a stage is told and what it answers: rules, each with an id, and for each a check with one of three outcomes.
+
+Three outcomes, never two: silence of a tool is not proof. The hooks load this file too, in Copier's interpreter: Python
+3.10, and the standard library.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for.
+
+    Args:
+        project: The root of the service's repository.
+        package: The service's package, such as `my_service`.
+        thorough: Take minutes instead of seconds.
+        target: The address of a deployed service to ask instead of a server of our own.
+        only: The one step to prove, or nothing for all.
+    """
+
+    project: Path
+    package: str
+    thorough: bool = False
+    target: str = ""
+    only: str = ""
+
+    def wants(self, step: str) -> bool:
+        """Whether this step was asked for."""
+        return self.only in ("", step)
+
+
+class Outcome(IntEnum):
+    """What came of a check; the number is the exit code that it asks for."""
+
+    PROVED = 0
+    INSECURE = 1
+    UNVERIFIED = 2
+
+
+class UnverifiedError(Exception):
+    """Nothing is known: what should have been looked at could not be.
+
+    Args:
+        seen: What stood in the way, short.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, seen: str, remedy: str) -> None:
+        super().__init__(seen)
+        self.seen = seen
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What came of one rule.
+
+    Args:
+        step: The step that it belongs to, a name that `--only` takes: `audit`, `headers`, `rate_limit`, ...
+        id: The rule, such as `docker.user`. Ids are kept: reports, acceptances and links name them.
+        object: What it is about, if the rule is about several: a file, a route, a package.
+        name: What was tried, in the words of a colleague.
+        outcome: What came of it.
+        seen: The answer that was seen, short.
+        remedy: What to do about it, if it is not proved.
+    """
+
+    step: str
+    id: str
+    object: str
+    name: str
+    outcome: Outcome
+    seen: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "outcome": self.outcome.name.lower()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is to be proved, and the one way to make a `Check`.
+
+    Args:
+        step: The step that it belongs to.
+        id: Its id: the subject, a dot, and what has to hold, such as `ci.runs-verify`.
+        name: What has to hold, or what is tried, in a line.
+        object: What it is about, if it is about several.
+    """
+
+    step: str
+    id: str
+    name: str
+    object: str = ""
+
+    def of(self, thing: str, name: str = "") -> "Rule":
+        """The same rule about one of several things, with a name of its own if it needs one."""
+        return replace(self, object=thing, name=name or f"{thing}: {self.name}")
+
+    def proved(self, seen: str, remedy: str = "") -> Check:
+        return self._check(Outcome.PROVED, seen, remedy)
+
+    def insecure(self, seen: str, remedy: str) -> Check:
+        return self._check(Outcome.INSECURE, seen, remedy)
+
+    def unverified(self, seen: str | UnverifiedError, remedy: str = "") -> Check:
+        """Nobody knows; from an `UnverifiedError` with the remedy that it brings."""
+        if isinstance(seen, UnverifiedError):
+            return self._check(Outcome.UNVERIFIED, f"could not tell: {seen.seen}", seen.remedy)
+        return self._check(Outcome.UNVERIFIED, seen, remedy)
+
+    def _check(self, outcome: Outcome, seen: str, remedy: str) -> Check:
+        return Check(self.step, self.id, self.object, self.name, outcome, seen, remedy)
+
+
+def overall(checks: Iterable[Check]) -> Outcome:
+    """The worst that was found; of no checks at all nothing is known."""
+    outcomes = {check.outcome for check in checks}
+    if Outcome.INSECURE in outcomes:
+        return Outcome.INSECURE
+    return Outcome.PROVED if outcomes == {Outcome.PROVED} else Outcome.UNVERIFIED

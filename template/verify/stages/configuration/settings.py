@@ -1,0 +1,132 @@
+# Owned by the template: an update rewrites this file.
+"""The settings: production starts with safe ones alone, and refuses to start with none."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...harness.service import declared_environment
+from ...result import Check, Options, Rule, UnverifiedError
+from ...runner import subprocesses
+from ..lock import listed
+
+TIMEOUT = 30.0
+"""Seconds that the service may take to say what it would start with."""
+PRODUCTION = {
+    "APP_ENV": "production",
+    "APP_ALLOWED_HOSTS": "api.example.com",
+    "APP_STORE_URL": "memory://",
+    "APP_TRUSTED_PROXIES": "none",
+}
+"""What production must say; `verify` says it in the place of whoever deploys."""
+REFUSALS = {"hosts.E001": "APP_ALLOWED_HOSTS", "proxy.E001": "APP_TRUSTED_PROXIES"}
+"""What must keep a service from starting when nothing is set, and the setting that it is about."""
+UNSET = (None, "", "not said")
+"""How `check --format json` gives a setting that is not set; the text is that of releases before 0.4."""
+SAFE = Rule("configuration", "settings.safe", "production starts with safe settings and routes")
+FINDING = Rule("configuration", "settings.finding", "the start-up check finds nothing")
+REFUSED = Rule("configuration", "settings.refused", "with nothing set, production refuses to start")
+ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
+
+_UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutput:
+    """What `python -m <package> check --format json` said."""
+
+    code: int
+    data: dict[str, Any]
+
+    @property
+    def ids(self) -> set[str]:
+        return {finding["id"] for finding in self.data["findings"]}
+
+    def missing(self) -> dict[str, str]:
+        """The settings that could not be read, and why."""
+        found = (_UNREADABLE.match(each["message"]) for each in self.data["findings"] if each["id"] == "settings.E001")
+        return {match[1]: match[2] for match in found if match}
+
+
+def report(options: Options, variables: Mapping[str, str]) -> CheckOutput:
+    """Ask the service what it would start with.
+
+    Raises:
+        UnverifiedError: It does not say.
+    """
+    command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
+    try:
+        ran = subprocesses.run(command, options.project, TIMEOUT, variables)
+        if ran.code is None:
+            raise _silent(options, f"it gave no report within {TIMEOUT:g} s")
+        data = json.loads(ran.out)
+        found = CheckOutput(ran.code, {name: data[name] for name in ("findings", "routes", "settings")})
+        found.ids.union(found.missing())  # whatever is not as expected shows here
+    except OSError as error:
+        raise _silent(options, str(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _silent(options, ran.tail() or "it says nothing") from None
+    return found
+
+
+def _silent(options: Options, said: str) -> UnverifiedError:
+    return UnverifiedError(f"check says: {said}", by_hand(options))
+
+
+def by_hand(options: Options) -> str:
+    return f"Run `uv run python -m {options.package} check` and look."
+
+
+def stage(options: Options) -> Iterator[Check]:
+    own = {name: value for name, value in declared_environment(options.project).items() if name not in PRODUCTION}
+    try:
+        output = report(options, {**own, **PRODUCTION})
+        unset = report(options, own)
+    except UnverifiedError as error:
+        yield SAFE.unverified(error)
+        return
+    values = " ".join(f"{key}={value}" for key, value in PRODUCTION.items())
+    said = f"verify sets {values}" + (f", and from pyproject.toml {listed(own, 9)}" if own else "")
+    unread = sorted(setting for setting, why in output.missing().items() if "required" in why.lower())
+    errors = [each for each in output.data["findings"] if each["level"] == "error"]
+    if unread:
+        example = f'`{unread[0]} = "..."` in the table [tool.hardening.verify.environment]'
+        remedy = f"Put a made-up value that it can start with into pyproject.toml: {example}."
+        seen = f"{listed(unread)} has no default, and verify takes no value from outside"
+        yield SAFE.unverified(seen, remedy)
+    elif bool(errors) != (output.code == 1) or output.code not in (0, 1):
+        seen = f"check ends with {output.code} and {len(errors)} errors"
+        yield SAFE.unverified(seen, by_hand(options))
+    else:
+        for each in output.data["findings"]:
+            rule = FINDING.of(each["id"], f"no {each['id']}")
+            judge = rule.insecure if each["level"] == "error" else rule.proved
+            yield judge(str(each["message"]), str(each["hint"]))
+        if not errors:
+            yield SAFE.proved(f"{len(output.data['routes'])} routes, no error; {said}")
+    if not unread:
+        yield _refusal(unset)
+    yield from _accepted(output)
+
+
+def _refusal(found: CheckOutput) -> Check:
+    values = {each["name"]: each["value"] for each in found.data["settings"]}
+    # A team may say in its settings.py what production must say; then nothing is missing.
+    in_code = {setting for setting in REFUSALS.values() if values.get(setting) not in UNSET}
+    expected = {each for each, setting in REFUSALS.items() if setting not in in_code}
+    if expected - found.ids or (expected and found.code != 1):
+        seen = f"check ends with {found.code}, without {listed(sorted(expected - found.ids)) or 'an error'}"
+        remedy = "Take defaults out of settings.py that make up what only a deployment can know."
+        return REFUSED.insecure(seen, remedy)
+    seen = f"refused: {listed(sorted(expected))}" if expected else "nothing is missing"
+    return REFUSED.proved(seen + (f"; settings.py says {listed(sorted(in_code))}" if in_code else ""))
+
+
+def _accepted(found: CheckOutput) -> Iterator[Check]:
+    for route in found.data["routes"]:
+        for each, reason in route["policy"].get("insecure_because", {}).items():
+            exception = ACCEPTED.of(f"{route['route']} {each}", f"{route['route']} is excepted from {each}")
+            yield exception.proved(f"accepted by the team: {reason}", "See that it still holds.")

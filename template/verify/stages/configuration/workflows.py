@@ -1,0 +1,57 @@
+# Owned by the template: an update rewrites this file.
+"""Continuous integration: it runs verify, from actions that nobody can exchange, with no right that it does not need."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...result import Check, Rule, UnverifiedError
+from ..lock import listed
+from .yaml import mapping, pairs, read
+
+RUNS_VERIFY = Rule("configuration", "ci.runs-verify", "continuous integration runs verify")
+PINNED = Rule("configuration", "ci.pinned", "every action is pinned by its full hash")
+PERMISSIONS = Rule("configuration", "ci.permissions", "jobs get no right that they do not name")
+
+
+def checks(project: Path) -> Iterator[Check]:
+    files = sorted([*project.glob(".github/workflows/*.yml"), *project.glob(".github/workflows/*.yaml")])
+    gitlab = project / ".gitlab-ci.yml"
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in [*files, *[gitlab] * gitlab.is_file()]]
+    if not texts:
+        yield RUNS_VERIFY.proved("not used")
+    elif any(re.search(r"^[^#\n]*python3? -m verify(?![.\w])", text, re.MULTILINE) for text in texts):
+        yield RUNS_VERIFY.proved("python -m verify")
+    else:
+        yield RUNS_VERIFY.insecure("no job does", "Add a step `uv run --locked python -m verify`.")
+    for path in files:
+        yield from _workflow(path)
+
+
+def _workflow(path: Path) -> Iterator[Check]:
+    pinned, permissions = PINNED.of(path.name), PERMISSIONS.of(path.name)
+    try:
+        workflow = read(path)
+    except UnverifiedError as error:
+        yield pinned.unverified(error)
+        yield permissions.unverified(error)
+        return
+    used = [text for key, text in pairs(workflow.get("jobs")) if key == "uses"]
+    loose = [each for each in used if not re.search(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$", each)]
+    if loose:
+        remedy = "Put the full hash of a commit behind the @, and the release as a comment; Renovate and Dependabot keep it up."
+        yield pinned.insecure(listed(loose), remedy)
+    else:
+        yield pinned.proved(f"{len(used)} actions")
+
+    remedy = "Put `permissions: {}` at the top, and in each job only what it needs."
+    top = workflow.get("permissions")
+    wide = [f"{key or 'permissions'}: {text}" for key, text in pairs(top) if text.startswith("write")]
+    jobs = mapping(workflow.get("jobs"))
+    wide += [f"write-all in {name}" for name, job in jobs.items() if mapping(job).get("permissions") == "write-all"]
+    if top is None:
+        yield permissions.insecure("no `permissions` at the top: each job gets the default, which may be write", remedy)
+    elif wide:
+        yield permissions.insecure(listed(wide), remedy)
+    else:
+        yield permissions.proved("read at most, at the top" if top else "none at the top")

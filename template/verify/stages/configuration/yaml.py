@@ -1,0 +1,53 @@
+# Owned by the template: an update rewrites this file.
+"""YAML as compose files and workflows mean it: anchors and merges are resolved, and every value stays a text."""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ...result import UnverifiedError
+
+# By name: the library has no types of its own, and whether its stubs are installed is for the team to say.
+_yaml: Any = import_module("yaml")
+
+
+class _Loader(_yaml.SafeLoader):  # type: ignore[misc]
+    """`on` is no boolean and `0644` no number; of all that plain YAML guesses, only `<<` is left."""
+
+    yaml_implicit_resolvers = {"<": [("tag:yaml.org,2002:merge", re.compile("<<"))]}  # noqa: RUF012
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The mapping that a file holds.
+
+    Raises:
+        UnverifiedError: It is no YAML, or none that is understood here.
+    """
+    try:
+        found = _yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError, RecursionError, _yaml.YAMLError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UnverifiedError(f"{path.name} cannot be read: {said}", "Write it in plain YAML.") from None
+    if not isinstance(found, dict):
+        raise UnverifiedError(f"{path.name} holds no mapping", "Write it as its documentation says.")
+    return found
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping as it is; nothing in the place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def pairs(value: Any) -> Iterator[tuple[str, str]]:
+    """Every text below a value with the key that it stands under. What anchors repeat is looked at once."""
+    seen: set[int] = set()
+    todo: list[tuple[str, Any]] = [("", value)]
+    while todo:
+        key, each = todo.pop()
+        if isinstance(each, str):
+            yield key, each
+        elif isinstance(each, dict | list) and id(each) not in seen:
+            seen.add(id(each))
+            todo += each.items() if isinstance(each, dict) else [(key, item) for item in each]

@@ -1,0 +1,167 @@
+# Owned by the template: an update rewrites this file.
+"""`python -m verify.bounds` brings the bounds that owned code needs, `verify/bounds.toml`, into `pyproject.toml`.
+
+That file belongs to the team. What it asks for stays as it is wherever that will do; else it is intersected with what
+owned code needs, in the same line. What cannot be intersected is named and left alone. Exit code: 0 all bounds hold, 1
+one clashes, 2 it could not tell.
+"""
+
+import argparse
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from ..result import Check, Rule
+from ..runner.files import write_atomically
+from .pyproject import CannotChangeError, Pyproject
+from .pyproject import Path as Keys
+from .requirements import RUNTIME, Line, has_own_source, installed_groups, requirements
+from .specifiers import implies, intersected, is_empty
+
+NEEDS = "verify/bounds.toml"
+CURRENT = Rule(
+    "configuration", "bounds.current", "pyproject.toml admits no release that is older than owned code needs"
+)
+BY_HAND = "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds"
+"""The command for an environment that is too old or not there."""
+
+
+@dataclass(slots=True)
+class BoundsReport:
+    """What came of it: each a sentence.
+
+    Args:
+        changed: What is new in `pyproject.toml`.
+        clashes: What cannot hold together with what owned code needs.
+        untold: What could not be looked at.
+    """
+
+    changed: list[str] = field(default_factory=list)
+    clashes: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+
+
+def bring(pyproject: Pyproject, needs: dict[str, Any]) -> BoundsReport:
+    """Change what `pyproject.toml` asks for until it implies what owned code needs.
+
+    Args:
+        pyproject: What the team wrote; it is changed.
+        needs: What owned code needs, in the form of a `pyproject.toml`.
+    """
+    found = BoundsReport()
+    runtime = [Requirement(each) for each in needs["project"]["dependencies"]]
+    development = [Requirement(each) for each in needs["dependency-groups"]["dev"]]
+    if not isinstance(pyproject.get(("project",)), dict):
+        found.untold.append(f"There is no table [project], so this has to be asked for elsewhere: {_listed(runtime)}.")
+        return found
+    for need in runtime:
+        _bring(pyproject, need, [RUNTIME], [], found)
+    groups = list(installed_groups(pyproject))
+    for need in development:
+        _bring(pyproject, need, groups, [RUNTIME], found)
+    return found
+
+
+def _bring(pyproject: Pyproject, need: Requirement, homes: list[Keys], also: list[Keys], found: BoundsReport) -> None:
+    """Bring one bound into the lists where it belongs, unless another list brings the package anyhow."""
+    name = canonicalize_name(need.name)
+    if has_own_source(pyproject, name):
+        return
+    everywhere = [line for line in requirements(pyproject) if canonicalize_name(line.asked.name) == name]
+    here = [line for line in everywhere if line.keys in homes]
+    if any(line.asked.url for line in everywhere):
+        return
+    always = [line for line in here if not line.asked.marker]
+    there = [line for line in everywhere if line.keys in also and not line.asked.marker]
+    if _suffices(always, need) or (not here and _suffices(there, need)):
+        return
+    steady = [line for line in everywhere if not line.asked.marker]
+    if clash := next((line for line in steady if is_empty(line.asked.specifier, need.specifier)), None):
+        found.clashes.append(_clash(clash, need))
+        return
+    try:
+        for line in always[:1] or here:
+            if _suffices([line], need):
+                continue
+            if is_empty(*(each.asked.specifier for each in {line, *always}), need.specifier):
+                found.clashes.append(_clash(line, need))
+                continue
+            text = intersected(line.text, need)
+            pyproject.replace(line.keys, line.number, text)
+            found.changed.append(f"{line} becomes {text}.")
+        if not here:
+            home = next((keys for keys in homes if isinstance(pyproject.get(keys), list)), None)
+            if home is None:
+                raise CannotChangeError
+            pyproject.add(home, str(need))
+            found.changed.append(f"{need} joins {'.'.join(home)}.")
+    except CannotChangeError:
+        lists = " or ".join(".".join(keys) for keys in homes)
+        found.untold.append(f"Ask for {need} by hand: {lists} is not there, or not written as a plain list.")
+
+
+def _clash(line: Line, need: Requirement) -> str:
+    return f"{line} leaves no version for {need}, which owned code needs: change it, then run `uv lock`."
+
+
+def _listed(needs: Sequence[Requirement]) -> str:
+    return ", ".join(map(str, needs))
+
+
+def _suffices(lines: Sequence[Line], need: Requirement) -> bool:
+    extras = {canonicalize_name(extra) for line in lines for extra in line.asked.extras}
+    bounds = ",".join(str(line.asked.specifier) for line in lines if line.asked.specifier)
+    wanted = {canonicalize_name(extra) for extra in need.extras}
+    return bool(lines) and wanted <= extras and implies(bounds, str(need.specifier))
+
+
+def look(project: Path) -> tuple[BoundsReport, bytes]:
+    """What would change in `pyproject.toml`, and its new bytes."""
+    if not hasattr(SpecifierSet, "is_subset"):
+        return BoundsReport(untold=[f"The library `packaging` is too old here. Run: {BY_HAND}"]), b""
+    try:
+        needs = tomllib.loads((project / NEEDS).read_text(encoding="utf-8"))
+        pyproject = Pyproject((project / "pyproject.toml").read_bytes())
+    except FileNotFoundError as error:
+        return BoundsReport(untold=[f"There is no {Path(error.filename).relative_to(project).as_posix()}."]), b""
+    except (OSError, ValueError) as error:
+        return BoundsReport(untold=[f"pyproject.toml cannot be read: {error}. Mend it first."]), b""
+    found = bring(pyproject, needs)
+    return found, bytes(pyproject)
+
+
+def check(project: Path) -> Check:
+    """Whether `pyproject.toml` excludes every release that is older than owned code needs."""
+    found, _ = look(project)
+    missing = [*found.clashes, *found.changed]
+    if missing:
+        remedy = "Run `uv run python -m verify.bounds`, then `uv lock` and `uv sync`."
+        return CURRENT.insecure(" ".join(missing), remedy)
+    if found.untold:
+        remedy = "Ask for it there, as verify/bounds.toml does, and keep that up with each update."
+        return CURRENT.unverified(" ".join(found.untold), remedy)
+    return CURRENT.proved("it implies verify/bounds.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m verify.bounds", description=__doc__)
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
+    given = parser.parse_args(arguments)
+    project = Path(__file__).resolve().parent.parent.parent
+    found, content = look(project)
+    if found.changed:
+        write_atomically((project / "pyproject.toml").resolve(), content)
+    if given.format == "json":
+        print(json.dumps({"changed": found.changed, "clashes": found.clashes, "untold": found.untold}))
+    else:
+        said = [*found.changed, *found.clashes, *found.untold]
+        print("\n".join(said or ["pyproject.toml asks for all that owned code needs already."]))
+    return 1 if found.clashes else 2 if found.untold else 0
