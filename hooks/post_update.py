@@ -28,7 +28,7 @@ from seeds import ANSWERS, follow
 from stages import UvFailedError
 from verify.runner.files import write_atomically
 from verify.runner.terminal import printable
-from verify.upkeep.changelog import between
+from verify.upkeep.changelog import Entry, base_of, between, since
 
 TEMPLATE = Path(__file__).parent.parent
 # In an environment of its own: the service's may be older than the code that has just come.
@@ -149,8 +149,8 @@ class Updated(Hook):
             answers = (self.folder / ANSWERS).read_text(encoding="utf-8")
             text = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
             given = dict(re.findall(r"^(\w+): (\S+)$", answers, re.MULTILINE))
-            entries = between(text, self.given.before, self.given.version, given)
-        except (OSError, ValueError) as error:
+            entries = self.entries(text, given)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             yield f"What has changed from {before} to {after} could not be read ({printable(str(error))})."
             return
         if not entries:
@@ -170,6 +170,20 @@ class Updated(Hook):
             )
         if len(rest) > SHOWN:
             yield f"  and {len(rest) - SHOWN} more, in the template's CHANGELOG.md"
+
+    def entries(self, changelog: str, answers: dict[str, str]) -> list[Entry]:
+        """What is new in the changelog: by version or, where a commit has no name, by what the older text did not say.
+
+        Raises:
+            ValueError: One of the two is no version.
+            subprocess.SubprocessError: The older commit has no changelog.
+        """
+        git = ["git", "-C", str(TEMPLATE)]
+        tags = set(self.programs.ask([*git, "tag", "--list"]).split())
+        before, after = self.given.before, self.given.version
+        if {base_of(before), base_of(after)} <= tags:
+            return between(changelog, before, after, answers)
+        return since(changelog, self.programs.ask([*git, "show", f"{before}:CHANGELOG.md"]), answers)
 
     def explain_failure(self) -> bool:
         self.screen.line("checks=strict asks for proof, so Copier now fails; it keeps what the update has written.")

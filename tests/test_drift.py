@@ -13,7 +13,7 @@ from .conftest import Emit, commit, git
 from .small import release, service_of, small_template
 
 COMPARED = "every owned file is as the template's release has it"
-NEWEST = "no newer release of the template mends a weakness"
+NEWEST = "no newer release of the template fixes a vulnerability"
 
 Tree = dict[str, tuple[int, bytes]]
 
@@ -84,7 +84,9 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     commit(repository, "emitted")
     with (service / "verify" / "stages" / "audit.py").open("a") as file:
         file.write("CANARY = None")  # no line break at the end
-    (service / "verify" / "common" / "raw_http.py").write_bytes((service / "verify" / "common" / "raw_http.py").read_bytes().replace(b"\n", b"\r\n"))
+    (service / "verify" / "common" / "raw_http.py").write_bytes(
+        (service / "verify" / "common" / "raw_http.py").read_bytes().replace(b"\n", b"\r\n")
+    )
     (service / "verify" / "stages" / "attacks.py").unlink()
     (service / "verify" / "stages" / "attacks.py").symlink_to("lock.py")
     (service / "verify" / "attacks" / "cors.py").unlink()
@@ -213,7 +215,7 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("version", "kind", "text", "code", "says"),
     [
-        ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 mends: A hole that was found."),
+        ("1.1.0", "Security", "A hole that was found.", 1, "1.1.0 fixes: A hole that was found."),
         ("1.1.0", "Changed", "**Breaking**: a setting has another name.", 0, "1.1.0 breaks: a setting has another"),
         ("1.1.0rc1", "Security", "A hole that was found.", 0, "v1.0.0 is the newest"),
         ("1.1.0", "Security", "A hole in the store. (store=redis)", 0, "v1.1.0 is there, and brings nothing for this"),
@@ -250,7 +252,9 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
     bare = tmp_path / "template.git"
     git(tmp_path, "clone", "--quiet", "--bare", str(small), str(bare))
     service = service_of(f"file://{bare}", tmp_path / "orders-api", vcs_ref="v1.0.0")
-    (service / "verify" / "stages" / "lock.py").write_bytes((service / "verify" / "stages" / "lock.py").read_bytes() + b"\n")
+    (service / "verify" / "stages" / "lock.py").write_bytes(
+        (service / "verify" / "stages" / "lock.py").read_bytes() + b"\n"
+    )
     home = tmp_path / "home"
     home.mkdir()
     trace = tmp_path / "trace"
@@ -267,3 +271,58 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
 
 def cache() -> str:
     return subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def without_releases(template: Path) -> str:
+    """Take every tag of a template away; the commit that it is at."""
+    git(template, "tag", "--delete", *git(template, "tag").split())
+    return git(template, "rev-parse", "--short", "HEAD").strip()
+
+
+def untagged(template: Path, version: str, kind: str, text: str) -> str:
+    """A further commit whose changelog says this, without a tag."""
+    release(template, version, kind, text)
+    git(template, "tag", "--delete", f"v{version}")
+    return git(template, "rev-parse", "--short", "HEAD").strip()
+
+
+@pytest.mark.parametrize(("kind", "code"), [("Security", 1), ("Added", 0)])
+def test_without_any_release_what_is_new_is_read_by_commit(small: Path, tmp_path: Path, kind: str, code: int) -> None:
+    born = without_releases(small)
+    service = service_of(small, tmp_path / "orders-api")
+    assert f"_commit: {born}" in (service / ".copier-answers.yml").read_text()
+    assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
+    newest = untagged(small, "1.1.0", kind, "Something that matters.")
+
+    found = Found(service)
+
+    assert found.code == code, found.text
+    assert found.checks[NEWEST]["seen"].startswith(f"{newest} is there, ")
+    assert ("1.1.0 fixes: Something that matters." in found.text) == (kind == "Security")
+    assert "long ago" not in found.text
+
+
+def test_a_service_of_a_commit_learns_of_releases_that_came_later(small: Path, tmp_path: Path) -> None:
+    born = without_releases(small)
+    service = service_of(small, tmp_path / "orders-api")
+    git(small, "tag", "v1.0.0", born)
+    assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
+    release(small, "1.1.0", "Security", "A hole that was found.")
+
+    found = Found(service)
+
+    assert found.code == 1
+    assert "v1.1.0 is there, 1 of 1 entries under Security\n1.1.0 fixes: A hole that was found." in found.text.replace(
+        "\\n", "\n"
+    )
+
+
+def test_a_commit_that_is_gone_cannot_be_compared(small: Path, tmp_path: Path) -> None:
+    without_releases(small)
+    service = service_of(small, tmp_path / "orders-api")
+    edited(service, "_commit: ", "_commit: abc")
+
+    found = Found(service)
+
+    assert found.code == 2
+    assert "cannot be compared with" in found.untold()[NEWEST]

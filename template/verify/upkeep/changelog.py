@@ -7,8 +7,8 @@ file too, after an update: Python 3.10, and the standard library.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 UNRELEASED = "Unreleased"
 
@@ -26,6 +26,7 @@ _VERSION = re.compile(
     r"(?:-g[0-9a-f]+|\+[a-z0-9._-]+)?",
     re.IGNORECASE,
 )
+_AFTER_TAG = re.compile(r"(.+)-\d+-g[0-9a-f]{4,}")
 _PHASES = {"dev": -4, "a": -3, "b": -2, "p": -1, "c": -1, "r": -1, "": 0}
 
 _ORDER = {"Security": 0, "Removed": 1, "Deprecated": 2, "Changed": 3}
@@ -125,8 +126,32 @@ def between(changelog: str, after: str, upto: str, answers: Mapping[str, object]
         key = keys[name]
         return key is not None and low < key <= high
 
-    found = [each for each in entries if is_in(each.version) and each.concerns(answers or {})]
-    return sorted(found, key=lambda each: (not each.breaking, _ORDER.get(each.kind, len(_ORDER))))
+    return _in_order(each for each in entries if is_in(each.version) and each.concerns(answers or {}))
+
+
+def since(changelog: str, older: str, answers: Mapping[str, object] | None = None) -> list[Entry]:
+    """What a changelog says that an older one did not, in the order of `between`.
+
+    For commits without a release: a template that has no tags, or a service that came from a commit between two.
+
+    Args:
+        changelog: The text of the newer CHANGELOG.md.
+        older: The text of the older one.
+        answers: The service's answers to the template's questions; what is only for others is left out.
+    """
+    known = {replace(each, version="") for each in parse(older)}  # what was unreleased has a version by now
+    entries = (each for each in parse(changelog) if replace(each, version="") not in known)
+    return _in_order(each for each in entries if each.concerns(answers or {}))
+
+
+def _in_order(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda each: (not each.breaking, _ORDER.get(each.kind, len(_ORDER))))
+
+
+def base_of(version: str) -> str:
+    """The tag in what `git describe --tags --always` says: of a commit after a release, the release; else the same."""
+    match = _AFTER_TAG.fullmatch(version)
+    return match[1] if match else version
 
 
 def version_key(version: str) -> Key:
