@@ -290,7 +290,7 @@ def untagged(template: Path, version: str, kind: str, text: str) -> str:
 def test_without_any_release_what_is_new_is_read_by_commit(small: Path, tmp_path: Path, kind: str, code: int) -> None:
     born = without_releases(small)
     service = service_of(small, tmp_path / "orders-api")
-    assert f"_commit: {born}" in (service / ".copier-answers.yml").read_text()
+    assert born in (service / ".copier-answers.yml").read_text()
     assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
     newest = untagged(small, "1.1.0", kind, "Something that matters.")
 
