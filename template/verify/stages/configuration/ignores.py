@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pathspec import GitIgnoreSpec, PathSpec
 
@@ -45,7 +46,7 @@ def gitignore(path: Path) -> Iterator[Check]:
     yield _check(REPOSITORY, GitIgnoreSpec.from_lines(_lines(path)), OUT_OF_REPOSITORY, remedy, "they are ignored")
 
 
-def _check(rule: Rule, spec: PathSpec, names: tuple[str, ...], remedy: str, seen: str) -> Check:
+def _check(rule: Rule, spec: PathSpec[Any], names: tuple[str, ...], remedy: str, seen: str) -> Check:
     not_ignored = [name for name in names if not spec.match_file(name)]
     return rule.insecure(f"it lets in {listed(not_ignored, 9)}", remedy) if not_ignored else rule.proved(seen)
 
