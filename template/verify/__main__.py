@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
-"""`python -m verify` proves that this service is hardened, stage by stage: lock, audit, SBOM, configuration, tests,
-attacks on a real server. Exit code: 0 all proved, 1 something is insecure, 2 something could not be verified.
+"""`python -m verify` proves that this service is hardened, stage by stage: owned files, lock, audit, SBOM,
+configuration, tests, attacks on a real server. Exit code: 0 all proved, 1 something is insecure, 2 something could not
+be verified.
 
 With `--target URL` it looks at a deployed service instead, politely; 0 then means that all it tried was proved, and it
 lists what it did not try.
@@ -23,7 +24,7 @@ from .runner import processes, report
 from .runner.terminal import WORDS, Terminal, printable
 from .stages import tests
 
-STAGES = ("lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
 STEPS = (*STAGES, *attacks.STEPS)

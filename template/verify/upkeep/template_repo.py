@@ -42,6 +42,23 @@ def _unverified(seen: str, remedy: str) -> UnverifiedError:
     return UnverifiedError(masked(seen), remedy)
 
 
+def recorded_answers(project: Path) -> dict[str, str]:
+    """What a service records: its answers, the template's address (`_src_path`) and the release (`_commit`).
+
+    Raises:
+        UnverifiedError: The record is gone, or is none.
+    """
+    back = f"Put {ANSWERS} back from git; updates need it too."
+    try:
+        answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
+    for name in ("_src_path", "_commit"):
+        if not answers.get(name):
+            raise _unverified(f"{ANSWERS} records no {name}", back)
+    return answers
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A clone of the template.
@@ -61,15 +78,7 @@ class Template:
         Raises:
             UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
-        back = f"Put {ANSWERS} back from git; updates need it too."
-        try:
-            answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
-        except (OSError, ValueError, SyntaxError) as error:
-            raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
-        for name in ("_src_path", "_commit"):
-            if not answers.get(name):
-                raise _unverified(f"{ANSWERS} records no {name}", back)
-        found = cls(answers, scratch)
+        found = cls(recorded_answers(project), scratch)
         ran = found._git("clone", "--quiet", "--bare", "--", _expanded(found.address), str(found._clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
