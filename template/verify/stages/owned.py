@@ -76,7 +76,7 @@ def _problem(project: Path, name: str, package: str, allowed: set[str]) -> str:
 
 def _remedy(name: str) -> str:
     return (
-        f"`git checkout -- {name}` takes back what is not committed; `git log -- {name}` names the commit to take it from "
-        f"otherwise. `{UPDATE}` brings what a newer release has. What a change is for is said by a setting, or by what a "
-        "seed passes in."
+        f"`git checkout -- {name}` takes back what is not committed; otherwise `git log -- {name}` names the commit to "
+        f"take it from. `{UPDATE}` brings what a newer release has. What a change is for is said by a setting, or by "
+        "what a seed passes in."
     )
