@@ -51,8 +51,8 @@ class Updated(Hook):
         if names:
             self.conflicts = True
             raise CannotGoOnError(
-                f"Conflicts in {printable(', '.join(names))}: nothing was done after the merge. Resolve them and `git add` "
-                "them (delete a .rej file, which holds what did not fit), then go on with the commands below."
+                f"Conflicts in {printable(', '.join(names))}: nothing was done after the merge. Resolve them and "
+                "`git add` them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
         self.report.notes += taken_away(self.programs, TEMPLATE, self.given.before)
         try:

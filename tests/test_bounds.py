@@ -18,10 +18,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from verify.result import Outcome
 from verify.upkeep.bounds import BoundsReport, bring, check
 from verify.upkeep.pyproject import CannotChangeError, Pyproject
 from verify.upkeep.specifiers import implies, intersected, is_empty
-from verify.result import Outcome
 
 from .conftest import REPOSITORY, Emit
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
-from tests.hardening.asgi import Answer
-
 from .attacks.cookies import unsafe
 from .attacks.cors import granted
 from .attacks.errors import leaks
 from .attacks.headers import lacking, telling
+from .common.answer import Answer
 from .result import Check, Options, Rule
 
 AGENT = "hardened-fastapi-verify (a check by the owner of this service)"

@@ -5,14 +5,15 @@ import asyncio
 import atexit
 import json
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-HOST = "api.example.com"
+from verify.common.answer import HOST, Answer
+
+__all__ = ["HOST", "Answer"]
+
 CLIENT = "203.0.113.9"
 T = TypeVar("T")
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -36,53 +37,6 @@ class Leave:
 
 
 Part = bytes | type[Stall] | type[Leave]
-
-
-@dataclass
-class Answer:
-    """A response as it left, header by header."""
-
-    status: int = 0
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    messages: list[Message] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, messages: list[Message]) -> "Answer":
-        """Put together what an application sent."""
-        answer = cls(messages=messages)
-        for message in messages:
-            kind = message["type"].removeprefix("websocket.")
-            if kind == "http.response.start":
-                assert not answer.status, "a response began twice"
-                answer.status = message["status"]
-                answer.headers = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
-            elif kind == "http.response.pathsend":
-                answer.body += Path(message["path"]).read_bytes()
-            elif kind == "http.response.body":
-                answer.body += message.get("body", b"")
-        return answer
-
-    def all(self, name: str) -> list[str]:
-        """Every value of a header."""
-        return [value for each, value in self.headers if each.lower() == name]
-
-    def __getitem__(self, name: str) -> str:
-        """The one value of a header; fails if there is none, or more than one."""
-        (value,) = self.all(name)
-        return value
-
-    def __contains__(self, name: str) -> bool:
-        return bool(self.all(name))
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the body came to its end."""
-        return not self.messages[-1].get("more_body", False)
 
 
 def scope_of(kind: str, target: str, headers: Headers, client: str, **more: Any) -> Scope:

@@ -45,7 +45,7 @@ class Server:
     def __init__(self, log: Path, *arguments: str, **variables: str) -> None:
         self.port = free_port()
         self._log = log
-        command = [sys.executable, "-m", "tests.hardening.served", "serve", "--port", str(self.port), *arguments]
+        command = [sys.executable, "-m", "verify.probe", "serve", "--port", str(self.port), *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
                 command, env=environment(**{**PRODUCTION, **variables}), stdout=output, stderr=subprocess.STDOUT

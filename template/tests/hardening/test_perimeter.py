@@ -55,7 +55,7 @@ KINDS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "an exception in a mounted application": (500, "GET", "/mounted/boom", {}),
     "an unknown path of a mounted application": (404, "GET", "/mounted/nope", {}),
     "a mounted application that is not hardened": (200, "GET", "/mounted-raw/x", {}),
-    "a static file": (200, "GET", "/static/pytest.ini", {}),
+    "a static file": (200, "GET", "/static/file.txt", {}),
     "a missing static file": (404, "GET", "/static/nope", {}),
     "liveness": (200, "GET", "/health/live", {}),
     "readiness": (200, "GET", "/health/ready", {}),
@@ -130,7 +130,7 @@ def test_background_tasks_run_after_the_answer() -> None:
     assert happened == ["background"]
 
 
-@pytest.mark.parametrize("target", ["/ok", "/nope", "/boom", "/static/pytest.ini", "/mounted/ok", "/health/live"])
+@pytest.mark.parametrize("target", ["/ok", "/nope", "/boom", "/static/file.txt", "/mounted/ok", "/health/live"])
 def test_head_is_get_without_the_body(target: str) -> None:
     get, head = request(shared(), "GET", target), request(shared(), "HEAD", target)
 

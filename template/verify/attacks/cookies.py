@@ -3,8 +3,7 @@
 
 from collections.abc import Collection
 
-from tests.hardening.asgi import Answer
-
+from ..common.answer import Answer
 from ..harness.arena import Arena, Attacks, Seen
 from ..harness.routes import DiscoveredRoute
 

@@ -1,8 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """CORS and cross-site requests: a page of another origin that reads an answer, or makes a browser change something."""
 
-from tests.hardening.asgi import Answer
-
+from ..common.answer import Answer
 from ..harness.arena import EVIL, Arena, Attacks, Seen, expect, statuses
 from ..harness.routes import DiscoveredRoute
 from ..harness.service import ORIGIN

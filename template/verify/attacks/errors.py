@@ -4,9 +4,8 @@
 import json
 import time
 
-from tests.hardening.asgi import Answer
-from tests.hardening.expect import INSIDE
-
+from ..common.answer import Answer
+from ..common.expected import INSIDE
 from ..harness.arena import Arena, Attacks, Seen, statuses
 from ..harness.routes import DiscoveredRoute
 

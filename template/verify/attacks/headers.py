@@ -1,9 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """Headers: an answer that a browser would take for a page, a frame or a script, and a name to look up exploits for."""
 
-from tests.hardening.asgi import Answer
-from tests.hardening.expect import FEATURES, HEADERS, POLICY, REVEALING
-
+from ..common.answer import Answer
+from ..common.expected import FEATURES, HEADERS, POLICY, REVEALING
 from ..common.raw_http import raw, send
 from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
 from ..harness.routes import DiscoveredRoute
@@ -24,7 +23,7 @@ KINDS = {
     "an included router": raw("GET", "/nested/deeper/ok"),
     "a mounted application": raw("GET", "/mounted/ok"),
     "an application that is not hardened": raw("GET", "/mounted-raw/x"),
-    "a static file": raw("GET", "/static/pytest.ini"),
+    "a static file": raw("GET", "/static/file.txt"),
     "a stream": raw("GET", "/stream"),
     "a cookie": raw("GET", "/cookies/starlette"),
     "no content": raw("POST", "/nothing"),

@@ -6,8 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
-from tests.hardening.asgi import HOST, Answer
-
+from ..common.answer import HOST, Answer
 from ..common.raw_http import Pairs
 from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
 from ..harness.service import PROBE, PROBE_MODULE, Service

@@ -5,8 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from tests.hardening.asgi import HOST
-
+from ..common.answer import HOST
 from ..common.raw_http import connect, raw, receive, send, until_closed
 from ..harness.arena import AGAIN, Arena, Attacks, Seen, expect, statuses
 from ..harness.service import Service

@@ -4,11 +4,10 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.hardening.asgi import Answer
-from tests.hardening.sessions_probe import COOKIE, PASSWORD
-
+from ..common.answer import Answer
 from ..harness.arena import Arena, Attacks, Seen, expect
 from ..harness.service import Service
+from ..probe import COOKIE, PASSWORD
 from .cookies import unsafe
 
 attacks = Attacks(

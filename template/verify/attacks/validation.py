@@ -1,8 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """Validation: what two parsers read differently, what nobody declared, and what never ends."""
 
-from tests.hardening.asgi import HOST, Answer
-
+from ..common.answer import HOST, Answer
+from ..common.hostile_json import JSON
 from ..common.raw_http import raw, send
 from ..harness.arena import Arena, Attacks, Seen, expect
 from ..harness.routes import DiscoveredRoute
@@ -35,8 +35,6 @@ def hostile_json(arena: Arena) -> Seen:
 
 @attacks("validation.json-corpus", "every hostile JSON that is known is refused by every kind of route", thorough=True)
 def whole_corpus(arena: Arena) -> Seen:
-    from tests.hardening.test_validation import JSON
-
     targets = [
         f"{prefix}{target}"
         for prefix in ("", "/nested/deeper", "/mounted")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from tests.hardening.asgi import HOST, Answer
+from .answer import HOST, Answer
 
 TIMEOUT = 5.0
 BODY_TIMEOUT = 1.0

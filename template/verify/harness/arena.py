@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.hardening.asgi import Answer
-
+from ..common.answer import Answer
 from ..common.raw_http import TIMEOUT, Pairs
 from ..result import Check, Rule, UnverifiedError
 from .routes import DiscoveredRoute

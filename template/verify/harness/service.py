@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.hardening.asgi import HOST, Answer
-
 from ..common import raw_http
+from ..common.answer import HOST, Answer
 from ..runner import processes
 
 START = 20.0
@@ -26,7 +25,7 @@ _MACHINE = """
     TMPDIR TZ USER USERPROFILE WINDIR
 """
 ORIGIN = "https://app.example.com"
-PROBE_MODULE = "tests.hardening.served"
+PROBE_MODULE = "verify.probe"
 # The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
 OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
 # The probe application, with deadlines that can be waited for.

@@ -29,12 +29,11 @@ OUT_OF_REPOSITORY = (".env", ".env.production", ".hardening/sbom.json")
 
 def dockerignore(path: Path) -> Iterator[Check]:
     """A pattern of Docker is relative to the root, and the last one that matches a path or a folder above it decides."""
-    patterns = [line.strip() for line in _lines(path) if not line.lstrip().startswith("#")]
-    anchored = [
-        f"{'!' * each.startswith('!')}/{each.removeprefix('!').removeprefix('./').lstrip('/')}"
-        for each in patterns
-        if each
-    ]
+    anchored: list[str] = []
+    for pattern in (line.strip() for line in _lines(path)):
+        if pattern and not pattern.startswith("#"):
+            bare = pattern.removeprefix("!").removeprefix("./").strip("/")
+            anchored += [f"{'!' * pattern.startswith('!')}/{bare}{below}" for below in ("", "/**")]
     spec = PathSpec.from_lines("gitignore", anchored)
     remedy = "Begin .dockerignore with `*`, then let in `!pyproject.toml`, `!uv.lock` and `!src`."
     yield _check(IMAGE, spec, OUT_OF_IMAGE, remedy, "no .git, .env, tests, verify, .hardening")
