@@ -117,11 +117,10 @@ class Template:
             UnverifiedError: Nothing can be compared.
         """
         releases = {
-            version: tag
-            for tag in self._tags()
-            if (version := _version(tag)) is not None and not version.is_prerelease
+            version: tag for tag in self._tags() if (version := _version(tag)) is not None and not version.is_prerelease
         }
-        newest = releases[max(releases)] if releases else self._git("rev-parse", "--short", "HEAD", folder=self._clone).out.strip()
+        head = self._git("rev-parse", "--short", "HEAD", folder=self._clone).out.strip()
+        newest = releases[max(releases)] if releases else head
         if releases and self._is_release:
             current = _version(self.base)
             return newest if current is None or max(releases) > current else ""
