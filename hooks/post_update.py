@@ -26,13 +26,13 @@ from programs import CannotGoOnError
 from report import PROVED, UNVERIFIED
 from seeds import ANSWERS, follow
 from stages import UvFailedError
+from verify.bounds import OF_ITS_OWN
 from verify.runner.files import write_atomically
 from verify.runner.terminal import printable
 from verify.upkeep.changelog import Entry, base_of, between, since
 
 TEMPLATE = Path(__file__).parent.parent
 # In an environment of its own: the service's may be older than the code that has just come.
-OF_ITS_OWN = ["run", "--no-project", "--isolated", "--python=>=3.11", "--with=packaging>=26.3", "python"]
 BOUNDS = [*OF_ITS_OWN, "-m", "verify.bounds", "--format=json"]
 BY_HAND = ["uv run python -m verify.bounds", "uv lock", "uv sync --locked", VERIFY]
 SHOWN = 12  # entries of the changelog that neither break anything nor fix a vulnerability

@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from .contract import contract
 from .crossings import calls, crossings, imports, package_of, parse
 from .lived_in import Services
 from .releases import PRESENT, combinations, make_history, nothing_of_this_machine
 
 SNAPSHOT = Path(__file__).with_name("surface.txt")
 HEADER = """\
-# What seeds may import from owned code, and, after `needs`, what owned code asks of seeds.
+# What seeds may import from owned code, and, after `needs`, what owned code asks of seeds. What scripts, reports and
+# links read: checks, findings, events, exit codes, keys, names of stages, anchors.
 # Lines are added by `uv run python -m tests.surface`. None is ever changed or taken away: seeds are years old.
 """
 
@@ -102,6 +104,7 @@ def surface(folders: Iterable[Path]) -> list[str]:
         asked = crossings(folder, from_owned=True)
         lines.update(f"needs {dotted(each.source, package)}.{each.name}" for each in asked)
         lines.update(f"needs {call}" for call in calls(folder, {each.name for each in asked}))
+        lines.update(contract(folder))
     return sorted(lines)
 
 

@@ -18,6 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from verify.bounds import LIBRARIES
 from verify.result import Outcome
 from verify.upkeep.bounds import BoundsReport, bring, check
 from verify.upkeep.pyproject import CannotChangeError, Pyproject
@@ -452,19 +453,25 @@ def test_verify_tells_what_pyproject_admits(project: Path, content: str, outcome
     assert (project / "pyproject.toml").read_text() == content
 
 
-def test_an_older_library_is_named_and_not_run_into(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(SpecifierSet, "is_subset")
+@pytest.mark.parametrize("missing", ["import tomlkit", "from packaging.specifiers import SpecifierSet"])
+def test_where_a_library_is_missing_the_same_command_runs_through_uv(project: Path, missing: str) -> None:
+    door = project / "verify" / "bounds.py"
+    door.write_text(door.read_text().replace(missing, "raise ImportError", 1))
 
-    found = check(project)
+    done = command(project)
 
-    assert found.outcome is Outcome.UNVERIFIED
-    assert "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds" in found.seen
+    assert (done.returncode, done.stdout) == (0, "idna<3.7 in project.dependencies becomes idna>=3.6,<3.7.\n")
+
+
+def test_the_door_brings_what_it_imports_in_the_releases_that_are_locked() -> None:
+    needed = re.findall(r'\["([^"]+)"', (REPOSITORY / "macros/dependencies.jinja").read_text())
+
+    assert set(LIBRARIES) <= set(needed)
 
 
 # What owned code needs
 
 MODULES = {
-    "cyclonedx": "cyclonedx-python-lib",
     "dotenv": "python-dotenv",
     "fastapi_offline": "fastapi-offline",
     "pydantic_core": "pydantic",

@@ -177,7 +177,7 @@ def test_a_new_service_is_locked_installed_and_verified(
     ("ends", "words", "strict"),
     [
         ("proved", "all of it was proved", 0),
-        ("insecure", "INSECURE: 1 finding to mend", 1),
+        ("insecure", "INSECURE: 1 finding to fix", 1),
         ("unverified", "NOT VERIFIED: not everything could be checked", 2),
         ("silently", "left no record that agrees", 2),
         ("contrary", "left no record that agrees", 2),

@@ -207,7 +207,7 @@ def test_nothing_goes_on_over_a_conflict(emitted: Path, tmp_path: Path, how: str
 @pytest.mark.parametrize(
     ("checks", "ends", "code", "words"),
     [
-        ("warn", "insecure", 0, "INSECURE: 1 finding to mend"),
+        ("warn", "insecure", 0, "INSECURE: 1 finding to fix"),
         (
             "strict",
             "unverified",

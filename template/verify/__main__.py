@@ -23,7 +23,7 @@ from . import attacks
 from .result import Check, Options, Outcome, Rule, UnverifiedError, overall
 from .runner import processes, report
 from .runner.terminal import WORDS, Terminal, printable
-from .stages import tests
+from .upkeep.prerequisites import first_command
 
 STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
@@ -85,7 +85,7 @@ class Run:
             self.not_made = list(NOT_MADE)
             return
         if not self.options.only:  # the tests compute while the audit waits for its answers
-            tests.begin(self.options)
+            import_module(".stages.tests", __package__).begin(self.options)
         for name in STAGES:
             if self._is_due(name):
                 self._stage(name, f"stages.{name}")
@@ -231,6 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     processes.install_signal_handlers()
     try:
         options, form = _options(arguments)
+        if first := first_command(options.project):
+            raise UsageError(first)
     except UsageError as error:
         print(error, file=sys.stderr)
         return Outcome.UNVERIFIED

@@ -8,6 +8,7 @@ one clashes, 2 it could not tell.
 
 import argparse
 import json
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ..result import Check, Rule
@@ -29,8 +29,6 @@ NEEDS = "verify/bounds.toml"
 CURRENT = Rule(
     "configuration", "bounds.current", "pyproject.toml admits no release that is older than owned code needs"
 )
-BY_HAND = "uv run --no-project --with 'packaging>=26.3' python -m verify.bounds"
-"""The command for an environment that is too old or not there."""
 
 
 @dataclass(slots=True)
@@ -124,15 +122,13 @@ def _suffices(lines: Sequence[Line], need: Requirement) -> bool:
 
 def look(project: Path) -> tuple[BoundsReport, bytes]:
     """What would change in `pyproject.toml`, and its new bytes."""
-    if not hasattr(SpecifierSet, "is_subset"):
-        return BoundsReport(untold=[f"The library `packaging` is too old here. Run: {BY_HAND}"]), b""
     try:
         needs = tomllib.loads((project / NEEDS).read_text(encoding="utf-8"))
         pyproject = Pyproject((project / "pyproject.toml").read_bytes())
     except FileNotFoundError as error:
         return BoundsReport(untold=[f"There is no {Path(error.filename).relative_to(project).as_posix()}."]), b""
     except (OSError, ValueError) as error:
-        return BoundsReport(untold=[f"pyproject.toml cannot be read: {error}. Mend it first."]), b""
+        return BoundsReport(untold=[f"pyproject.toml cannot be read: {error}. Repair it first."]), b""
     found = bring(pyproject, needs)
     return found, bytes(pyproject)
 
@@ -165,3 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = [*found.changed, *found.clashes, *found.untold]
         print("\n".join(said or ["pyproject.toml asks for all that owned code needs already."]))
     return 1 if found.clashes else 2 if found.untold else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

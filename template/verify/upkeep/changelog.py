@@ -1,14 +1,16 @@
 # Owned by the template: an update rewrites this file.
-"""What an update brings, out of the template's changelog: what breaks and what mends a weakness is said first.
+"""What an update brings, out of the template's changelog: what breaks and what fixes a vulnerability is said first.
 
 The text is a [Keep a Changelog](https://keepachangelog.com/en/1.1.0/). An entry that begins with `**Breaking**` asks
 for work; one that ends in `(store=redis)` is for services with that answer alone. Copier's own interpreter loads this
-file too, after an update: Python 3.10, and the standard library.
+file too, after an update: Python 3.10, and what Copier itself requires.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+
+from packaging.version import InvalidVersion, Version
 
 UNRELEASED = "Unreleased"
 
@@ -18,21 +20,10 @@ _ENTRY = re.compile(r"[-*+]\s+(.*)")
 _LINK = re.compile(r"\[[^\]]+\]:")
 _BREAKING = re.compile(r"\*\*breaking\b:?\*\*:?\s*", re.IGNORECASE)
 _ONLY = re.compile(r"\s*\((\w+=[\w-]+(?:,\s*\w+=[\w-]+)*)\)\.?$")
-_VERSION = re.compile(
-    r"v?(?P<release>\d+(?:\.\d+)*)"
-    r"(?:[-_.]?(?P<phase>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<number>\d*))?"
-    r"(?:[-_.]?post[-_.]?(?P<post>\d*)|-(?P<commits>\d+))?"
-    r"(?:[-_.]?dev[-_.]?(?P<dev>\d*))?"
-    r"(?:-g[0-9a-f]+|\+[a-z0-9._-]+)?",
-    re.IGNORECASE,
-)
-_AFTER_TAG = re.compile(r"(.+)-\d+-g[0-9a-f]{4,}")
-_PHASES = {"dev": -4, "a": -3, "b": -2, "p": -1, "c": -1, "r": -1, "": 0}
+_COMMITS_AFTER = re.compile(r"-(\d+)-g[0-9a-f]+$")
 
 _ORDER = {"Security": 0, "Removed": 1, "Deprecated": 2, "Changed": 3}
-"""What is first after what breaks; what was added or mended can wait."""
-
-Key = tuple[tuple[int, ...], int, int, int, float]
+"""What is first after what breaks; what was added or fixed can wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class Entry:
 
     @property
     def urgent(self) -> bool:
-        """Whether it comes first: it breaks something, or mends a weakness."""
+        """Whether it comes first: it breaks something, or fixes a vulnerability."""
         return self.breaking or self.kind == "Security"
 
     def concerns(self, answers: Mapping[str, object]) -> bool:
@@ -101,7 +92,8 @@ def _entry(version: str, kind: str, text: str) -> Entry:
 def between(changelog: str, after: str, upto: str, answers: Mapping[str, object] | None = None) -> list[Entry]:
     """What changed between two versions, and of the same kind the newest first.
 
-    What breaks comes first, then what mends a weakness, then what is removed, deprecated or changed, then the rest.
+    What breaks comes first, then what fixes a vulnerability, then what is removed, deprecated or changed, then
+    the rest.
 
     Args:
         changelog: The text of the newer version's CHANGELOG.md.
@@ -150,35 +142,22 @@ def _in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 def base_of(version: str) -> str:
     """The tag in what `git describe --tags --always` says: of a commit after a release, the release; else the same."""
-    match = _AFTER_TAG.fullmatch(version)
-    return match[1] if match else version
+    return _COMMITS_AFTER.sub("", version)
 
 
-def version_key(version: str) -> Key:
+def version_key(version: str) -> Version:
     """Something that compares as the versions do (PEP 440, and `git describe` as so many commits after a release).
 
     Raises:
         ValueError: It is no version.
     """
-    found = _VERSION.fullmatch(version.strip())
-    if not found:
-        raise ValueError(f"{version!r} is not a version")
-    phase = (found["phase"] or "").lower()
-    dev = found["dev"]
-    post = found["post"] if found["post"] is not None else found["commits"]
-    release = tuple(int(part) for part in found["release"].split("."))
-    while release and release[-1] == 0:
-        release = release[:-1]
-    return (
-        release,
-        _PHASES["dev" if not phase and post is None and dev is not None else phase[:1]],
-        int(found["number"] or 0),
-        -1 if post is None else int(post or 0),
-        float("inf") if dev is None else int(dev or 0),
-    )
+    try:
+        return Version(Version(_COMMITS_AFTER.sub(r".post\1", version.strip())).public)
+    except InvalidVersion:
+        raise ValueError(f"{version!r} is not a version") from None
 
 
-def _key_or_none(version: str) -> Key | None:
+def _key_or_none(version: str) -> Version | None:
     try:
         return version_key(version)
     except ValueError:

@@ -5,12 +5,13 @@ It is cloned once into a scratch folder, and Copier renders from the clone. Nobo
 the template runs, and no trust is needed or given.
 """
 
-import ast
 import os
 import re
 import shutil
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -26,6 +27,7 @@ UPDATE = f"uvx '{COPIER}' update --trust --defaults"
 TIMEOUT = 60.0
 """Seconds that fetching the template, or rendering it once, may take."""
 
+_yaml: Any = import_module("yaml")  # by name: it has no types of its own
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
 # A password or a token in an address; what git says may repeat it.
 _HASH = re.compile(r"[0-9a-f]{7,64}")
@@ -51,7 +53,7 @@ def recorded_answers(project: Path) -> dict[str, str]:
     back = f"Put {ANSWERS} back from git; updates need it too."
     try:
         answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError) as error:
         raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
     for name in ("_src_path", "_commit"):
         if not answers.get(name):
@@ -246,17 +248,24 @@ class Template:
         }
 
 
+def _unverified(seen: str, remedy: str) -> UnverifiedError:
+    """What stood in the way, without the password or token that an address may have."""
+    return UnverifiedError(masked(seen), remedy)
+
+
 def _answers(text: str) -> dict[str, str]:
-    """What the answers file holds, one value a name. Copier writes plain YAML, and long values over several lines."""
-    found = {}
-    for name, value in re.findall(r"^(\w+):[ \t]*(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE):
-        value = " ".join(line.strip() for line in value.splitlines())
-        if value[:1] == value[-1:] == '"':
-            value = str(ast.literal_eval(value))  # YAML and Python agree on what is escaped here
-        elif value[:1] == value[-1:] == "'":
-            value = value[1:-1].replace("''", "'")
-        found[name] = value
-    return found
+    """What the answers file holds, each as the text that stands there.
+
+    Raises:
+        ValueError: It is no YAML, or no mapping.
+    """
+    try:
+        found = _yaml.load(text, _yaml.BaseLoader)  # it makes texts, lists and mappings, and nothing else
+    except _yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no mapping")
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def _expanded(address: str) -> str:

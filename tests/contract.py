@@ -1,0 +1,65 @@
+"""What scripts, reports and links read of an emitted service: names that stay as they are, for the snapshot.
+
+They are read from the text of the service, since nothing of it is imported here.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_ID = re.compile(r"^\| ([a-z]+\.[EW]\d{3}) \|", re.MULTILINE)
+
+
+def contract(service: Path) -> Iterator[str]:
+    """Every such name, each with what it is."""
+    page = (service / "HARDENING.md").read_text()
+    yield from (f"finding {each}" for each in _ID.findall(page))
+    yield from (f"anchor HARDENING.md#{_slug(each)}" for each in re.findall(r"^#{2,3} (.+)$", page, re.MULTILINE))
+    events = page.split("\n## Log events\n")[1].split("\n## ")[0]
+    for cell in re.findall(r"^\| (`[^|]+) \|", events, re.MULTILINE):
+        yield from (f"event {each}" for each in re.findall(r"`(\w+)`", cell))
+    yield from (f"check {each}" for each in checks(service))
+    yield from (f"--only {each}" for each in steps(service))
+    yield from _record(service)
+
+
+def checks(service: Path) -> Iterator[str]:
+    """The ids of all rules of verify."""
+    for path in sorted((service / "verify").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                position = {"Rule": 1, "attacks": 0, "last": 0}.get(name)
+                if position is not None and len(node.args) > position:
+                    found = node.args[position]
+                    if isinstance(found, ast.Constant):
+                        yield str(found.value)
+
+
+def steps(service: Path) -> Iterator[str]:
+    """The names that `--only` takes."""
+    (stages,) = re.findall(r"^STAGES = \(([^)]*)\)", (service / "verify/__main__.py").read_text(), re.MULTILINE)
+    yield from re.findall(r'"(\w+)"', stages)
+    yield from (path.stem for path in (service / "verify/attacks").glob("*.py") if path.stem != "__init__")
+
+
+def _record(service: Path) -> Iterator[str]:
+    """The exit codes, and the keys of the record."""
+    for node in ast.walk(ast.parse((service / "verify/result.py").read_text())):
+        if isinstance(node, ast.ClassDef) and node.name == "Outcome":
+            pairs = [each for each in node.body if isinstance(each, ast.Assign)]
+            yield from (f"exit code {ast.unparse(each.value)} {ast.unparse(each.targets[0]).lower()}" for each in pairs)
+        if isinstance(node, ast.ClassDef) and node.name == "Check":
+            fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+            yield from (f"last-verify.json checks[].{ast.unparse(each)}" for each in fields)
+    for node in ast.walk(ast.parse((service / "verify/runner/report.py").read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name == "made":
+            (returned,) = (each.value for each in node.body if isinstance(each, ast.Return))
+            assert isinstance(returned, ast.Dict)
+            yield from (f"last-verify.json {each.value!s}" for each in returned.keys if isinstance(each, ast.Constant))
+
+
+def _slug(heading: str) -> str:
+    """The anchor that forges give a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
