@@ -39,11 +39,6 @@ def masked(text: str) -> str:
     return _CREDENTIALS.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
-def _unverified(seen: str, remedy: str) -> UnverifiedError:
-    """Nothing is known; what git says may repeat an address with its credentials."""
-    return UnverifiedError(masked(seen), remedy)
-
-
 def recorded_answers(project: Path) -> dict[str, str]:
     """What a service records: its answers, the template's address (`_src_path`) and the release (`_commit`).
 
