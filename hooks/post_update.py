@@ -26,10 +26,10 @@ from programs import CannotGoOnError
 from report import PROVED, UNVERIFIED
 from seeds import ANSWERS, follow
 from stages import UvFailedError
-from verify.bounds import OF_ITS_OWN
 from verify.runner.files import write_atomically
 from verify.runner.terminal import printable
 from verify.upkeep.changelog import Entry, base_of, between, since
+from verify.upkeep.libraries import OF_ITS_OWN
 
 TEMPLATE = Path(__file__).parent.parent
 # In an environment of its own: the service's may be older than the code that has just come.

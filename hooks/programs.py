@@ -31,7 +31,7 @@ KNOWN_UV_ERRORS = [
     (
         r"toml parse error|failed to parse: `?\S*pyproject.toml",
         "This pyproject.toml is no valid TOML; uv names the line above.",
-        "Mend it, then go on by hand with the commands below.",
+        "Correct it, then go on by hand with the commands below.",
     ),
     (
         r"no interpreter found|python requirement|python downloads are|querying python|failed to download.*cpython-3",

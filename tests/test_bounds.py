@@ -18,9 +18,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from verify.bounds import LIBRARIES
 from verify.result import Outcome
 from verify.upkeep.bounds import BoundsReport, bring, check
+from verify.upkeep.libraries import LIBRARIES
 from verify.upkeep.pyproject import CannotChangeError, Pyproject
 from verify.upkeep.specifiers import implies, intersected, is_empty
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 from .conftest import REPOSITORY
 
 VERIFY = REPOSITORY / "template" / "verify"
@@ -17,16 +15,6 @@ LAYERS = (
     {"attacks"},
     {"stages", "target"},
     {"__main__", "bounds", "update", "__init__"},
-)
-FOR_HOOKS = (
-    "result.py",
-    "bounds.py",
-    "runner/environment.py",
-    "runner/files.py",
-    "runner/processes.py",
-    "runner/subprocesses.py",
-    "runner/terminal.py",
-    "upkeep/changelog.py",
 )
 
 
@@ -90,16 +78,3 @@ def test_the_folder_of_attacks_is_the_list_of_steps() -> None:
             assert ids, path.name
             assert {each.partition(".")[0] for each in ids} == {path.stem}
             assert len(ids) == len({*ids})
-
-
-@pytest.mark.parametrize("name", FOR_HOOKS)
-def test_what_the_hooks_share_is_as_old_as_the_interpreter_of_copier(name: str) -> None:
-    tree = ast.parse((VERIFY / name).read_text(), feature_version=(3, 10))
-
-    newer = {("datetime", "UTC"), ("typing", "Self"), ("enum", "StrEnum"), ("contextlib", "chdir")}
-    found = {
-        (node.module, each.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for each in node.names
-    }
-    plain = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
-    assert not found & newer
-    assert "tomllib" not in plain

@@ -12,17 +12,7 @@ from pathlib import Path
 
 from .runner.environment import clean
 from .runner.subprocesses import NO_UV, uv
-
-LIBRARIES = ("packaging>=26.3", "tomlkit>=0.13.3")
-"""What `upkeep/bounds.py` imports. An environment of its own has nothing else."""
-OF_ITS_OWN = (
-    "run",
-    "--no-project",
-    "--isolated",
-    "--python=>=3.11",
-    *(f"--with={each}" for each in LIBRARIES),
-    "python",
-)
+from .upkeep.libraries import OF_ITS_OWN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

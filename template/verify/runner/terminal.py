@@ -39,8 +39,8 @@ class Terminal:
         self._stream = stream
         self._hint = hint
         self._moves = bool(stream and stream.isatty()) and os.environ.get("TERM") != "dumb"
-        self._obeys = self._moves and (sys.platform != "win32" or bool(os.environ.get("WT_SESSION")))
-        self._colours = self._obeys and not os.environ.get("NO_COLOR")
+        obeys = self._moves and (sys.platform != "win32" or bool(os.environ.get("WT_SESSION")))
+        self._colours = obeys and not os.environ.get("NO_COLOR")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._note = ""
@@ -75,7 +75,7 @@ class Terminal:
             self._stop.set()
             self._thread.join()
             self._thread = None
-            self._write("\r\x1b[K" if self._obeys else f"\r{'':<70}\r")
+            self._write("\r\x1b[K" if self._colours else f"\r{'':<70}\r")
 
     def row(self, name: str, result: str, seconds: float | None) -> str:
         """A row of a table: a stage, what came of it, and how long it took."""
@@ -89,12 +89,12 @@ class Terminal:
 
     def _spin(self, stage: str, began: float) -> None:
         turn = 0
-        while not self._stop.wait(0.1):
+        while turn == 0 or not self._stop.wait(0.1):
             turn += 1
             seconds = time.monotonic() - began
             note = self._note or (self._hint if seconds > _HINT_AFTER else "")
-            clear = "\r\x1b[K" if self._obeys else "\r"
-            self._write(f"{clear}{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {note}")
+            clear, shown = ("\r\x1b[K", note) if self._colours else ("\r", f"{note:56}")
+            self._write(f"{clear}{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {shown}")
 
     def _write(self, text: str) -> None:
         try:
@@ -102,7 +102,7 @@ class Terminal:
                 self._stream.write(text)
                 self._stream.flush()
         except (OSError, ValueError):  # a full disk, or the reader has gone: the work goes on, and nothing else fails
-            self._moves = self._obeys = self._colours = False
+            self._moves = self._colours = False
             stream, self._stream = self._stream, None
             with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "w") as nothing:  # noqa: PTH123
                 os.dup2(nothing.fileno(), stream.fileno())  # type: ignore[union-attr]  # what is still buffered

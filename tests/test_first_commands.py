@@ -1,0 +1,44 @@
+"""Right after an update without tasks, each command of an older service works, or says which comes first."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import in_one_text
+from .lived_in import Services
+from .releases import RELEASES, commit
+from .test_old_services import update
+
+INSTALL = ["uv", "sync", "--quiet", "--locked"]
+
+
+@pytest.fixture(params=RELEASES)
+def updated(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -> Path:
+    """A service of an older release with its environment, and the files of this one."""
+    answers = {"example": "minimal", "store": "memory"}
+    service = services.lived_in(tmp_path / "orders-api", request.param, answers, [])
+    subprocess.run(["uv", "lock", "--quiet"], cwd=service, check=True)
+    subprocess.run(INSTALL, cwd=service, check=True)
+    commit(service, "locked")
+    assert update(service).returncode == 0
+    return service
+
+
+def test_the_command_that_comes_first_is_said_and_works(updated: Path) -> None:
+    python = str(updated / ".venv/bin/python")
+    early = [in_one_text([python, "-m", *command], updated) for command in (["verify"], ["verify.update"])]
+
+    for done in early:
+        assert done.returncode == 2, done.stdout
+        (line,) = done.stdout.splitlines()
+        assert re.findall(r"`(.*?)`", line) == ["uv run python -m verify.bounds", "uv lock", "uv sync"]
+    for command in re.findall(r"`(.*?)`", early[0].stdout):
+        done = in_one_text(command.split(), updated, VIRTUAL_ENV="")
+        assert done.returncode == 0, done.stdout
+
+    proved = in_one_text([python, "-m", "verify", "--only", "configuration"], updated)
+    assert proved.returncode == 0, proved.stdout
+    assert "tomlkit" in (updated / "pyproject.toml").read_text()
+    assert (updated / ".hardening" / "last-verify.json").is_file()
