@@ -28,6 +28,8 @@ from .upkeep.prerequisites import first_command
 STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
+FILES_ALONE = ("owned", "drift")
+"""Stages that import nothing of the service; by their names they run where its libraries are not installed."""
 STEPS = (*STAGES, *attacks.STEPS)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 
@@ -231,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     processes.install_signal_handlers()
     try:
         options, form = _options(arguments)
-        if first := first_command(options.project):
+        if options.only not in FILES_ALONE and (first := first_command(options.project)):
             raise UsageError(first)
     except UsageError as error:
         print(error, file=sys.stderr)
