@@ -621,7 +621,7 @@ def test_files_that_are_not_used_are_no_fault(prove: Prove, service: Path) -> No
     checks = prove("configuration", prepare=ONLY_FILES)
 
     assert outcomes(checks) == {"proved"}, told(checks)
-    assert told(checks).count("not used") == 4
+    assert told(checks).count("not used") == 7
 
 
 def test_a_secret_that_git_tracks_is_named(prove: Prove, service: Path) -> None:
