@@ -21,13 +21,14 @@ sys.path.insert(0, str(Path(__file__).parent))  # PYTHONSAFEPATH would leave it 
 sys.path.insert(1, str(Path(__file__).parent.parent / "template"))  # what the hooks and verify share
 
 from hook import VERIFY, Hook, run, shell_quoted
+from moved import rejects_of_the_gone, taken_away
 from programs import CannotGoOnError
 from report import PROVED, UNVERIFIED
 from seeds import ANSWERS, follow
 from stages import UvFailedError
 from verify.runner.files import write_atomically
 from verify.runner.terminal import printable
-from verify.upkeep.changelog import between
+from verify.upkeep.changelog import Entry, base_of, between, since
 from verify.upkeep.libraries import OF_ITS_OWN
 
 TEMPLATE = Path(__file__).parent.parent
@@ -53,7 +54,7 @@ class Updated(Hook):
                 f"Conflicts in {printable(', '.join(names))}: nothing was done after the merge. Resolve them and "
                 "`git add` them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
-        self.report.notes += self.taken_away()
+        self.report.notes += taken_away(self.programs, TEMPLATE, self.given.before)
         try:
             followed = list(follow(self.programs, TEMPLATE, self.given.before))
         except CannotGoOnError as problem:  # the rest can go on
@@ -62,15 +63,6 @@ class Updated(Hook):
             followed.append(f"`uv run python -m {self.given.package} check` names the settings that they ask for.")
         self.report.notes += followed
 
-    def taken_away(self) -> Iterator[str]:
-        """Name what this release has no more: Copier deletes it without a word, edits of the team and all."""
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            options = ["--name-only", "--relative", "--diff-filter=D", "-z", "HEAD"]
-            for name in self.programs.ask(["git", "diff", *options]).split("\0"):
-                if name:
-                    what = f"{printable(name)} is gone: the template has it no more for this service"
-                    yield f"{what}. What it held: git show HEAD:./{printable(name)}"
-
     def conflicted(self) -> list[str]:
         """The files in this folder that the merge left unfinished."""
         names: set[str] = set()
@@ -78,7 +70,7 @@ class Updated(Hook):
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 listed = self.programs.ask(["git", "ls-files", "-z", *options])
                 names |= {line.rpartition("\t")[2] for line in listed.split("\0") if line}
-        return sorted(names)
+        return sorted(names - set(rejects_of_the_gone(self.folder, names)))
 
     def run_checks(self) -> None:
         if not (self.folder / "verify" / "__main__.py").is_file():
@@ -157,8 +149,8 @@ class Updated(Hook):
             answers = (self.folder / ANSWERS).read_text(encoding="utf-8")
             text = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
             given = dict(re.findall(r"^(\w+): (\S+)$", answers, re.MULTILINE))
-            entries = between(text, self.given.before, self.given.version, given)
-        except (OSError, ValueError) as error:
+            entries = self.entries(text, given)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             yield f"What has changed from {before} to {after} could not be read ({printable(str(error))})."
             return
         if not entries:
@@ -178,6 +170,20 @@ class Updated(Hook):
             )
         if len(rest) > SHOWN:
             yield f"  and {len(rest) - SHOWN} more, in the template's CHANGELOG.md"
+
+    def entries(self, changelog: str, answers: dict[str, str]) -> list[Entry]:
+        """What is new in the changelog: by version or, where a commit has no name, by what the older text did not say.
+
+        Raises:
+            ValueError: One of the two is no version.
+            subprocess.SubprocessError: The older commit has no changelog.
+        """
+        git = ["git", "-C", str(TEMPLATE)]
+        tags = set(self.programs.ask([*git, "tag", "--list"]).split())
+        before, after = self.given.before, self.given.version
+        if {base_of(before), base_of(after)} <= tags:
+            return between(changelog, before, after, answers)
+        return since(changelog, self.programs.ask([*git, "show", f"{before}:CHANGELOG.md"]), answers)
 
     def explain_failure(self) -> bool:
         self.screen.line("checks=strict asks for proof, so Copier now fails; it keeps what the update has written.")

@@ -97,18 +97,27 @@ class Programs:
 
     def ask(self, command: Sequence[str]) -> str:
         """What a program prints that answers at once."""
-        return subprocess.run(  # noqa: S603 - a list of our own words, and no shell
+        return self.read(command).decode("utf-8", "replace")
+
+    def read(self, command: Sequence[str], *, differs: int = 0) -> bytes:
+        """The same, byte for byte.
+
+        Args:
+            command: The program and its arguments.
+            differs: An exit code that means no failure beside 0, such as the 1 of a comparison.
+        """
+        ended = subprocess.run(  # noqa: S603 - a list of our own words, and no shell
             command,
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
             timeout=30,
-            check=True,
-        ).stdout
+            check=False,
+        )
+        if ended.returncode != differs:
+            ended.check_returncode()
+        return ended.stdout
 
     def run(self, command: list[str], stage: str = "") -> tuple[int, str]:
         """Run a command: quietly if it has the name of a stage, else with its own lines."""

@@ -49,9 +49,16 @@ def follow(programs: Programs, template: Path, before: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="answers.", ignore_cleanup_errors=True) as name:
         scratch = Path(name)
-        emitted = render(programs, template, before, old, scratch / "emitted")
-        same = render(programs, template, "HEAD", old, scratch / "same")
-        wanted = render(programs, template, "HEAD", new, scratch / "wanted")
+        try:
+            emitted, same, wanted = (
+                of_the_team(render(programs, template, release, answers, scratch / kind))
+                for kind, release, answers in (("emitted", before, old), ("same", "HEAD", old), ("wanted", "HEAD", new))
+            )
+        except CannotGoOnError as problem:
+            raise CannotGoOnError(
+                f"What the changed answers mean for your own files could not be found out: {problem}. "
+                "Compare them with a service that is emitted with these answers."
+            ) from None
     for name in sorted(same.keys() | wanted.keys()):
         if same.get(name) != wanted.get(name):
             yield from follow_in(folder / name, name, emitted.get(name), same.get(name), wanted.get(name))
@@ -94,18 +101,22 @@ def answered(answers: str) -> set[str]:
 
 
 def render(programs: Programs, template: Path, release: str, answers: str, folder: Path) -> Files:
-    """The team's files as a release of the template emits them for these answers."""
+    """What a release of the template emits for these answers.
+
+    Raises:
+        CannotGoOnError: Copier does not render it; the text is the end of what it says.
+    """
     data = folder.with_suffix(".yml")
     data.write_text(answers, encoding="utf-8")
     command = [sys.executable, "-m", "copier", "copy", "--skip-tasks", "--defaults", "--quiet", f"--vcs-ref={release}"]
     code, said = programs.run([*command, f"--data-file={data}", str(template), str(folder)], "answers")
     if code:
-        raise CannotGoOnError(
-            "What the changed answers mean for your own files could not be found out: "
-            f"{printable(' '.join(said.split())[-200:])}. "
-            "Compare them with a service that is emitted with these answers."
-        )
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        raise CannotGoOnError(printable(" ".join(said.split())[-200:]))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def of_the_team(files: Files) -> Files:
+    """Those of the files that are seeds."""
     return {
         name: content
         for name, content in files.items()

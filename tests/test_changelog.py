@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from verify.upkeep.changelog import Entry, between, parse, version_key
+from verify.upkeep.changelog import Entry, between, parse, since, version_key
 
 from .conftest import REPOSITORY
 
@@ -148,3 +148,13 @@ def test_the_changelog_of_this_template_can_be_read() -> None:
     first = [entry for entry in parse(text) if entry.version == "0.1.0"]
     assert len(first) == text.split("## [0.1.0]")[1].split("\n## ")[0].count("\n- ")
     assert all(entry.kind == "Added" and entry.text.endswith(".") for entry in first)
+
+
+def test_what_an_older_text_did_not_say_is_new_wherever_it_stands_now() -> None:
+    older = CHANGELOG.replace("- A second one.\nLazily continued.\n", "")
+    newer = CHANGELOG.replace("## [Unreleased]\n", "## [0.4.0] - 2027-03-01\n")
+
+    assert [entry.text for entry in since(newer, older)] == ["A second one. Lazily continued."]
+    assert since(newer, CHANGELOG) == []
+    assert [entry.kind for entry in since(CHANGELOG, "")][:3] == ["Changed", "Changed", "Security"]
+    assert len(since(CHANGELOG, "", {"store": "memory"})) == len(since(CHANGELOG, "")) - 2

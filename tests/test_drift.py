@@ -272,3 +272,58 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
 
 def cache() -> str:
     return subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def without_releases(template: Path) -> str:
+    """Take every tag of a template away; the commit that it is at."""
+    git(template, "tag", "--delete", *git(template, "tag").split())
+    return git(template, "rev-parse", "--short", "HEAD").strip()
+
+
+def untagged(template: Path, version: str, kind: str, text: str) -> str:
+    """A further commit whose changelog says this, without a tag."""
+    release(template, version, kind, text)
+    git(template, "tag", "--delete", f"v{version}")
+    return git(template, "rev-parse", "--short", "HEAD").strip()
+
+
+@pytest.mark.parametrize(("kind", "code"), [("Security", 1), ("Added", 0)])
+def test_without_any_release_what_is_new_is_read_by_commit(small: Path, tmp_path: Path, kind: str, code: int) -> None:
+    born = without_releases(small)
+    service = service_of(small, tmp_path / "orders-api")
+    assert born in (service / ".copier-answers.yml").read_text()
+    assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
+    newest = untagged(small, "1.1.0", kind, "Something that matters.")
+
+    found = Found(service)
+
+    assert found.code == code, found.text
+    assert found.checks[NEWEST]["seen"].startswith(f"{newest} is there, ")
+    assert ("1.1.0 fixes: Something that matters." in found.text) == (kind == "Security")
+    assert "long ago" not in found.text
+
+
+def test_a_service_of_a_commit_learns_of_releases_that_came_later(small: Path, tmp_path: Path) -> None:
+    born = without_releases(small)
+    service = service_of(small, tmp_path / "orders-api")
+    git(small, "tag", "v1.0.0", born)
+    assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
+    release(small, "1.1.0", "Security", "A hole that was found.")
+
+    found = Found(service)
+
+    assert found.code == 1
+    assert "v1.1.0 is there, 1 of 1 entries under Security\n1.1.0 fixes: A hole that was found." in found.text.replace(
+        "\\n", "\n"
+    )
+
+
+def test_a_commit_that_is_gone_cannot_be_compared(small: Path, tmp_path: Path) -> None:
+    without_releases(small)
+    service = service_of(small, tmp_path / "orders-api")
+    edited(service, "_commit: ", "_commit: abc")
+
+    found = Found(service)
+
+    assert found.code == 2
+    assert "cannot be compared with" in found.untold()[NEWEST]

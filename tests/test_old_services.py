@@ -1,5 +1,7 @@
 """Services in unusual places: an update works there too, or says in one sentence what to do, and changes nothing."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +22,11 @@ Ended = subprocess.CompletedProcess[str]
 
 def update(service: Path) -> Ended:
     """What a person types, but for what comes after the files."""
+    config = service.parent / "gitconfig"
     return subprocess.run(
         [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--skip-tasks"],
         cwd=service,
+        env={**os.environ, "GIT_CONFIG_GLOBAL": str(config) if config.exists() else os.devnull},
         capture_output=True,
         text=True,
         check=False,
@@ -95,6 +99,30 @@ def forget(service: Path, pattern: str, by: str = "") -> None:
     commit(service, "by hand")
 
 
+def rename_the_package(service: Path) -> None:
+    """With all imports of it, as an editor does."""
+    (service / "src/orders_api").rename(service / "src/renamed")
+    for path in [*service.glob("src/**/*.py"), *service.glob("tests/**/*.py")]:
+        path.write_text(re.sub(r"\borders_api\b", "renamed", path.read_text()))
+    commit(service, "another name")
+
+
+def fail_in_git_hooks(service: Path) -> None:
+    """As a team's global hook does that asks for a ticket; `update` below reads this configuration."""
+    hook = service.parent / "hooks" / "prepare-commit-msg"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    (service.parent / "gitconfig").write_text(f"[core]\n\thooksPath = {hook.parent}\n")
+
+
+def link(service: Path, name: str) -> None:
+    """Put a link in the place of a folder."""
+    (service / name).rename(service.parent / "shared")
+    (service / name).symlink_to("../" * name.count("/") + "../shared")
+    commit(service, "shared by all services")
+
+
 Prepare = Callable[[Path, Path], object]
 REFUSED: dict[str, tuple[Prepare, str]] = {
     "a dirty tree": (
@@ -120,6 +148,26 @@ REFUSED: dict[str, tuple[Prepare, str]] = {
     "a record that is broken": (
         lambda service, _: forget(service, r"\Z", "ci: ["),
         "yaml.parser.ParserError",
+    ),
+    "a renamed package": (
+        lambda service, _: rename_the_package(service),
+        "Nothing was changed. The package was renamed",
+    ),
+    "a record without the package": (
+        lambda service, _: forget(service, r"(?m)^package_name: .*\n"),
+        "Nothing was changed. .copier-answers.yml records no package_name",
+    ),
+    "proof behind a link": (
+        lambda service, _: link(service, "verify"),
+        "is a link, and an update would write to where it leads",
+    ),
+    "tests behind a link": (
+        lambda service, _: link(service, "tests/hardening"),
+        "is a link, and an update would write to where it leads",
+    ),
+    "a git hook of this machine that fails": (
+        lambda service, _: fail_in_git_hooks(service),
+        "dumb commit 2",
     ),
     "a template without its tags": (
         lambda service, template: move_template(service, without_tags(template, service.parent / "template")),

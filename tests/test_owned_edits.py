@@ -90,7 +90,7 @@ def test_an_edit_of_a_file_that_the_template_takes_away_is_named(edited: Callabl
 
     assert not (service / LEAVING).exists()
     assert f"{LEAVING} is gone" in ended.stdout
-    assert "ours = 1" in git(service, *re.findall(r"git (show) (HEAD:\S+)", ended.stdout)[0])
+    assert "ours = 1" in git(service, *re.findall(r"git (show) (\w+:\S+)", ended.stdout)[0])
 
 
 def test_a_file_of_the_team_among_the_owned_ones_stays_and_drift_names_it(edited: Callable[..., Path]) -> None:

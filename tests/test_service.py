@@ -112,7 +112,8 @@ def test_an_accounts_service_is_proved_as_it_stands(emit: Emit, run: Run, tmp_pa
         proved = run(service, "uv", "run", "--no-sync", "python", "-m", "verify", "--only", stage)
         assert proved.returncode == 0, proved.stdout + proved.stderr
     default = r"sqlite:///orders_api.sqlite3$"
-    assert re.search(f"^# APP_DATABASE_URL={default}", (service / ".env.example").read_text(), re.MULTILINE)
+    example = (service / ".env.example").read_text().replace("<package>", "orders_api")
+    assert re.search(f"^# APP_DATABASE_URL={default}", example, re.MULTILINE)
     checked = run(service, "uv", "run", "--no-sync", "python", "-m", "orders_api", "check", "--format", "json")
     (setting,) = (each for each in json.loads(checked.stdout)["settings"] if each["name"] == "APP_DATABASE_URL")
     assert re.search(default, setting["value"])

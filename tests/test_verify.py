@@ -372,7 +372,7 @@ def listening(service: Path) -> set[int]:
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["--only", "header"], "Say one of lock"), (["--only", "lock", "--target", "http://x"], "Say one of headers")],
+    [(["--only", "header"], "Say one of owned"), (["--only", "lock", "--target", "http://x"], "Say one of headers")],
 )
 def test_a_step_that_does_not_exist_is_named(synced: Path, arguments: list[str], says: str) -> None:
     run = verify(synced, *arguments)
@@ -414,12 +414,12 @@ def test_a_stage_that_crashes_is_not_verified_and_the_others_run(synced: Path, t
     run = verify(service)
 
     assert run.code == 2, run.out
-    assert run.red() == {"lock", "audit", "sbom", "configuration", "tests"}
+    assert run.red() == {"owned", "lock", "audit", "sbom", "configuration", "tests"}
     assert "RuntimeError: canary" in run.out
     assert "ZeroDivisionError" in run.out
     assert "no test was run" in run.out
     assert run.outcomes("headers") == {"proved"}
-    assert list(run.record["seconds"]) == ["lock", "audit", "sbom", "configuration", "tests", "attacks"]
+    assert list(run.record["seconds"]) == ["owned", "lock", "audit", "sbom", "configuration", "tests", "attacks"]
 
 
 def test_an_owned_test_that_could_not_be_run_is_not_green(synced: Path, tmp_path: Path) -> None:

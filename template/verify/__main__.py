@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
-"""`python -m verify` proves that this service is hardened, stage by stage: lock, audit, SBOM, configuration, tests,
-attacks on a real server. Exit code: 0 all proved, 1 something is insecure, 2 something could not be verified.
+"""`python -m verify` proves that this service is hardened, stage by stage: owned files, lock, audit, SBOM,
+configuration, tests, attacks on a real server. Exit code: 0 all proved, 1 something is insecure, 2 something could not
+be verified.
 
 With `--target URL` it looks at a deployed service instead, politely; 0 then means that all it tried was proved, and it
 lists what it did not try.
@@ -24,9 +25,11 @@ from .runner import processes, report
 from .runner.terminal import WORDS, Terminal, printable
 from .upkeep.prerequisites import first_command
 
-STAGES = ("lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
+FILES_ALONE = ("owned", "drift")
+"""Stages that import nothing of the service; by their names they run where its libraries are not installed."""
 STEPS = (*STAGES, *attacks.STEPS)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 
@@ -230,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     processes.install_signal_handlers()
     try:
         options, form = _options(arguments)
-        if first := first_command(options.project):
+        if options.only not in FILES_ALONE and (first := first_command(options.project)):
             raise UsageError(first)
     except UsageError as error:
         print(error, file=sys.stderr)

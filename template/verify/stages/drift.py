@@ -13,11 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner import subprocesses
-from ..upkeep.changelog import between
-from ..upkeep.template_repo import ANSWERS, COPIER, Template
+from ..upkeep.template_repo import ANSWERS, UPDATE, Template
 
 PATCH = Path(".hardening", "drift.patch")
-UPDATE = f"uvx '{COPIER}' update --trust --defaults"
 
 COMPARED = Rule("drift", "drift.compared", "every owned file is as the template's release has it")
 CHANGED = Rule("drift", "drift.changed", "no owned file was changed")
@@ -131,11 +129,7 @@ def _newest(template: Template) -> Check:
     newest = template.newer()
     if not newest:
         return NEWEST.proved(f"{template.version} is the newest")
-    changelog = template.read(newest, "CHANGELOG.md")
-    if not between(changelog, template.base, newest):
-        reason = f"CHANGELOG.md of {newest} says nothing of what came after {template.base}"
-        raise UnverifiedError(reason, f"Take it all the same: `{UPDATE}`.")
-    entries = between(changelog, template.base, newest, template.answers)
+    entries = template.changes(newest)
     fixes = [f"{each.version} fixes: {each.text}" for each in entries if each.kind == "Security"]
     breaks = [f"{each.version} breaks: {each.text}" for each in entries if each.breaking and each.kind != "Security"]
     what = (

@@ -7,8 +7,8 @@ file too, after an update: Python 3.10, and what Copier itself requires.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion, Version
 
@@ -118,8 +118,31 @@ def between(changelog: str, after: str, upto: str, answers: Mapping[str, object]
         key = keys[name]
         return key is not None and low < key <= high
 
-    found = [each for each in entries if is_in(each.version) and each.concerns(answers or {})]
-    return sorted(found, key=lambda each: (not each.breaking, _ORDER.get(each.kind, len(_ORDER))))
+    return _in_order(each for each in entries if is_in(each.version) and each.concerns(answers or {}))
+
+
+def since(changelog: str, older: str, answers: Mapping[str, object] | None = None) -> list[Entry]:
+    """What a changelog says that an older one did not, in the order of `between`.
+
+    For commits without a release: a template that has no tags, or a service that came from a commit between two.
+
+    Args:
+        changelog: The text of the newer CHANGELOG.md.
+        older: The text of the older one.
+        answers: The service's answers to the template's questions; what is only for others is left out.
+    """
+    known = {replace(each, version="") for each in parse(older)}  # what was unreleased has a version by now
+    entries = (each for each in parse(changelog) if replace(each, version="") not in known)
+    return _in_order(each for each in entries if each.concerns(answers or {}))
+
+
+def _in_order(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda each: (not each.breaking, _ORDER.get(each.kind, len(_ORDER))))
+
+
+def base_of(version: str) -> str:
+    """The tag in what `git describe --tags --always` says: of a commit after a release, the release; else the same."""
+    return _COMMITS_AFTER.sub("", version)
 
 
 def version_key(version: str) -> Version:

@@ -18,23 +18,42 @@ from packaging.version import InvalidVersion, Version
 from ..result import UnverifiedError
 from ..runner import subprocesses
 from ..runner.subprocesses import NO_UV
+from .changelog import Entry, base_of, between, since
 
 COPIER = "copier>=9.18,<10"
 """The Copier that renders, as a requirement: the one place where its bounds stand."""
 ANSWERS = ".copier-answers.yml"
+UPDATE = f"uvx '{COPIER}' update --trust --defaults"
 TIMEOUT = 60.0
 """Seconds that fetching the template, or rendering it once, may take."""
 
 _yaml: Any = import_module("yaml")  # by name: it has no types of its own
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
 # A password or a token in an address; what git says may repeat it.
+_HASH = re.compile(r"[0-9a-f]{7,64}")
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s]+@|(\w://[^/@:\s]*:)[^/@\s]+@")
-_COMMIT_AFTER_TAG = re.compile(r"(.+)-\d+-g[0-9a-f]{4,}")
 
 
 def masked(text: str) -> str:
     """A text without the credentials in its addresses."""
     return _CREDENTIALS.sub(lambda match: f"{match[1] or match[2]}***@", text)
+
+
+def recorded_answers(project: Path) -> dict[str, str]:
+    """What a service records: its answers, the template's address (`_src_path`) and the release (`_commit`).
+
+    Raises:
+        UnverifiedError: The record is gone, or is none.
+    """
+    back = f"Put {ANSWERS} back from git; updates need it too."
+    try:
+        answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
+    for name in ("_src_path", "_commit"):
+        if not answers.get(name):
+            raise _unverified(f"{ANSWERS} records no {name}", back)
+    return answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +75,7 @@ class Template:
         Raises:
             UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
-        back = f"Put {ANSWERS} back from git; updates need it too."
-        try:
-            answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
-        for name in ("_src_path", "_commit"):
-            if not answers.get(name):
-                raise _unverified(f"{ANSWERS} records no {name}", back)
-        found = cls(answers, scratch)
+        found = cls(recorded_answers(project), scratch)
         ran = found._git("clone", "--quiet", "--bare", "--", _expanded(found.address), str(found._clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
@@ -94,27 +105,63 @@ class Template:
         return self.scratch / "template.git"
 
     def newer(self) -> str:
-        """The tag of the newest release, if the service does not have it yet. Pre-releases do not count.
+        """What an update would take: the tag of the newest release, or the newest commit of a template without any.
+
+        Returns:
+            Nothing if the service has it. Pre-releases do not count.
 
         Raises:
             UnverifiedError: Nothing can be compared.
         """
-        releases: dict[Version, str] = {}
-        for tag in self._git("tag", "--list", folder=self._clone).out.split():
-            if (version := _version(tag)) is not None and not version.is_prerelease:
-                releases[version] = tag
-        current = _version(self.base)
-        if current is None or not releases:
-            what = f"{self.version} is no release" if releases else "it has no releases"
-            raise _unverified(f"of the template at {self.address}, {what}", "Take a release: see HARDENING.md.")
-        newest = max(releases)
-        return releases[newest] if newest > current else ""
+        releases = {
+            version: tag for tag in self._tags() if (version := _version(tag)) is not None and not version.is_prerelease
+        }
+        head = self._git("rev-parse", "--short", "HEAD", folder=self._clone).out.strip()
+        newest = releases[max(releases)] if releases else head
+        if releases and self._is_release:
+            current = _version(self.base)
+            return newest if current is None or max(releases) > current else ""
+        commits = (f"{each}^{{commit}}" for each in (newest, self.version))
+        ran = self._git("merge-base", "--is-ancestor", *commits, folder=self._clone)
+        if ran.code not in (0, 1):
+            raise _unverified(
+                f"of the template at {self.address}, {self.version} cannot be compared with {newest}",
+                "Take a release: see HARDENING.md.",
+            )
+        return newest if ran.code else ""
+
+    def changes(self, newest: str) -> list[Entry]:
+        """What is new for this service in a release, or in a commit.
+
+        Raises:
+            UnverifiedError: Its changelog says nothing of what came after the recorded release.
+        """
+        changelog = self.read(newest, "CHANGELOG.md")
+        if self._is_release and newest in self._tags():
+            everything = between(changelog, self.base, newest)
+            found = between(changelog, self.base, newest, self.answers)
+        else:
+            older = self.read(self.version, "CHANGELOG.md")
+            everything, found = since(changelog, older), since(changelog, older, self.answers)
+        if not everything:
+            raise _unverified(
+                f"CHANGELOG.md of {newest} says nothing of what came after {self.base}",
+                f"Take it all the same: `{UPDATE}`.",
+            )
+        return found
+
+    def _tags(self) -> set[str]:
+        return set(self._git("tag", "--list", folder=self._clone).out.split())
+
+    @property
+    def _is_release(self) -> bool:
+        """Whether what is recorded is a release, or counts from one. A hash may look like a version."""
+        return self.base in self._tags() or (_version(self.base) is not None and not _HASH.fullmatch(self.base))
 
     @property
     def base(self) -> str:
         """The recorded release; of a commit between two, the older one."""
-        match = _COMMIT_AFTER_TAG.fullmatch(self.version)
-        return match[1] if match else self.version
+        return base_of(self.version)
 
     def read(self, ref: str, name: str) -> str:
         """A file of the template's repository.
