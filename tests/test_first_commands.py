@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import in_one_text
-from .lived_in import Services
+from .edited_service import Services
 from .releases import RELEASES, commit
 from .test_old_services import update
 
