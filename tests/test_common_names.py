@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from .team_edits import replace
 from .edited_service import Services, conflicts, state, update
 from .releases import OWNED, PRESENT, RELEASES, Answers, choices, combinations, commit, files, git, matches, seeds
+from .team_edits import replace
 
 FOLDERS = ("/verify/**", "/tests/hardening/**", "/src/*/hardening/**")
 """Where a release may add owned files: nobody else's stand there, and drift names those that do."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from .team_edits import append
 from .edited_service import Services, conflicts, update
 from .releases import PRESENT, RELEASES, REPOSITORY, combinations, commit, files, git, matches
+from .team_edits import append
 
 FOLDED = ("/verify/**", "/tests/hardening/**")
 ATTRIBUTES = ("linguist-vendored", "linguist-generated")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import commit, git, in_one_text
-from .team_edits import append, replace
 from .mini_template import release, service_of, small_template
+from .team_edits import append, replace
 
 HERE = "src/orders_api/hardening"
 MODULE = '# Owned by the template: an update rewrites this file.\n"""The step {0}."""\n\n' + "".join(

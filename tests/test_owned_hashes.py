@@ -13,9 +13,9 @@ import pytest
 from verify.upkeep.owned_files import LIST, digest, parse
 
 from .conftest import Emit
-from .team_edits import append
 from .owned_hashes import COMMITTED, owned, written
 from .releases import OWNED, PACKAGE, PRESENT, combinations, files, matches
+from .team_edits import append
 from .test_questions import HOSTILE
 
 HEADERS = "src/orders_api/hardening/models.py"
