@@ -1,7 +1,7 @@
 """`copier update` in many services: each in a copy of its own, and a branch that appears whole or not at all.
 
-Nobody's working tree is touched. What a run changes in a repository is one reference, `hardening-update`, after all else
-is done; so a run that is stopped anywhere, by whatever signal, leaves a repository as it was, or with the whole update.
+Nobody's working tree is touched. What a run changes in a repository is one reference, `hardening-update`, after all
+else is done. So a run that is stopped anywhere, by whatever signal, leaves a repository as it was or wholly updated.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from . import records
 from .model import ANSWERS, BRANCH, Reading
 from .programs import Credentials, Programs, StoppedError, environment
 from .state import Progress, alone
-from .template import answers_of, base_of
+from .template import answers_of
 from .words import UnreadableError, expanded, printable
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Updates:
 
     def _clone(self, place: Place, reading: Reading, folder: Path) -> None:
         depth = [] if place.folder else ["--depth=1"]
-        command = ["clone", "--quiet", "--no-tags", *depth, "--", place.address, folder]
+        command = ["clone", "--quiet", "--no-tags", *depth, "--", place.address, str(folder)]
         ran = self.programs.git(*command, folder=self.scratch, credentials=place.credentials)
         if not ran.ok:
             raise UnreadableError(f"it cannot be cloned: {ran.last()}", "`git clone` of it has to work here.")
