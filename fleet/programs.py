@@ -20,7 +20,16 @@ GRACE = 3.0
 
 # What a token may be called here. Nothing that is started sees them: git gets the one that it needs by `credentials`.
 TOKENS = ("GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")
-_DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "VIRTUAL_ENV")
+_DROPPED = (
+    "GIT_AUTHOR_",
+    "GIT_COMMITTER_",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "VIRTUAL_ENV",
+)
 # Nothing asks a question, and no hook, monitor or agent that a repository names is run.
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -29,7 +38,16 @@ _QUIET = {
     "GCM_INTERACTIVE": "never",
     "LC_ALL": "C",
 }
-_CONFIG = (("core.hooksPath", os.devnull), ("core.fsmonitor", "false"), ("core.quotePath", "off"), ("gc.auto", "0"))
+AUTHOR = ("hardening", "hardening@localhost")
+_CONFIG = (
+    ("user.name", AUTHOR[0]),
+    ("user.email", AUTHOR[1]),
+    ("commit.gpgSign", "false"),
+    ("core.hooksPath", os.devnull),
+    ("core.fsmonitor", "false"),
+    ("core.quotePath", "off"),
+    ("gc.auto", "0"),
+)
 _HELPER = '!f() { test "$1" = get && printf \'username=%s\\npassword=%s\\n\' "$FLEET_USER" "$FLEET_TOKEN"; }; f'
 
 
@@ -80,7 +98,7 @@ def settings(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def environment(extra: Sequence[tuple[str, str]] = (), credentials: Credentials | None = None) -> dict[str, str]:
     """This process's environment without its tokens, with git kept quiet and these settings of git."""
-    kept = {name: value for name, value in os.environ.items() if name not in (*TOKENS, *_DROPPED)}
+    kept = {name: value for name, value in os.environ.items() if name not in TOKENS and not name.startswith(_DROPPED)}
     pairs = [*_CONFIG, *extra]
     if credentials:
         # git hands it to this server alone, and it stands in no argument, address or file.

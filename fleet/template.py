@@ -174,7 +174,7 @@ class Template:
         data.write_text(yaml.safe_dump(dict(answers)), encoding="utf-8")
         (self._scratch / "settings.yml").write_text("{}\n", encoding="utf-8")  # those of this machine change nothing
         switches = ["--skip-tasks", "--defaults", "--quiet", f"--data-file={data}"]
-        command = [sys.executable, "-m", "copier", "copy", *switches, str(source), str(folder)]
+        command = [sys.executable, "-P", "-m", "copier", "copy", *switches, str(source), str(folder)]
         variables = {**environment(), "COPIER_SETTINGS_PATH": str(self._scratch / "settings.yml")}
         ran = self._programs.run(command, self._scratch, RENDERING, variables)
         if not ran.ok:

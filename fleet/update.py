@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import records
 from .model import ANSWERS, BRANCH, Reading
-from .programs import Credentials, Programs, StoppedError, environment
+from .programs import AUTHOR, Credentials, Programs, StoppedError, environment
 from .state import Progress, alone
 from .template import answers_of
 from .words import UnreadableError, expanded, printable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .__main__ import Fleet
 
 TITLE = "Update the hardening"
-AUTHOR = ("hardening", "hardening@localhost")
 # The weekly pipelines commit as these; whoever else has committed to the branch has worked on it.
 OURS = (AUTHOR[1], "41898282+github-actions[bot]@users.noreply.github.com")
 LONGEST = 1800.0
@@ -155,10 +154,8 @@ class Updates:
         if answers_of((folder / prefix / ANSWERS).read_text(encoding="utf-8")).get("_commit") != self.goal:
             raise UnreadableError(f"Copier did not reach {self.goal}: {note}", "Run `copier update --trust` there.")
         git("add", "--all", "--", ".")
-        name, email = AUTHOR
         message = f"{TITLE}\n\nFrom {reading.release} to {self.goal} of the template.\n"
-        identity = [f"user.name={name}", f"user.email={email}", "commit.gpgSign=false"]
-        git(*(part for each in identity for part in ("-c", each)), "commit", "--quiet", f"--message={message}")
+        git("commit", "--quiet", f"--message={message}")
         return "updated", self._publish(place, reading, folder, earlier, note)
 
     # Where a service is
@@ -258,7 +255,8 @@ class Updates:
             "COPIER_SETTINGS_PATH": str(settings),
             "COPIER_CACHE_DIR": str(folder.with_name(f"{folder.name}.cache")),
         }
-        command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", f"--vcs-ref={self.goal}"]
+        # -P: what stands in the service is no module of ours.
+        command = [sys.executable, "-P", "-m", "copier", "update", "--trust", "--defaults", f"--vcs-ref={self.goal}"]
         ran = self.programs.run([*command, *([] if trust else ["--skip-tasks"])], service, LONGEST, variables)
         shutil.rmtree(folder.with_name(f"{folder.name}.cache"), ignore_errors=True)
         if ran.code is None or (not ran.ok and not trust):
