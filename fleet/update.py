@@ -145,7 +145,7 @@ class Updates:
         git("checkout", "--quiet", "-B", BRANCH, head)
         prefix = self._prefix(reading, place)
         note = self._copier(folder / prefix, folder, reading)
-        conflicts = sorted(self._conflicts(folder))
+        conflicts = sorted(set(self._conflicts(folder)))
         if conflicts:
             return (
                 "conflict",
