@@ -103,6 +103,7 @@ def _services(rows: Iterable[Row], now: datetime) -> Iterator[list[str]]:
 def _why(row: Row) -> str:
     details = [*row.fixes, *(row.drift or ()), *row.proof.insecure, *row.proof.unverified, row.reading.remedy]
     details += [f"offered: {each}" for each in row.reading.offers or ()]
+    details += [f"accepted: {each}" for each in row.proof.accepted]
     items = "".join(f"<li>{_text(each)}</li>" for each in details if each)
     reasons = "; ".join(row.reasons)
     head = f'<span class="{_CLASSES[row.state]}">{WORDS[row.state]}</span> <b>{_text(row.name)}</b>: {_text(reasons)}'

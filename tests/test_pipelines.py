@@ -228,7 +228,7 @@ def test_gitlab_runs_the_proof_for_each_change_and_keeps_it_out_of_the_weekly_up
 
 
 def github_steps(
-    workflow: dict[str, Any], job: str, event: str, ref: str, default: str
+    workflow: dict[Any, Any], job: str, event: str, ref: str, default: str
 ) -> tuple[str, list[str]] | None:
     """The name of a job and its commands for an event; nothing if the job does not run. `on` is true in YAML 1.1."""
     if event not in (workflow.get("on") or workflow[True]):
