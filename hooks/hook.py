@@ -149,8 +149,10 @@ class Hook:
     def main(self) -> int:
         """Run the hook; the exit code is 0, or what `checks=strict` asks for."""
         for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), stop)
+            number = getattr(signal, name, None)
+            if number is None or (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
+                continue  # `nohup` ignores it for what it starts
+            signal.signal(number, stop)
         try:
             with contextlib.suppress(OSError):
                 (self.folder / RECORD).unlink()
@@ -180,6 +182,7 @@ class Hook:
 
     def interrupted(self, stopped: KeyboardInterrupt) -> None:
         """Say so at once: Copier, which got the same Ctrl-C, gives this process a quarter of a second to end."""
+        heeded = signal.getsignal(signal.SIGINT)  # as it was: a shell ignores it for a job in the background
         with contextlib.suppress(ValueError, OSError):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.report.outcome = UNVERIFIED
@@ -190,7 +193,7 @@ class Hook:
         for command in self.next_commands():
             self.screen.line(f"    {command}")
         self.record()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, heeded)
         with contextlib.suppress(KeyboardInterrupt):
             self.programs.end_child(told=not isinstance(stopped, Stopped))
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import time
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,23 +80,31 @@ class Stages:
         self.screen.end(name, result, seconds)
 
     def verify(self, command: list[str]) -> None:
-        """Run the proof that the service brings along. It prints its own lines; its record says what came of it."""
+        """Run the proof that the service brings along. It prints its own lines; the record of this run, and of no
+        other, says what came of it.
+        """
         with contextlib.suppress(OSError):
             (self.programs.folder / VERIFIED).unlink()
+        run = self.programs.environment["VERIFY_RUN_ID"] = uuid.uuid4().hex
         self.screen.line()
         started = time.monotonic()
         code, _ = self.programs.run(command)
         seconds = time.monotonic() - started
         try:
             record = json.loads((self.programs.folder / VERIFIED).read_text(encoding="utf-8"))
+            if record["run"] != run:
+                raise ValueError(record["run"])
             outcome = str(record["outcome"])
             stages = list(verified_stages(record))
-            if EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
+            if record["interrupted"]:
+                at = visible(str(record["stopped_at"]))
+                self.report.problems.append(f"verify was stopped at the stage {at}, with code {code}. Run it again.")
+            elif EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
                 raise ValueError(outcome)
             self.report.stages += stages
             self.report.problems += list(found_by(record))
             self.report.insecure = sum(check["outcome"] == INSECURE for check in record["checks"])
-            self.report.outcome = outcome
+            self.report.outcome = UNVERIFIED if record["interrupted"] else outcome
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             self.report.stages.append(Stage("verify", WORDS[UNVERIFIED], seconds))
             raise CannotGoOnError(

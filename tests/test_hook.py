@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import REPOSITORY, commit, files, git, in_one_text
+from .default_signals import with_default_signals
 from .osv import serving
 from .test_questions import answers
 
@@ -47,15 +48,17 @@ if end == "silently":
     sys.exit(0)
 if end == "traceback":
     raise OSError("verify itself is broken")
-outcome = "proved" if end in ("contrary", "partly") else end
+outcome = "proved" if end in ("contrary", "partly", "another") else "unverified" if end == "stopped" else end
 check = {"step": "audit", "name": "known holes", "outcome": outcome, "seen": "an answer", "remedy": "Mend it."}
 folder = pathlib.Path(".hardening")
 folder.mkdir(exist_ok=True)
 other = {"step": "tests", "name": "the tests", "outcome": "proved", "seen": "they pass", "remedy": ""}
-checks = [check] if end == "partly" else [check, other]
-record = {"outcome": outcome, "checks": checks, "seconds": {"audit": 0.5, "tests": 1.5}}
+checks = [check] if end in ("partly", "stopped") else [check, other]
+run = os.environ["VERIFY_RUN_ID"] if end != "another" else "another"
+record = {"run": run, "outcome": outcome, "interrupted": end == "stopped", "stopped_at": "tests"}
+record |= {"checks": checks, "seconds": {"audit": 0.5, "tests": 1.5}}
 (folder / "last-verify.json").write_text(json.dumps(record))
-sys.exit({"proved": 0, "insecure": 1, "unverified": 2, "contrary": 1, "partly": 0}[end])
+sys.exit({"proved": 0, "insecure": 1, "unverified": 2, "contrary": 1, "partly": 0, "another": 0, "stopped": 247}[end])
 '''
 POSIX = pytest.mark.skipif(os.name != "posix", reason="process groups, modes and terminals of another kind")
 
@@ -178,6 +181,8 @@ def test_a_new_service_is_locked_installed_and_verified(
         ("silently", "left no record that agrees", 2),
         ("contrary", "left no record that agrees", 2),
         ("partly", "left no record that agrees", 2),
+        ("another", "left no record that agrees", 2),
+        ("stopped", "verify was stopped at the stage tests, with code 247", 2),
     ],
 )
 def test_the_result_is_said_in_words_that_cannot_be_mistaken(project: Path, ends: str, words: str, strict: int) -> None:
@@ -616,7 +621,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_project(
     folder = tmp_path / "orders-api"
     path = os.environ["PATH"] if stage == "verify" else stuck(stage)
     with subprocess.Popen(
-        command(bare, folder, "-d", f"checks={checks}"),
+        with_default_signals(command(bare, folder, "-d", f"checks={checks}")),
         env={**os.environ, "PATH": path, "VERIFY_ENDS": "never"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -649,7 +654,7 @@ def test_a_hook_that_is_told_to_stop_ends_its_child_and_keeps_the_project(
 ) -> None:
     arguments = ["--package=bare", "--checks=warn", f"--destination={project}", "--source=/template", "--version=v1"]
     with subprocess.Popen(
-        [sys.executable, HOOK, *arguments],
+        with_default_signals([sys.executable, HOOK, *arguments]),
         cwd=project,
         env={**os.environ, "VERIFY_ENDS": "never"},
         stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from .conftest import Emit, include_orders
+from .default_signals import with_default_signals
 
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 HARDENING = Path("src/orders_api/hardening")
@@ -91,6 +92,12 @@ def processes_of(folder: Path) -> list[str]:
     """The command lines of the processes that run with the interpreter of a folder."""
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if str(folder) in line]
+
+
+def pids_of(folder: Path) -> list[int]:
+    """The processes that run with the interpreter of a folder."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if str(folder) in line]
 
 
 def test_a_fresh_service_withstands_every_attack_in_seconds(synced: Path, tmp_path: Path) -> None:
@@ -263,7 +270,8 @@ def test_a_second_interrupt_ends_everything_at_once(synced: Path) -> None:
         finally:
             processes.end(child, 60)
     """
-    process = subprocess.Popen([synced / ".venv/bin/python", "-c", code], cwd=synced, stdout=subprocess.PIPE)
+    command = with_default_signals([synced / ".venv/bin/python", "-c", code])
+    process = subprocess.Popen(command, cwd=synced, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -301,7 +309,7 @@ def test_an_interrupt_leaves_no_process_and_no_traceback(
 ) -> None:
     service = copy(synced, tmp_path)
     process = subprocess.Popen(
-        [service / ".venv/bin/python", "-m", "verify", "--only", "attacks"],
+        with_default_signals([service / ".venv/bin/python", "-m", "verify", "--only", "attacks"]),
         cwd=service,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -318,7 +326,43 @@ def test_an_interrupt_leaves_no_process_and_no_traceback(
     assert "Run it again" in out
     assert not processes_of(service)
     assert not ports & listening(service)
-    assert json.loads((service / ".hardening/last-verify.json").read_text())["interrupted"] is True
+    record = json.loads((service / ".hardening/last-verify.json").read_text())
+    assert (record["interrupted"], record["stopped_at"], record["outcome"]) == (True, "attacks", "unverified")
+
+
+def test_a_run_that_is_killed_leaves_no_older_proof(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    kept = service / ".hardening/last-verify.json"
+    assert verify(service, "--only", "headers").record["outcome"] == "proved"
+    lock = service / "verify/lock.py"
+    lock.write_text(f"import time\ntime.sleep(60)\n{lock.read_text()}")
+
+    command = [str(service / ".venv/bin/python"), "-m", "verify"]
+    with subprocess.Popen(command, cwd=service, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "lock ...\n":
+            pass
+        process.kill()
+    for suite in pids_of(service):  # nothing can end what a killed process has started
+        os.kill(suite, signal.SIGKILL)
+
+    record = json.loads(kept.read_text())
+    assert (record["interrupted"], record["stopped_at"], record["outcome"]) == (True, "lock", "unverified")
+
+
+def test_a_signal_that_the_shell_ignores_does_not_stop_a_run(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    command = ["sh", "-c", "trap '' INT HUP; exec .venv/bin/python -m verify --only configuration"]
+    process = subprocess.Popen(command, cwd=service, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    printed = process.stdout.readline()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+
+    printed += process.communicate(timeout=60)[0]
+
+    assert process.returncode == 0, printed
+    assert "all proved" in printed
 
 
 def listening(service: Path) -> set[int]:

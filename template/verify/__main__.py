@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,38 @@ class Run:
         self.seconds: dict[str, float] = {}
         self.overridden: dict[str, Any] = {"ignored": list(overridden)}
         self.not_made: list[str] = []
-        self.interrupted = False
+        self.run_id = os.environ.pop(record.RUN_ID, "")
+        self.commit: str | None = None
+        self.stopped_at: str | None = "start"
+
+    def record(self) -> dict[str, Any]:
+        """What came of the run so far."""
+        return record.made(
+            self.options,
+            self.checks,
+            self.seconds,
+            self.overridden,
+            self.not_made,
+            run_id=self.run_id,
+            commit=self.commit,
+            stopped_at=self.stopped_at,
+        )
+
+    def add(self, check: Check) -> None:
+        """Add a check that belongs to no stage but its own."""
+        self.checks.append(check)
+        self.seconds.setdefault(check.step, 0.0)
+
+    def _reached(self, stage: str) -> None:
+        """Should this run be killed from now on, its record says so."""
+        self.stopped_at = stage
+        with suppress(OSError):  # the record at the end is written to the same place, and an error there is told
+            record.write(self.options.project, self.record())
 
     def everything(self) -> None:
         """Run every stage that was asked for."""
+        self._reached("start")
+        self.commit = record.commit_of(self.options.project)
         if self.options.target:
             self._stage("target", "target")
             from .target import NOT_MADE
@@ -72,6 +101,8 @@ class Run:
         return self.options.wants(name) or (name == "attacks" and self.options.only in ATTACKS)
 
     def _stage(self, name: str, module: str) -> None:
+        self.seconds[name] = 0.0
+        self._reached(name)
         self.screen.begin(name)
         began = time.monotonic()
         found: list[Check] = []
@@ -112,8 +143,8 @@ class Run:
         took = sum(self.seconds.values())
         spent = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         screen.line(f"{took:.1f} s: {spent}.")
-        if self.interrupted:
-            screen.line("Stopped before its end: nothing is proved. Run it again.")
+        if self.stopped_at is not None:
+            screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
         proved = len(self.checks) - len(open_ends)
         outcome = overall(self.checks)
@@ -183,22 +214,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = Run(options, Screen(sys.stderr if form == "json" else sys.stdout), _forget_settings())
     try:
         run.everything()
+        run.stopped_at = None
     except KeyboardInterrupt:
-        run.interrupted = True
+        pass  # `stopped_at` tells where
+    except Exception as error:  # noqa: BLE001 - by itself Python would end with 1, which says "insecure"
+        run.add(_crash("verify", error))
+        run.stopped_at = None
     finally:
+        processes.work_is_done()
         run.screen.halt()
         processes.end_all()
-    run.summary()
-    code = Outcome.UNVERIFIED if run.interrupted else overall(run.checks)
-    told = record.made(options, run.checks, run.seconds, run.overridden, run.not_made, run.interrupted)
-    if form == "json":
-        print(json.dumps(told, indent=2))
+    told = run.record()
     try:
         record.write(options.project, told)
     except OSError as error:
-        print(f"{record.FILE} cannot be written: {error.strerror}. Make room for it.", file=sys.stderr)
-        return code or Outcome.UNVERIFIED
-    return code
+        reason = f"{record.FILE} cannot be written: {error.strerror}"
+        run.add(Check("record", "keep the record", Outcome.UNVERIFIED, reason, "Make room for it."))
+        told = run.record()
+    run.summary()
+    if form == "json":
+        print(json.dumps(told, indent=2))
+    return Outcome.UNVERIFIED if run.stopped_at is not None else overall(run.checks)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,24 @@ class _Interrupts:
 _interrupts = _Interrupts()
 
 
+# A shell that starts a job in the background of a script ignores SIGINT for it, and `nohup` SIGHUP. A program that
+# handled them all the same would end with a Ctrl-C that was meant for another one:
+# https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_11
+_LEFT_IGNORED = ("SIGINT", "SIGHUP")
+
+
 def heed_signals() -> None:
-    """From now on, a signal that ends verify lets it end what it started first."""
+    """From now on, a signal that ends verify lets it end what it started first; what is ignored stays ignored."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, _interrupts)
+        number = getattr(signal, name, None)
+        if number is None or (name in _LEFT_IGNORED and signal.getsignal(number) == signal.SIG_IGN):
+            continue
+        signal.signal(number, _interrupts)
+
+
+def work_is_done() -> None:
+    """From now on, a signal takes nothing away from the result; the second one still ends everything at once."""
+    _interrupts.told = True
 
 
 def start(

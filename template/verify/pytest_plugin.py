@@ -10,19 +10,12 @@ import pytest
 
 CASES = 2
 """Of the cases of one test, the quick tier takes so many, the first and the last among them."""
-LATER = frozenset({"test_redis_outage.py", "test_redis_sessions.py", "test_redis_store.py", "test_server.py"})
-"""Owned tests that start servers and wait; in the quick tier the attacks stand for them."""
-LONG = frozenset(
-    {
-        "test_a_look_up_that_hangs_is_a_no",
-        "test_a_million_clients_of_the_limiter_push_no_session_out",
-        "test_a_service_is_ready_again_when_what_it_needs_is_back",
-        "test_the_memory_of_a_million_clients_has_a_bound",
-    }
-)
-"""Owned tests that take a second or more each."""
-WHOLE = frozenset({"test_settings.py"})
-"""Owned tests whose cases are each another setting: none is left out."""
+SLOW, EVERY_CASE = "slow", "every_case"
+"""Markers: of tests that the quick tier leaves out, and of those of which it takes all cases."""
+MARKERS = [
+    f"{SLOW}: takes a second or more, or waits for a server; left out of the quick tier of verify",
+    f"{EVERY_CASE}: each case is another claim; the quick tier of verify takes two cases of every other test",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers too: a test outside of tests/hardening may bear them."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     if path := config.getoption("--verify-report"):
         config.pluginmanager.register(Reporter(Path(path)))
 
@@ -42,17 +38,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        tests[item.nodeid.partition("[")[0]].append(item)
-    kept = {
-        id(cases[index * (len(cases) - 1) // max(1, min(CASES, len(cases)) - 1)])
-        for cases in tests.values()
-        for index in range(min(CASES, len(cases)))
-        if cases[0].path.name not in LATER and cases[0].name not in LONG
-    }
-    kept |= {id(item) for item in items if item.path.name in WHOLE}
+        if item.get_closest_marker(SLOW) is None:
+            tests[item.nodeid.partition("[")[0]].append(item)
+    kept = {id(item) for cases in tests.values() for item in _some(cases)}
     left_out = [item for item in items if id(item) not in kept]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if id(item) in kept]
+
+
+def _some(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """The cases of one test that the quick tier takes: spread evenly, with the first and the last."""
+    if len(cases) <= CASES or any(case.get_closest_marker(EVERY_CASE) for case in cases):
+        return cases
+    return [cases[index * (len(cases) - 1) // (CASES - 1)] for index in range(CASES)]
 
 
 class Reporter:

@@ -1,5 +1,7 @@
 # Owned by the template: an update rewrites this file.
-"""What is kept of a run: `.hardening/last-verify.json`, whole or not at all."""
+"""What is kept of a run: `.hardening/last-verify.json`, whole or not at all. It is written as a run begins, and anew as
+each stage does, so that a run which is killed leaves no older proof in its place.
+"""
 
 import json
 import os
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .environment import run
-from .stage import Check, Options, overall
+from .stage import Check, Options, Outcome, overall
 
 FILE = Path(".hardening", "last-verify.json")
+RUN_ID = "VERIFY_RUN_ID"
+"""The variable in which whoever starts verify names the run, to know its record from those of other runs."""
 
 
 def made(
@@ -22,7 +26,10 @@ def made(
     seconds: Mapping[str, float],
     overridden: Mapping[str, Any],
     not_made: Sequence[str],
-    interrupted: bool,
+    *,
+    run_id: str = "",
+    commit: str | None = None,
+    stopped_at: str | None = None,
 ) -> dict[str, Any]:
     """The record of a run.
 
@@ -32,16 +39,21 @@ def made(
         seconds: How long each stage took.
         overridden: The settings that verify kept out, and those that it set itself.
         not_made: Checks that belong to the proof, but were not made.
-        interrupted: It was stopped before its end.
+        run_id: What the starter called this run.
+        commit: The commit that is proved.
+        stopped_at: The stage at which it was stopped before its end; `None` if it came to its end.
     """
     asked = {name: value for name, value in asdict(options).items() if name not in ("project", "package")}
+    interrupted = stopped_at is not None
     return {
+        "run": run_id,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(options.project),
+        "commit": commit,
         "package": options.package,
         "options": asked,
         "outcome": "unverified" if interrupted else overall(checks).name.lower(),
         "interrupted": interrupted,
+        "stopped_at": stopped_at,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "overridden": dict(overridden),
         "not_made": list(not_made),
@@ -68,8 +80,40 @@ def write(project: Path, record: Mapping[str, Any]) -> None:
         raise
 
 
-def _commit(project: Path) -> str | None:
-    """The commit that was proved, with `+` if files were changed since; nothing outside a repository."""
+def verdict(project: Path, run_id: str, code: int | None) -> str:
+    """What a full run came to, in words. Its own record says so; an exit code alone proves nothing.
+
+    Args:
+        project: The root of the service's repository.
+        run_id: What the run was called, in the variable `RUN_ID`.
+        code: Its exit code; `None` if it was ended because its time was over.
+    """
+    try:
+        record = json.loads((project / FILE).read_text(encoding="utf-8"))
+        if not run_id or record["run"] != run_id or record["options"]["only"] or record["options"]["target"]:
+            return "could not tell, since it left no record"
+        found = [str(check["outcome"]) for check in record["checks"]]
+        outcome = Outcome[str(record["outcome"]).upper()]
+        stopped_at = record["stopped_at"]
+        interrupted = bool(record["interrupted"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "could not tell, since it left no record"
+    insecure = found.count("insecure")
+    findings = f"{insecure} finding{'s' if insecure != 1 else ''}"
+    if interrupted:
+        so_far = f"; of what was checked by then, {findings} insecure" if insecure else ""
+        return f"could not tell, since it was stopped at the stage {stopped_at}{so_far}"
+    if code != outcome or (outcome is Outcome.PROVED) != (set(found) == {"proved"}):
+        return f"could not tell, since its record, which says {outcome.name.lower()}, does not agree"
+    return {
+        Outcome.PROVED: "all proved",
+        Outcome.INSECURE: f"this service is not secure, {findings}",
+        Outcome.UNVERIFIED: "not everything could be verified",
+    }[outcome]
+
+
+def commit_of(project: Path) -> str | None:
+    """The commit that is proved, with `+` if files were changed since; nothing outside a repository."""
     try:
         at = run(["git", "rev-parse", "HEAD"], project, 5)
         changed = run(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"], project, 5)

@@ -4,13 +4,14 @@
 For pipelines: `.hardening/update.patch` is what changed, `.hardening/update.md` what the update and verify said. An
 empty patch means that there is nothing newer. Like `copier update --trust` it runs the template's hook; so let it run
 where no right to write is at hand, and let another job push. What changed is also staged. Exit code: 0 both files are
-there, 2 the update could not be made.
+there, 2 the update could not be made, or it was stopped and half of it is not worth a pull request.
 """
 
 import sys
+import uuid
 from pathlib import Path
 
-from . import environment, processes
+from . import environment, processes, record
 from .stage import Outcome
 from .template import COPIER, masked
 
@@ -28,37 +29,56 @@ def main() -> int:
     """Update the service that this file belongs to."""
     processes.heed_signals()
     project = Path(__file__).resolve().parent.parent
-    folder = project / FOLDER
-    folder.mkdir(exist_ok=True)
-    patch, report = folder / "update.patch", folder / "update.md"
+    patch, report = (project / FOLDER / name for name in ("update.patch", "update.md"))
+    patch.parent.mkdir(exist_ok=True)
+    for older in (patch, report):
+        older.unlink(missing_ok=True)
     try:
         status = environment.run(["git", "status", "--porcelain"], project, 60)
         if not status.ok or status.out:
             print(f"Commit or stash first: {status.last() or 'this is no git repository'}", file=sys.stderr)
             return Outcome.UNVERIFIED
-        updated = environment.run([environment.uv(), *_UPDATE], project, TIMEOUT)
-        environment.run(["git", "add", "--all", "."], project, 60)
-        made = environment.run(["git", "diff", "--cached", "--binary", f"--output={patch}"], project, 60)
-        is_new = made.ok and patch.stat().st_size > 0
-        said = {"copier update": updated}
-        if is_new:
-            said = {"verify": environment.run([environment.uv(), *_VERIFY], project, TIMEOUT), **said}
+        text, code = _update(project, patch)
     except OSError as error:
-        print(f"{error}. Both git and uv have to be on the PATH.", file=sys.stderr)
-        return Outcome.UNVERIFIED
-    text = "\n".join(_section(name, ran) for name, ran in said.items())
+        text, code = f"{error}. Both git and uv have to be on the PATH.\n", Outcome.UNVERIFIED
+    except KeyboardInterrupt:
+        text, code = "Stopped before its end: nothing is proved. Run it again.\n", Outcome.UNVERIFIED
+    if code is not Outcome.PROVED:
+        patch.write_bytes(b"")
     report.write_text(text, encoding="utf-8")
     print(text)
-    return Outcome.PROVED if is_new or (made.ok and updated.ok) else Outcome.UNVERIFIED
+    return code
 
 
-def _section(name: str, ran: environment.Ran) -> str:
-    code = "was stopped" if ran.code is None else f"ended with exit code {ran.code}"
-    means = {0: "all proved", 1: "this service is not secure", 2: "not everything could be verified"}
-    verdict = f": {means.get(ran.code or 0, 'look at what it says')}" if name == "verify" else ""
+def _update(project: Path, patch: Path) -> tuple[str, Outcome]:
+    """Make the update and prove what came of it: the report, and whether there is something to propose."""
+    updated = environment.run([environment.uv(), *_UPDATE], project, TIMEOUT)
+    if _was_stopped(updated.code):
+        return _section("copier update", updated, "half of an update may be here, and it is not proposed"), (
+            Outcome.UNVERIFIED
+        )
+    environment.run(["git", "add", "--all", "."], project, 60)
+    made = environment.run(["git", "diff", "--cached", "--binary", f"--output={patch}"], project, 60)
+    about_update = _section("copier update", updated)
+    if not (made.ok and patch.stat().st_size):
+        return about_update, Outcome.PROVED if made.ok and updated.ok else Outcome.UNVERIFIED
+    run_id = uuid.uuid4().hex
+    ran = environment.run([environment.uv(), *_VERIFY], project, TIMEOUT, {record.RUN_ID: run_id})
+    about_verify = _section("verify", ran, record.verdict(project, run_id, ran.code))
+    return f"{about_verify}\n{about_update}", Outcome.PROVED
+
+
+def _was_stopped(code: int | None) -> bool:
+    """Whether a command did not end by itself. `uv` adds 128 to the number of the signal that ended what it ran."""
+    return code is None or code < 0 or code > 128
+
+
+def _section(name: str, ran: environment.Ran, verdict: str = "") -> str:
+    ended = f"was stopped after {TIMEOUT:g} s" if ran.code is None else f"ended with exit code {ran.code}"
     text = masked(f"{ran.out}\n{ran.err}".strip())
     shown = text if len(text) <= LONGEST else f"[...]\n{text[-LONGEST:]}"
-    return f"`{name}` {code}{verdict}.\n\n~~~~~~text\n{shown.replace('~~~', '~ ~ ~')}\n~~~~~~\n"
+    quoted = shown.replace("~~~", "~ ~ ~")
+    return f"`{name}` {ended}{f': {verdict}' if verdict else ''}.\n\n~~~~~~text\n{quoted}\n~~~~~~\n"
 
 
 if __name__ == "__main__":

@@ -10,13 +10,20 @@ from collections.abc import Sequence
 
 from dotenv import dotenv_values
 
-from .app import create_app
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
 from .hardening.checks import near_misses, workers_finding
+from .hardening.construction import unmade
 from .hardening.logging import log
 from .hardening.report import report, secrets_in
 from .hardening.settings import PREFIX
 from .settings import Settings
+
+
+def create_app(settings: Settings) -> Hardened:
+    """The application of the service; a model or a route that cannot be made is a finding, even on import."""
+    from .app import create_app
+
+    return create_app(settings)
 
 
 def build() -> Hardened:
@@ -26,8 +33,8 @@ def build() -> Hardened:
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
         app = create_app(settings)
         app.seal()
-    except InsecureConfigurationError as error:
-        for finding in error.findings:
+    except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
+        for finding in _found(error):
             log("error", "check", id=finding.id, message=finding.message, hint=finding.hint)
         raise SystemExit(1) from None
     # The collector would look through all of it again and again: a tenth of the time of a POST with a body.
@@ -43,9 +50,18 @@ def examine(workers: int) -> tuple[Settings | None, Hardened | None, list[Findin
     try:
         settings = load(Settings)
         app = create_app(settings)
-    except InsecureConfigurationError as error:
-        return settings, None, [*error.findings, *near_misses(settings or Settings.model_construct())]
-    return settings, app, [*app.findings(), *workers_finding(settings, workers)]
+        return settings, app, [*app.findings(), *workers_finding(settings, workers)]
+    except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
+        return settings, None, [*_found(error), *near_misses(settings or Settings.model_construct())]
+
+
+def _found(error: Exception) -> tuple[Finding, ...]:
+    """What an error says of settings, models or routes; any other is raised again."""
+    if isinstance(error, InsecureConfigurationError):
+        return error.findings
+    if (finding := unmade(error)) is None:
+        raise error
+    return (finding,)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "check":
         print(report(settings, app, findings, sources, options.format))
         return 1 if errors else 0
-    if settings is None or (errors and settings.is_production):
+    if settings is None or (errors and settings.is_production) or (app is None and not options.dev):
         _refuse("Not safe to start", errors)
         if settings is None or settings.is_production:
             print("\nFor development on this machine: serve --dev", file=sys.stderr)

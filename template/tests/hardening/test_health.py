@@ -49,6 +49,7 @@ def test_a_service_that_cannot_work_is_alive_and_not_ready(logged: Lines) -> Non
     assert [line["event"] for line in logged()] == ["not_ready"]
 
 
+@pytest.mark.slow
 def test_a_service_is_ready_again_when_what_it_needs_is_back() -> None:
     state = [False]
 
@@ -77,6 +78,7 @@ def test_many_probes_at_once_make_one_look_up() -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_a_look_up_that_hangs_is_a_no() -> None:
     async def hangs() -> bool:
         await asyncio.sleep(30)

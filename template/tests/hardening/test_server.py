@@ -2,8 +2,11 @@
 """The server: `hardening/server.py`, attacked over real sockets. Its deadlines are half a second here, see `live`."""
 
 import http.client
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +22,8 @@ from websockets.sync.client import connect
 from .asgi import HOST, Answer
 from .expect import assert_hardened, assert_problem
 from .live import Server, drain, read, server
+
+pytestmark = pytest.mark.slow
 
 HEAD = f"Host: {HOST}\r\nContent-Type: application/json\r\n"
 ITEM = '{"name":"x"}'
@@ -396,3 +401,47 @@ def test_a_stop_does_not_wait_for_a_connection_that_hangs(tmp_path: Path) -> Non
         running.stop()
 
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell there ignores a signal for a job in the background")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_that_the_shell_ignores_does_not_stop_it(tmp_path: Path, name: str) -> None:
+    number = signal.Signals[name]
+    before = signal.signal(number, signal.SIG_IGN)  # a child inherits this
+    try:
+        running = Server(tmp_path / "log")
+    finally:
+        signal.signal(number, before)
+    try:
+        running.wait()
+        for pid in (running.process.pid, *workers(running)):  # a terminal sends it to the whole group
+            os.kill(pid, number)
+        time.sleep(1.0)
+
+        assert running.get("/ok").status == 200
+    finally:
+        assert running.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
+def test_sigint_stops_it_as_sigterm_does(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever the shell has told these tests to ignore
+    try:
+        running = Server(tmp_path / "log")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        running.wait()
+        running.process.send_signal(signal.SIGINT)
+
+        assert running.process.wait(15) == 0
+    finally:
+        running.stop()
+
+
+def workers(running: Server) -> list[int]:
+    """The processes of a server that answer."""
+    command = ["ps", "-A", "-o", "pid=,ppid="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own command line
+    rows = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, parent in rows if int(parent) == running.process.pid]

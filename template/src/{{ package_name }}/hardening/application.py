@@ -3,9 +3,10 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +16,7 @@ from .cors import CrossOrigin
 from .dispatch import Dispatch
 from .docs import add_docs, describe_problems
 from .errors import Errors
+from .framework import is_frameworks, is_plain
 from .headers import SecurityHeaders
 from .health import Health, Probe
 from .logging import log
@@ -35,6 +37,11 @@ def _telemetry() -> dict[str, Any]:
     if any(name.startswith("OTEL_") for name in os.environ):
         return {}
     return {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
+
+
+def table_of(router: APIRouter) -> Routes:
+    """Every route of an application's router as it stands now."""
+    return Routes(router.routes, lambda app: isinstance(app, Hardened))
 
 
 class Hardened(FastAPI):
@@ -74,11 +81,13 @@ class Hardened(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
-        if self.exception_handlers.keys() & {500, Exception}:
-            return super().build_middleware_stack()
-        app: ASGIApp = AsyncExitStackMiddleware(self.router)
-        routes = self._perimeter.routes if self._perimeter is not None else self.table()
-        app = Dispatch(self, routes, ExceptionMiddleware(app, handlers=self.exception_handlers))
+        inherited = super().build_middleware_stack
+        if self.exception_handlers.keys() & {500, Exception} or not is_frameworks(inherited):
+            return inherited()
+        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+        if is_plain(self.router):
+            routes = self._perimeter.routes if self._perimeter is not None else self.table()
+            app = Dispatch(self, routes, partial(table_of, self.router), app)
         for factory, arguments, options in reversed(self.user_middleware):
             app = factory(app, *arguments, **options)
         return app
@@ -92,7 +101,7 @@ class Hardened(FastAPI):
 
     def table(self) -> Routes:
         """Every route as it stands now."""
-        return Routes(self.routes, lambda app: isinstance(app, Hardened))
+        return table_of(self.router)
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes."""
@@ -154,12 +163,8 @@ class Hardened(FastAPI):
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         table = self.table()
-        for route in table:
-            route.bound()
+        table.bound()
         self._perimeter = Perimeter(
             super().__call__, self.settings, table, self.store, self._health, self._errors, self.root_path
         )
-        traced = any(self._telemetry[signal] for signal in ("tracing", "metrics", "logs"))
-        if not (self.user_middleware or self.root_path or traced):  # then FastAPI's own `__call__` does nothing more
-            self._perimeter.answer = self.middleware_stack = self.build_middleware_stack()
         return self._perimeter

@@ -5,6 +5,7 @@ quotas lock nobody out (OWASP, Slow Down Online Guessing Attacks with Device Coo
 """
 
 from contextlib import suppress
+from contextvars import ContextVar
 from hashlib import blake2b, sha256
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
@@ -27,23 +28,79 @@ DEVICE_SECONDS = 30 * 86_400
 
 
 class SignInAttempt:
-    """A sign-in that counts as a failure until it has `succeeded`."""
+    """A sign-in that counts as a failure until it has `succeeded`, unless no password was looked at for want of capacity.
+
+    That is known of `Passwords`, which was full, or whose work was cancelled before it began; and a route that answers
+    503 says it, unless `Passwords` did look. Whoever breaks a request off afterwards has made a guess.
+    """
 
     def __init__(self, x: "Exchange", account: str, device: str | None, claims: list[Claim]) -> None:
         self._x, self._account, self._device, self._claims = x, account, device, claims
+        self._is_looked_at = self._is_dropped = False
 
     async def succeeded(self) -> None:
         """Give back what was counted, and know this device from now on: its cookie leaves with the response."""
-        claims, self._claims = self._claims, []
-        if not claims:
+        if not await self._give_back():
             return
-        await self._x.store.give_back(claims)
         if self._device is None:
             self._device = token_urlsafe(32)
         with suppress(StoreAwayError):
             await self._x.sessions.remember_device(self._account, _hash(self._device), DEVICE_SECONDS)
             value = cookie(DEVICE, self._device, max_age=DEVICE_SECONDS)
             self._x.with_success = {**self._x.with_success, DEVICE: (b"set-cookie", value.encode())}
+
+    async def _give_back(self) -> bool:
+        """Give back what was counted, once; whether there was something."""
+        claims, self._claims = self._claims, []
+        if claims:
+            await self._x.store.give_back(claims)
+        return bool(claims)
+
+    def _mark(self, *, is_looked_at: bool) -> None:
+        """Know of a password that was looked at, or that was not for want of capacity; all attempts of the request do."""
+        for each in (self, *self._x.attempts):
+            each._is_looked_at |= is_looked_at
+            each._is_dropped |= not is_looked_at
+
+
+_latest: ContextVar[SignInAttempt | None] = ContextVar("sign_in_attempt", default=None)
+
+
+class Guess:
+    """A password of the request at work, as far as it is one of a sign-in: what becomes of it decides on the attempt."""
+
+    def __init__(self) -> None:
+        self._attempt = _latest.get()
+
+    @property
+    def known_account(self) -> str | None:
+        """The account by its hash, if the request comes from a device that it knows."""
+        attempt = self._attempt
+        return attempt._account if attempt is not None and attempt._device is not None else None
+
+    def looked_at(self) -> None:
+        """It was looked at, and counts whatever becomes of the request: whoever breaks it off has made a guess."""
+        if self._attempt is not None:
+            self._attempt._mark(is_looked_at=True)
+
+    def dropped(self) -> None:
+        """Nobody looked at it, for want of capacity."""
+        if self._attempt is not None:
+            self._attempt._mark(is_looked_at=False)
+
+
+async def settle(x: "Exchange", is_away: bool = False) -> None:
+    """Give back the attempts of a request for which no password was looked at.
+
+    Args:
+        x: The request.
+        is_away: Whether the route answers 503.
+    """
+    attempts, x.attempts = x.attempts, ()
+    for each in attempts:
+        if not each._is_looked_at and (each._is_dropped or is_away):
+            with suppress(StoreAwayError):  # it stays counted, and the log has `store_away`
+                await each._give_back()
 
 
 async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
@@ -73,7 +130,10 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
         ]
     told = await x.store.take(claims)
     if (spare := told[-1]) >= 0:
-        return SignInAttempt(x, key, device, claims)
+        attempt = SignInAttempt(x, key, device, claims)
+        x.attempts = (*x.attempts, attempt)
+        _latest.set(attempt)
+        return attempt
     *counted, (refused, quota) = claims[: len(told)]
     if counted:
         await x.store.give_back(counted)

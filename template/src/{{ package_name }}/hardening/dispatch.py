@@ -1,74 +1,116 @@
 # Owned by the template: an update rewrites this file.
 """Straight to the path operation that answers. The framework asks one route after another, those of an included router
-twice, and leads each request through layers whose work the perimeter has done.
+twice. What is found here is what it would find: wherever anything but its own classes decides, it is asked itself.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 from fastapi.params import Form
-from fastapi.routing import APIRoute, RouteContext
+from fastapi.routing import APIRoute, APIRouter, RouteContext, _EffectiveRouteContext, _IncludedRouter
 from starlette._utils import get_route_path
-from starlette.routing import Mount, WebSocketRoute
-from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .framework import is_own, is_plain, matches_by_path
 
 if TYPE_CHECKING:
     from .application import Hardened
     from .route_table import Route, Routes
 
-_BY_PATH = {APIRoute.matches, StarletteRoute.matches, WebSocketRoute.matches, Mount.matches}
+version = attrgetter("_routes_version")
 
 
-def matches_by_path(context: RouteContext) -> bool:
-    """Whether path and method alone decide; a class of its own may match whatever it likes."""
-    return type(context.original_route).matches in _BY_PATH
+@dataclass(slots=True)
+class Operation:
+    """A path operation, and what the framework would write into the scope on the way to it."""
+
+    app: ASGIApp
+    route: APIRoute
+    endpoint: Any
+    convertors: dict[str, Any]
+    fastapi: dict[str, Any]
 
 
-def operation(context: RouteContext) -> ASGIApp | None:
-    """The application of a path operation, unless the framework does more on the way to it.
+@dataclass(slots=True)
+class Way:
+    """A walk through routes and included routers, in the order in which the framework asks them."""
 
-    A class of its own may handle otherwise; limits of a body or a form may stand on the routers on the way.
-    """
-    if not isinstance(context.original_route, APIRoute) or type(context.original_route).handle is not APIRoute.handle:
+    is_own: bool = True
+    """Whether the framework's own classes alone have decided so far, by path and method."""
+    routers: list[APIRouter] = field(default_factory=list)
+
+    def walk(
+        self, routes: Sequence[Any], within: _IncludedRouter | None = None
+    ) -> Iterator[tuple[RouteContext, Operation | None]]:
+        """Each route as it stands, with its operation where the framework adds nothing but the search for it."""
+        for route in routes:
+            if isinstance(route, _IncludedRouter):
+                router = route.original_router
+                self.routers.append(router)
+                self.is_own = self.is_own and is_own(route, _IncludedRouter) and is_plain(router)
+                yield from self.walk(route.effective_candidates(), route)
+                continue
+            is_included = isinstance(route, _EffectiveRouteContext)
+            context = RouteContext(route.original_route, route) if is_included else RouteContext(route)
+            self.is_own = self.is_own and matches_by_path(context)
+            yield context, _operation(context, within) if self.is_own else None
+
+
+def _operation(context: RouteContext, within: _IncludedRouter | None) -> Operation | None:
+    route, body = context.original_route, getattr(context, "body_field", None)
+    if not isinstance(route, APIRoute):
         return None
-    body = context.body_field
     if context.max_body_size is not None or (body is not None and isinstance(body.field_info, Form)):
-        return None
-    app: ASGIApp = context.app
-    return app
+        return None  # the routers on the way may have limits for it
+    found = {"included_router": within, "effective_route_context": context._route_context} if within else {}
+    return Operation(context.app, route, context.endpoint, context.param_convertors, found)
 
 
 class Dispatch:
     """Answers with the path operation that the table finds. All else (404, 405, mounts, forms) the framework does."""
 
-    def __init__(self, app: "Hardened", routes: "Routes", framework: ASGIApp) -> None:
-        self._app, self._routes, self._framework = app, routes, framework
+    def __init__(self, app: "Hardened", routes: "Routes", look: Callable[[], "Routes"], framework: ASGIApp) -> None:
+        self._look, self._framework = look, framework
+        self._router, self._routes = app.router, routes
+        self._around = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         for kind, handler in app.exception_handlers.items():
             self._handlers[isinstance(kind, int)][kind] = handler
 
+    def _is_current(self) -> bool:
+        """Whether the framework would still find what the table finds."""
+        asked, table = self._router.routes, self._routes
+        same = len(asked) == len(table.listed) and all(map(is_, asked, table.listed))
+        return same and list(map(version, table.routers)) == table.versions
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._router.middleware_stack is not self._around:
             await self._framework(scope, receive, send)
             return
-        scope["app"] = self._app
+        if not self._is_current():
+            self._routes = self._look()
+            self._routes.bound()
         path = get_route_path(scope)
-        route = self._routes.find(scope["method"], path)
-        if route is None or route.operation is None or route.context is None:
+        found = self._routes.find(scope["method"], path)
+        if found is None or (operation := found.operation) is None:
             await self._framework(scope, receive, send)
             return
-        scope.setdefault("router", self._app.router)
-        scope["route"], scope["endpoint"] = route.context.original_route, route.context.endpoint
-        scope["path_params"] = {**scope.get("path_params", {}), **_params(route, path)}
+        scope.setdefault("router", self._router)
+        scope["route"], scope["endpoint"] = operation.route, operation.endpoint
+        params = _params(found, operation, path) if operation.convertors else {}
+        scope["path_params"] = {**scope["path_params"], **params} if "path_params" in scope else params
+        if operation.fastapi:
+            scope.setdefault("fastapi", {}).update(operation.fastapi)
         scope["starlette.exception_handlers"] = self._handlers
         async with AsyncExitStack() as stack:
             scope["fastapi_middleware_astack"] = stack
-            await route.operation(scope, receive, send)
+            await operation.app(scope, receive, send)
 
 
-def _params(route: "Route", path: str) -> dict[str, Any]:
-    if "{" not in route.path or route.context is None or (match := route.regex.match(path)) is None:
-        return {}
-    convertors = route.context.param_convertors
-    return {name: convertors[name].convert(text) for name, text in match.groupdict().items()}
+def _params(found: "Route", operation: Operation, path: str) -> dict[str, Any]:
+    match = found.regex.match(path)
+    texts = match.groupdict() if match is not None else {}
+    return {name: operation.convertors[name].convert(text) for name, text in texts.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette._utils import get_route_path
 from starlette.types import Message, Receive, Scope, Send
 
+from .credentials import settle
 from .errors import Refusal, Refused
 from .headers import Fields
 from .policy import DEFAULT, Policy
@@ -17,6 +18,7 @@ from .route_table import Route
 from .validation import SINGLE, InvalidJSONError, check_json
 
 if TYPE_CHECKING:
+    from .credentials import SignInAttempt
     from .perimeter import Perimeter
     from .session_store import SessionStore
     from .settings import HardeningSettings
@@ -49,6 +51,8 @@ class Exchange:
     """Sessions that this request has created, renewed or ended, by name."""
     with_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
     """Fields that leave with the response unless it is an error."""
+    attempts: tuple["SignInAttempt", ...] = ()
+    """Attempts to sign in that this request has made, and that may have to be given back."""
     _received = 0
     _is_awaited = _is_read = False
     _start: Message
@@ -165,6 +169,8 @@ class Exchange:
         if self.finished or (self.refusal is not None and not self.started):
             return
         if not self.started:
+            if self.attempts:
+                await settle(self, is_away=self._start["status"] == 503)
             start = self._begin()
             try:
                 await self._send(start)
@@ -213,6 +219,8 @@ class Exchange:
     async def answer(self, status: int, fields: Fields, body: bytes) -> None:
         """Answer in the application's place."""
         self.refusal = None
+        if self.attempts:
+            await settle(self)
         fields = [*fields, (b"content-length", b"%d" % len(body))]
         if not self.is_websocket:
             self._start = {"type": "http.response.start", "status": status, "headers": fields}

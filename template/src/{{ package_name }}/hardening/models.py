@@ -4,17 +4,17 @@ coercion and silent extras are how a request comes to mean two things. ASVS v5.0
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import Any, get_args, get_type_hints, is_typeddict
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from .schemas import COLLECTIONS, NESTED, WRAPPERS, bounds
 
 MAX_STRING = 10_000
 MAX_ITEMS = 1_000
@@ -63,13 +63,9 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "bytes": {"max_length": MAX_STRING},
     "typed-dict": {"extra_behavior": "forbid"},
     "dataclass-args": {"extra_behavior": "forbid"},
-    **{kind: {"max_length": MAX_ITEMS} for kind in ("list", "set", "frozenset", "dict", "generator")},
+    **{kind: {"max_length": MAX_ITEMS} for kind in COLLECTIONS},
 }
 _EXCLUSIVE = {"ge": "gt", "le": "lt"}
-_NESTED = (
-    "schema", "items_schema", "values_schema", "keys_schema", "lax_schema", "strict_schema", "json_schema",
-    "python_schema", "extras_schema", "arguments_schema", "fields", "choices", "definitions", "steps",
-)  # fmt: skip
 
 
 class _Hardener:
@@ -82,11 +78,11 @@ class _Hardener:
         self._handler = handler
         self._strict = strict
 
-    def __call__(self, schema: Any) -> Any:
+    def __call__(self, schema: Any, around: frozenset[str] = frozenset()) -> Any:
         if isinstance(schema, list):
-            return [self(item) for item in schema]
+            return [self(item, around) for item in schema]
         if isinstance(schema, tuple):  # a choice of a union and its label
-            return (self(schema[0]), *schema[1:])
+            return (self(schema[0], around), *schema[1:])
         if not isinstance(schema, dict):
             return schema
         target: Any = schema
@@ -95,31 +91,35 @@ class _Hardener:
                 target = self._handler.resolve_ref_schema(schema)
             except LookupError:  # a model that refers to itself: its own walk is under way
                 return schema
-        self._descend(target)
+        self._descend(target, around)
         guard = self._guard(target) if self._strict else None
         return schema if guard is None else core_schema.no_info_before_validator_function(guard, schema)
 
-    def _descend(self, schema: dict[str, Any]) -> None:
+    def _descend(self, schema: dict[str, Any], around: frozenset[str]) -> None:
         kind = schema.get("type", "")
         if kind == "model" or "ref" in schema:
             metadata = schema.setdefault("metadata", {})
             if metadata.get("hardened"):
                 return
             metadata["hardened"] = True
-        for key, bound in _BOUNDS.get(kind, {}).items():
-            if (self._strict or key != "strict") and _EXCLUSIVE.get(key) not in schema:
-                schema.setdefault(key, bound)
-        if "variadic_item_index" in schema:
+        said = around | schema.keys()
+        schema |= {
+            key: bound
+            for key, bound in _BOUNDS.get(kind, {}).items()
+            if (self._strict or key != "strict") and not said & {key, _EXCLUSIVE.get(key)}
+        }
+        if "variadic_item_index" in schema and "max_length" not in said:
             schema.setdefault("max_length", MAX_ITEMS)
-        for key in _NESTED:
+        around = around | bounds(schema).keys() if kind in WRAPPERS else frozenset()
+        for key in NESTED:
             nested = schema.get(key)
             if key == "keys_schema":  # the names of a JSON object are strings, so 1 arrives as "1"
                 if nested is not None:
                     schema[key] = _Hardener(self._handler, strict=False)(nested)
             elif isinstance(nested, dict) and key in ("fields", "choices"):
-                schema[key] = {name: self(item) for name, item in nested.items()}
+                schema[key] = {name: self(item, around) for name, item in nested.items()}
             elif nested is not None:
-                schema[key] = self(nested)
+                schema[key] = self(nested, around)
 
     @staticmethod
     def _guard(schema: dict[str, Any]) -> Any:
@@ -163,19 +163,3 @@ class Bounded:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema: CoreSchema = _Hardener(handler, strict=False)(handler(source))
         return schema
-
-
-def models_in(annotation: Any, seen: set[Any] | None = None) -> Iterator[type[BaseModel]]:
-    """Every Pydantic model that a type is made of, nested ones too."""
-    seen = set() if seen is None else seen
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
-        seen.add(annotation)
-        yield annotation
-        for field in annotation.model_fields.values():
-            yield from models_in(field.annotation, seen)
-    elif (is_dataclass(annotation) or is_typeddict(annotation)) and annotation not in seen:
-        seen.add(annotation)
-        for hint in get_type_hints(annotation).values():
-            yield from models_in(hint, seen)
-    for argument in get_args(annotation):
-        yield from models_in(argument, seen)

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from .completion import Completion
 from .cors import PREFLIGHT_VARY, CrossOrigin
+from .credentials import settle
 from .deadlines import Deadlines
 from .errors import Errors, Refusal, describe
 from .exchange import Exchange
@@ -45,7 +46,7 @@ class Perimeter:
         errors: Errors,
         root_path: str = "",
     ) -> None:
-        self.app = self.answer = app
+        self.app = app
         self.settings, self.health, self.errors = settings, health, errors
         self.routes, self.store = routes, store
         self.declared = routes.declared()
@@ -78,6 +79,7 @@ class Perimeter:
             await self.app(scope, self.deadlines.drained(receive, self.settings.request_timeout), send)
         finally:
             log.scatter()
+            await self.sessions.close()
             await self.store.close()
 
     async def _http(self, x: Exchange) -> None:
@@ -98,6 +100,8 @@ class Perimeter:
                 await self._pass(x)
         finally:
             self.deadlines.leave(x)
+            if x.attempts:  # no response has begun
+                await settle(x)
             request_id.reset(token)
             self._log(x, began)
             # A cycle would wait for the collector, with all that the server attached to the scope: 20% of the speed.
@@ -125,7 +129,7 @@ class Perimeter:
             scope["method"] = "GET"
         self.await_response(x)
         try:
-            await self.answer(scope, x.receive if x.has_body else x._receive, x.send)
+            await self.app(scope, x.receive if x.has_body else x._receive, x.send)
         except asyncio.CancelledError as error:
             await self._cancelled(x, error)
         except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort, whatever it is

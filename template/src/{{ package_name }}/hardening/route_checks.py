@@ -3,34 +3,38 @@
 as safe as the example. Each finding has an id, a sentence and a remedy.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
+from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.params import Form
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, RootModel
 from starlette.staticfiles import StaticFiles
 
 from .checks import Finding
 from .errors import BODILESS
-from .models import ApiModel, QueryModel, models_in
+from .models import ApiModel, QueryModel
+from .param_checks import Said, examined, unbounded, unresolved
 from .policy import DEFAULT
+from .schemas import UNKNOWN, is_of_models, known, models_in
 from .sessions import Sessions
 from .settings import HardeningSettings
+from .unresolved import parts
 
 if TYPE_CHECKING:
     from .route_table import Route, Routes
 
 
-_NO_SCHEMA = ("default", "expected", "members", "metadata", "serialization")
+_ROOT_HINT = "Inherit `ApiModel`, and give what `RootModel` holds a field of its own."
 _BODY_HINT = "Take one `ApiModel`, not embedded: `async def create(user: NewUser)`."
 
 
 def route_findings(routes: "Routes", insecure_mounts: Mapping[str, str]) -> Iterator[Finding]:
     """What the team's own routes say; a route may accept a finding with `policy(insecure_because={id: reason})`."""
     for route in routes:
-        found = _mount(route, insecure_mounts) if route.app is not None else _route(route)
-        for name, message, hint in found:
+        found = _mount(route, insecure_mounts) if route.app is not None else examined(route, _route)
+        for name, message, hint in dict.fromkeys(found):
             if name not in route.policy.insecure_because:
                 yield Finding(name, f"{route}: {message}", hint)
 
@@ -58,7 +62,7 @@ def session_findings(settings: HardeningSettings, routes: "Routes") -> Iterator[
         )
 
 
-def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[Said]:
     if not isinstance(route.app, StaticFiles) and not insecure_mounts.get(route.path, "").strip():
         yield (
             "routes.E005",
@@ -67,7 +71,7 @@ def _mount(route: "Route", insecure_mounts: Mapping[str, str]) -> Iterator[tuple
         )
 
 
-def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
+def _route(route: "Route") -> Iterator[Said]:
     if route.access == "not said":
         yield (
             "routes.E001",
@@ -76,6 +80,7 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
         )
     if getattr(route.context, "dependant", None) is None:
         return
+    yield from unresolved(route)
     if not route.is_websocket and not _has_response_model(route):
         yield (
             "routes.E003",
@@ -85,40 +90,30 @@ def _route(route: "Route") -> Iterator[tuple[str, str, str]]:
     everything = list(route.dependants())
     yield from _body([param for each in everything for param in each.body_params], route)
     for each in everything:
-        for param in each.query_params:
-            if any(not issubclass(model, QueryModel) for model in models_in(param.field_info.annotation)):
-                yield "routes.E002", f"the query model of {param.name} lets unknown names in.", "Inherit `QueryModel`."
         for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
-            if _unbounded(param):
-                yield (
-                    "routes.E006",
-                    f"the parameter {param.name} has no upper bound.",
-                    "Give it one: `Annotated[str, Query(max_length=100)]`, or a `pattern`, an enum, a UUID.",
-                )
+            is_query = param in each.query_params
+            loose = [model for model in models_in(known(param)) if is_query and not issubclass(model, QueryModel)]
+            if loose:
+                yield "routes.E002", f"the query model of {param.name} lets unknown names in.", "Inherit `QueryModel`."
+            yield from unbounded(param, f"the parameter {param.name}", loose)
 
 
 def _has_response_model(route: "Route") -> bool:
     context: Any = route.context
     if context.response_model is not None or context.stream_item_type is not None:
         return not _is_vague(context.response_model)
-    annotations = getattr(context.endpoint, "__annotations__", {})
-    return context.status_code in BODILESS or not _is_vague(annotations.get("return", Any))
+    if context.status_code in BODILESS:
+        return True
+    said = inspect.signature(context.endpoint).return_annotation
+    return not _is_vague(Any if said is inspect.Signature.empty else get_typed_return_annotation(context.endpoint))
 
 
 def _is_vague(annotation: Any) -> bool:
-    return annotation in (Any, object, dict, list, Mapping, BaseModel) or any(map(_is_vague, get_args(annotation)))
+    vague = (Any, object, dict, list, Mapping, BaseModel)
+    return any(annotation is each for each in vague) or any(map(_is_vague, parts(annotation)))
 
 
-def _is_exact(annotation: Any) -> bool:
-    """Whether a body is made of models alone: beside one, a number or a string is coerced."""
-    if get_origin(annotation) in (Union, UnionType, list):
-        return all(_is_exact(argument) for argument in get_args(annotation) if argument is not NoneType)
-    if get_origin(annotation) is Annotated:
-        return _is_exact(get_args(annotation)[0])
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
+def _body(params: list[Any], route: "Route") -> Iterator[Said]:
     forms = [param for param in params if isinstance(param.field_info, Form)]
     params = [param for param in params if param not in forms]
     if forms and route.policy.content_types == DEFAULT.content_types:
@@ -131,34 +126,19 @@ def _body(params: list[Any], route: "Route") -> Iterator[tuple[str, str, str]]:
     if len(names) > 1 or any(param.field_info.embed for param in params):
         yield "routes.E004", "its body is embedded under a name, beside which anything may stand.", _BODY_HINT
     for param in params:
-        models = list(models_in(param.field_info.annotation))
-        if not _is_exact(param.field_info.annotation):
+        schema = known(param)
+        loose = [model for model in models_in(schema) if not _is_strict(model)]
+        if schema is not UNKNOWN and not is_of_models(schema):  # beside a model, a number or a string is coerced
             yield "routes.E004", f"its body {param.name} is no model: it is coerced and unbounded.", _BODY_HINT
-        elif _unbounded(param):
-            yield "routes.E006", f"its body {param.name} has no upper bound.", "Give it one: `Body(max_length=100)`."
-        for model in models:
-            if not issubclass(model, ApiModel) or model.model_config.get("extra") != "forbid":
-                yield (
-                    "routes.E002",
-                    f"the body model {model.__name__} takes unknown fields or other types.",
-                    "Inherit `ApiModel`, and leave `extra` as it is.",
-                )
+        else:
+            yield from unbounded(param, f"its body {param.name}", loose)
+        for model in loose:
+            yield (
+                "routes.E002",
+                f"the body model {model.__name__} takes unknown fields or other types.",
+                _ROOT_HINT if issubclass(model, RootModel) else "Inherit `ApiModel`, and leave `extra` as it is.",
+            )
 
 
-def _unbounded(param: Any) -> bool:
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[param.field_info.annotation, "", *param.field_info.metadata])
-    return _is_open(adapter.core_schema)
-
-
-def _is_open(schema: Any) -> bool:
-    if isinstance(schema, list | tuple):
-        return any(map(_is_open, schema))
-    if not isinstance(schema, dict):
-        return False
-    kind = schema.get("type")
-    if kind in ("str", "bytes") and not schema.keys() & {"max_length", "pattern"}:
-        return True
-    is_collection = kind in ("list", "set", "frozenset", "dict") or "variadic_item_index" in schema
-    if is_collection and "max_length" not in schema:
-        return True
-    return any(_is_open(child) for key, child in schema.items() if key not in _NO_SCHEMA)
+def _is_strict(model: type[BaseModel]) -> bool:
+    return issubclass(model, ApiModel) and model.model_config.get("extra") == "forbid"

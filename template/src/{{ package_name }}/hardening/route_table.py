@@ -6,19 +6,21 @@ up where a request needs other bounds than the rest, and what the start-up check
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_origin
 
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import RouteContext, iter_route_contexts
-from pydantic import AliasChoices, BaseModel
+from fastapi.routing import RouteContext
+from pydantic import AliasChoices, AliasPath, BaseModel, Json
 from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
-from starlette.types import ASGIApp
 
-from .dispatch import matches_by_path, operation
+from .dispatch import Operation, Way, version
 from .errors import PLACES
-from .models import Bounded, models_in
+from .models import Bounded
 from .policy import DEFAULT, Policy
+from .schemas import known, models_in
+from .unresolved import parts
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +37,7 @@ class Route:
     query: dict[str, bool] | None = None
     """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
     guards: tuple[str, ...] = ()
-    operation: ASGIApp | None = None
+    operation: Operation | None = None
     """What answers, where the framework adds nothing but the search for it."""
 
     def __str__(self) -> str:
@@ -60,8 +62,10 @@ class Route:
         """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
         for each in self.dependants():
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
-                if not list(models_in(param.field_info.annotation)):
-                    param.field_info.metadata.append(Bounded())
+                metadata = param.field_info.metadata
+                is_bounded = any(isinstance(mark, Bounded) for mark in metadata)
+                if not is_bounded and not any(models_in(known(param))):
+                    metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
 
     @property
@@ -84,26 +88,32 @@ def params_of(dependant: Dependant) -> Iterator[Any]:
 
 def _names(name: str, info: FieldInfo) -> Iterator[str]:
     alias = info.validation_alias or info.alias or name
-    yield from (str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (str(alias),)
+    for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+        yield str(choice.path[0]) if isinstance(choice, AliasPath) else choice
 
 
 def _repeats(annotation: Any) -> bool:
     origin = get_origin(annotation) or annotation
     if isinstance(origin, type) and issubclass(origin, list | set | frozenset | tuple):
         return True
-    return any(_repeats(argument) for argument in get_args(annotation))
+    return any(map(_repeats, parts(annotation)))
+
+
+def _models(info: FieldInfo) -> list[type[BaseModel]]:
+    """The model whose fields are query parameters each, as FastAPI decides it: alone or beside `None`, and not JSON."""
+    is_optional = get_origin(info.annotation) in (Union, UnionType)
+    choices = parts(info.annotation) if is_optional else [info.annotation]
+    is_json = any(type(each) is Json for each in info.metadata)
+    return [] if is_json else [each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def _query(dependant: Dependant) -> dict[str, bool]:
     declared: dict[str, bool] = {}
     for each in _tree(dependant):
         for param in each.query_params:
-            annotation = param.field_info.annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                fields: Iterable[tuple[str, FieldInfo]] = annotation.model_fields.items()
-            else:
-                fields = [(param.name, param.field_info)]
-            for name, info in fields:
+            models = _models(param.field_info)
+            fields = [each for model in models for each in model.model_fields.items()]
+            for name, info in fields if models else [(param.name, param.field_info)]:
                 declared.update(dict.fromkeys(_names(name, info), _repeats(info.annotation)))
     return declared
 
@@ -112,22 +122,33 @@ class Routes:
     """Every route of an application, in the order in which they match; mounted hardened applications included."""
 
     def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
-        self._all = list(self._collect(list(routes), "", is_hardened))
+        way = Way()
+        self.listed = list(routes)
+        asked = list(self._collect(way, self.listed, "", is_hardened))
+        self.routers = way.routers
+        """Every router that is included, nested ones too, and beside it the version that was looked at."""
+        self.versions = list(map(version, way.routers))
+        self._all = [route for route in asked if route.context is not None]
         self.has_special = any(route.is_special for route in self._all)
         self.has_bodies = any(
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
             for route in self._all
         )
-        self._dynamic = [route for route in self._all if "{" in route.path or route.methods is None]
+        self._dynamic = [route for route in asked if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
         self._static = {
-            route.path: [each for each in self._all if each.regex.match(route.path)]
+            route.path: [each for each in asked if each.regex.match(route.path)]
             for route in self._all
             if "{" not in route.path
         }
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._all)
+
+    def bound(self) -> None:
+        """Bound the numbers that its routes take as parameters."""
+        for route in self._all:
+            route.bound()
 
     def find(self, method: str, path: str) -> Route | None:
         """The route that will answer, or `None` where it will be 404 or 405."""
@@ -144,27 +165,28 @@ class Routes:
             for each in route.dependants():
                 for param in params_of(each):
                     names |= {param.name, param.alias}
-                    for model in models_in(param.field_info.annotation):
+                    for model in models_in(known(param)):
                         for name, info in model.model_fields.items():
                             names |= {name, *_names(name, info)}
         return frozenset(names)
 
     def _collect(
-        self, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool], is_own: bool = True
+        self, way: Way, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]
     ) -> Iterator[Route]:
-        for context in iter_route_contexts(routes):
-            is_own = is_own and matches_by_path(context)  # what comes after one that does not may be another's
+        for context, operation in way.walk(routes):
             path = prefix + (context.path or "")
             inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
             if inner is not None and is_hardened(inner):
-                yield from self._collect(list(inner.routes), path, is_hardened, is_own=False)
+                yield from self._collect(Way(is_own=False), list(inner.routes), path, is_hardened)
+                if type(context.original_route) is Mount:  # what is below it and not there is nowhere
+                    yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT)
             elif inner is not None:
                 yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
             elif context.path is not None:
-                yield self._route(context, path, operation(context) if is_own else None)
+                yield self._route(context, path, operation)
 
     @staticmethod
-    def _route(context: RouteContext, path: str, app: ASGIApp | None) -> Route:
+    def _route(context: RouteContext, path: str, operation: Operation | None) -> Route:
         dependant = getattr(context, "dependant", None)
         tree = list(_tree(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
@@ -179,5 +201,5 @@ class Routes:
             max_body_bytes=getattr(context, "max_body_size", None),
             query=_query(dependant) if dependant is not None else None,
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
-            operation=app,
+            operation=operation,
         )

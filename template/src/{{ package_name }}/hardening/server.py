@@ -5,6 +5,7 @@ where it is installed, by Granian's own choice, and else that of asyncio.
 """
 
 import multiprocessing
+import signal
 import socket
 import sys
 from math import ceil
@@ -47,8 +48,22 @@ def taken(host: str, port: int) -> str:
     return ""
 
 
+def keep_ignored_signals() -> None:
+    """Leave alone the signals that whoever started this process told it to ignore.
+
+    A shell ignores SIGINT for what a script starts in the background, since a Ctrl-C is meant for the program in front;
+    `nohup` ignores SIGHUP. Granian and its workers set their handlers all the same, but a blocked signal reaches none.
+    """
+    if sys.platform == "win32":
+        return
+    ignored = {each for each in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
+
+
 def serve(target: str, settings: HardeningSettings, host: str, port: int, workers: int, reload: bool) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
+
+    A SIGINT or SIGHUP that was ignored at the start stays ignored.
 
     Args:
         target: `module:factory` of the application.
@@ -58,6 +73,7 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         workers: Processes.
         reload: Start again when a file of the package changes.
     """
+    keep_ignored_signals()
     if reload:
         # A fork would go on with the modules that this process has imported, and never see what was edited.
         multiprocessing.set_start_method("spawn", force=True)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from .memory_store import MemoryStore
+from .revocations import RevokingSessions
 from .settings import HardeningSettings
 from .store import Store
 
@@ -65,8 +66,22 @@ class SessionStore(Protocol):
     async def end(self, key: str) -> str | None:
         """End the session; return whose it was, if there was one."""
 
-    async def end_all(self, account: str) -> int:
-        """End every session of an account, and stand against sign-ins under way; return how many there were."""
+    async def end_all(self, account: str, age: float = 0.0) -> int:
+        """End every session of an account, and stand against sign-ins under way.
+
+        Args:
+            account: Whose sessions.
+            age: Seconds since it was asked for; sessions of sign-ins that began after that stay.
+
+        Returns:
+            How many sessions it ended.
+        """
+
+    async def whose(self, key: str) -> tuple[str, float] | None:
+        """Whose session it is, and how many seconds ago the sign-in began; not a use of it."""
+
+    async def close(self) -> None:
+        """Finish what is under way; the process ends."""
 
     async def knows_device(self, account: str, device: str) -> bool:
         """Whether the account has signed in on this device, by the hashes of both."""
@@ -79,6 +94,7 @@ class SessionStore(Protocol):
 class _Held:
     account: str
     record: Record
+    began: float  # when the sign-in began
     last: float  # when it was last used
     end: float  # when it ends at the latest
 
@@ -117,7 +133,8 @@ class MemorySessions:
             self._drop(next(iter(own)))
         if len(self._sessions) >= self._most:
             raise FullError
-        self._sessions[key] = _Held(account, Record(time.time(), 0, data), now, now + self._lifetime)
+        began = now - max(age or 0.0, 0.0)
+        self._sessions[key] = _Held(account, Record(time.time(), 0, data), began, now, now + self._lifetime)
         self._accounts.setdefault(account, OrderedDict())[key] = None
         return True
 
@@ -153,15 +170,22 @@ class MemorySessions:
         self._drop(key)
         return held.account
 
-    async def end_all(self, account: str) -> int:
+    async def end_all(self, account: str, age: float = 0.0) -> int:
         now = self.now()
         self._sweep(now)
-        self._ended[account] = now
+        asked = now - age
+        self._ended[account] = max(asked, self._ended.get(account, asked))
         self._ended.move_to_end(account)
-        keys = list(self._accounts.get(account, ()))
+        keys = [key for key in self._accounts.get(account, ()) if self._sessions[key].began <= asked]
         for key in keys:
             self._drop(key)
         return len(keys)
+
+    async def whose(self, key: str) -> tuple[str, float] | None:
+        held = self._find(key)
+        return None if held is None else (held.account, self.now() - held.began)
+
+    async def close(self) -> None: ...
 
     async def knows_device(self, account: str, device: str) -> bool:
         devices = self._devices.get(account)
@@ -213,4 +237,4 @@ def open_sessions(settings: HardeningSettings, store: Store) -> SessionStore:
     if isinstance(store, MemoryStore):
         return MemorySessions(*times)
     sessions: SessionStore = import_module(".redis_sessions", __package__).RedisSessions(store, *times)
-    return sessions
+    return RevokingSessions(sessions, settings.session_lifetime)

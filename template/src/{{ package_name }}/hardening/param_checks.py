@@ -1,0 +1,83 @@
+# Owned by the template: an update rewrites this file.
+"""What is looked at in each thing that a route reads or answers: whether it can be resolved, and whether it ends.
+Whatever goes wrong while a route is looked at is a finding as well: what nobody could look at is not safe.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from .models import Bounded
+from .route_table import params_of
+from .schemas import COLLECTIONS, UNRESOLVED, Open, known, models_in, open_in, schema_of
+from .unresolved import explain
+
+if TYPE_CHECKING:
+    from .route_table import Route
+
+Said = tuple[str, str, str]
+"""Id, sentence and remedy of a finding about a route."""
+
+
+def examined(route: "Route", look: Callable[["Route"], Iterator[Said]]) -> Iterator[Said]:
+    """What is found, and that it could not be found out: a model of the team's may do anything when it is looked at."""
+    try:
+        yield from look(route)
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known of this route
+        yield (
+            "routes.E008",
+            f"cannot be examined: {type(error).__name__}: {error}",
+            'See what its models do when Pydantic reads them, or accept it: `policy(insecure_because={"routes.E008": ...})`.',
+        )
+
+
+def unresolved(route: "Route") -> Iterator[Said]:
+    """What the route reads or answers that Pydantic cannot validate by, since a name in it is not there."""
+    places = [
+        (f"the {type(param.field_info).__name__.lower()} {param.name}", param, each.call)
+        for each in route.dependants()
+        for param in params_of(each)
+    ]
+    context: Any = route.context
+    answers = {"": getattr(context, "response_field", None), " stream": getattr(context, "stream_item_field", None)}
+    answers |= {f" {status}": field for status, field in getattr(context, "response_fields", {}).items()}
+    places += [(f"its response{which}", field, context.endpoint) for which, field in answers.items() if field]
+    for place, param, call in places:
+        try:
+            schema_of(param)
+        except UNRESOLVED as error:
+            message, hint = explain(error, param.field_info.annotation, getattr(call, "__module__", ""))
+            yield "routes.E008", f"{place} cannot be resolved: {message}", hint
+
+
+def unbounded(param: Any, name: str, loose: Iterable[type]) -> Iterator[Said]:
+    """What in a parameter or a body has no upper bound; nothing of a model that is found to be loose as a whole."""
+    schema = known(param)
+    if not any(models_in(schema)):
+        _try_bounds(param)
+    for each in open_in(schema):
+        if not set(loose) & set(each.owners):
+            place = f"the field `{each.field}` of `{each.owners[-1].__name__}` in {name}" if each.owners else name
+            is_held = f" for its {each.part}" if each.part else ""
+            yield "routes.E006", f"{place} has no upper bound{is_held}.", _bound_hint(param, each)
+
+
+def _bound_hint(param: Any, found: Open) -> str:
+    if found.part:
+        kind = found.kind if found.kind in ("str", "bytes", *COLLECTIONS) else "tuple"
+        return f"Give each of the {found.part} one: `Annotated[{kind}, Field(max_length=100)]`."
+    if found.owners:
+        return "Give it one: `Field(max_length=100)`."
+    kind = type(param.field_info).__name__
+    if found.kind not in ("str", "bytes"):
+        return f"Give it one: `{kind}(max_length=100)`."
+    annotation = param.field_info.annotation
+    text = annotation.__name__ if isinstance(annotation, type) else found.kind
+    return f"Give it one: `Annotated[{text}, {kind}(max_length=100)]`, or a `pattern`, an enum, a UUID."
+
+
+def _try_bounds(param: Any) -> None:
+    """Build the validator that the parameter gets when the application is sealed, so that it does not fail only then."""
+    info = copy(param.field_info)
+    info.metadata = [*info.metadata, Bounded()]
+    type(param)(field_info=info, name=param.name, mode=param.mode, config=param.config)

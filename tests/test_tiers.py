@@ -1,0 +1,114 @@
+"""The quick tier of verify leaves out what is marked for it, `--thorough` runs it, and plain pytest knows the marks."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from verify.pytest_plugin import CASES, EVERY_CASE, MARKERS, SLOW
+
+from .conftest import REPOSITORY, Emit
+
+OWNED = REPOSITORY / "template" / "tests" / "hardening"
+MARK = re.compile(r"pytest\.mark\.(\w+)")
+OF_PYTEST = {"filterwarnings", "parametrize", "skipif", "usefixtures", "xfail"}
+CHOSEN = ["-p", "verify.pytest_plugin", "-c", "tests/hardening/pytest.ini", "tests/hardening"]
+
+
+@pytest.fixture(scope="module")
+def service(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A service with each owned test that there is, and everything installed."""
+    service = tmp_path_factory.mktemp("tiers") / "orders-api"
+    shutil.copytree(emit(checks="off", store="redis"), service)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env={**os.environ, "UV_PYTHON": version}, check=True)
+    return service
+
+
+def run(service: Path, *arguments: str) -> str:
+    """Run pytest there as verify does, or as a person does, and return what it prints."""
+    command = [str(service / ".venv/bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=service, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def collected(service: Path, *arguments: str) -> list[str]:
+    """The cases of the owned tests that would run, such as `test_store.py::test_a_flood[1]`, without addresses."""
+    listed = run(service, "--collect-only", *arguments).splitlines()
+    return [re.sub("0x[0-9a-f]+", "", line).removeprefix("tests/hardening/") for line in listed if "::" in line]
+
+
+def test_the_quick_tier_leaves_out_all_that_is_slow(service: Path) -> None:
+    everything = collected(service, *CHOSEN)
+    slow, every_case = (set(collected(service, *CHOSEN, "-m", name)) for name in (SLOW, EVERY_CASE))
+    quick = collected(service, *CHOSEN, "--verify-quick")
+
+    assert slow
+    assert every_case
+    assert not slow & set(quick)
+    assert every_case <= set(quick)
+    cases: dict[str, list[str]] = {}
+    for case in everything:
+        if case not in slow:
+            cases.setdefault(case.partition("[")[0], []).append(case)
+    for test, all_of_it in cases.items():
+        taken = [case for case in quick if case.partition("[")[0] == test]
+        if not every_case & set(all_of_it):
+            assert len(taken) == min(CASES, len(all_of_it)), test
+            assert {taken[0], taken[-1]} == {all_of_it[0], all_of_it[-1]}
+    assert slow <= set(everything), "without --verify-quick, as verify --thorough runs it, all of them run"
+
+
+def test_every_mark_marks_tests_that_there_are(service: Path) -> None:
+    marked = {
+        (path.name.partition("{%")[2].partition("%}")[2].partition("{%")[0] or path.name).removesuffix(".jinja"): names
+        for path in OWNED.iterdir()
+        if path.is_file() and (names := {*MARK.findall(path.read_text())} - OF_PYTEST)
+    }
+
+    assert {name for names in marked.values() for name in names} == {SLOW, EVERY_CASE}
+    for name in (SLOW, EVERY_CASE):
+        files = {case.partition("::")[0] for case in collected(service, *CHOSEN, "-m", name)}
+        assert files == {file for file, names in marked.items() if name in names}
+
+
+@pytest.mark.parametrize("arguments", [("tests/hardening",), ("tests",), ()], ids=" ".join)
+def test_pytest_without_verify_knows_the_markers(service: Path, arguments: tuple[str, ...]) -> None:
+    # The pytest settings in pyproject.toml, a seed, are strict in every release, and name no marker.
+    assert "strict = true" in (service / "pyproject.toml").read_text()
+    cases = collected(service, "--strict-markers", *arguments)
+
+    assert any("test_server.py::" in case for case in cases)
+
+
+def test_the_plugin_and_the_owned_conftest_register_the_same_markers(service: Path) -> None:
+    with_plugin = run(service, "--markers", *CHOSEN)
+    without = run(service, "--markers", "-c", "tests/hardening/pytest.ini", "tests/hardening")
+
+    for marker in MARKERS:
+        assert f"@pytest.mark.{marker}" in with_plugin
+        assert f"@pytest.mark.{marker}" in without
+
+
+def cpu_seconds(service: Path, report: Path, *arguments: str) -> tuple[float, dict[str, Any]]:
+    """The CPU time of a run of the tests of the store, and what the plugin reports of it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    chosen = [*CHOSEN[:-1], "tests/hardening/test_store.py", f"--verify-report={report}"]
+    run(service, *chosen, *arguments)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before, json.loads(report.read_text())
+
+
+def test_the_quick_tier_does_not_count_a_million_clients(service: Path, tmp_path: Path) -> None:
+    quick, left = cpu_seconds(service, tmp_path / "quick.json", "--verify-quick")
+    whole, all_of_it = cpu_seconds(service, tmp_path / "whole.json")
+
+    assert left["left_out"] + left["passed"] == all_of_it["passed"]
+    assert "left_out" not in all_of_it
+    assert quick < whole / 2, "the slow ones are what takes the time"
