@@ -290,7 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         programs.stop()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if (number := getattr(signal, name, None)) is not None:
+        number = getattr(signal, name, None)
+        # What was ignored at the start stays so, as for a job in the background of a script.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True) as scratch:

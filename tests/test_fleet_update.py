@@ -15,6 +15,7 @@ import pytest
 
 from fleet.__main__ import main
 
+from .default_signals import with_default_signals
 from .forge import TOKEN, Project, served
 from .releases import REPOSITORY, commit, git
 from .small import release, service_of, small_template
@@ -176,14 +177,13 @@ def test_nothing_is_lost_wherever_a_run_is_stopped_and_the_next_one_goes_on(
     done = 0
     for _ in range(8):
         process = subprocess.Popen(
-            command("--clones", root, "--jobs", "2", template=template),
+            with_default_signals(command("--clones", root, "--jobs", "2", template=template)),
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(tmp_path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         time.sleep(chance.uniform(0.5, 8))
         is_over = process.poll() is not None

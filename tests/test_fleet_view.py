@@ -9,12 +9,12 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.version import Version
-from verify.changelog import between
 
 from fleet import template as releases
 from fleet.__main__ import main
@@ -370,13 +370,18 @@ def test_words_for_what_cannot_work(run: Run, sample: Path, tmp_path: Path, monk
 
 
 def test_the_changelog_says_to_the_fleet_what_it_says_to_a_service() -> None:
+    (path,) = (REPOSITORY / "template" / "verify").rglob("changelog.py")
+    spec = spec_from_file_location("changelog_of_verify", path)
+    assert spec and spec.loader
+    sys.modules["changelog_of_verify"] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
     text = (REPOSITORY / "CHANGELOG.md").read_text() + (
         "\n## [9.1.0] - 2027-01-01\n\n### Security\n\n- One, which goes\n  on. (store=redis)\n- Two.\n\n## [9.0.0]\n\n"
         "### Added\n\n- No.\n\n### Security\n\n- Three.\n"
     )
     for answers in ({}, {"store": "redis"}, {"store": "memory"}):
         for after in (*RELEASES, "9.0.0"):
-            theirs = [each for each in between(text, after, "9.1.0", answers) if each.kind == "Security"]
+            theirs = [each for each in module.between(text, after, "9.1.0", answers) if each.kind == "Security"]
             ours = releases.security(text, Version(after), Version("9.1.0"), answers)
             assert sorted(ours) == sorted(f"{each.version}: {each.text}" for each in theirs)
 
