@@ -372,7 +372,8 @@ def test_words_for_what_cannot_work(run: Run, sample: Path, tmp_path: Path, monk
 def test_the_changelog_says_to_the_fleet_what_it_says_to_a_service() -> None:
     (path,) = (REPOSITORY / "template" / "verify").rglob("changelog.py")
     spec = spec_from_file_location("changelog_of_verify", path)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     sys.modules["changelog_of_verify"] = module = module_from_spec(spec)
     spec.loader.exec_module(module)
     text = (REPOSITORY / "CHANGELOG.md").read_text() + (
