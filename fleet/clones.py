@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from . import records
-from .model import ANSWERS, BRANCH, LARGEST, PYPROJECT, WAIVERS, Reading
+from .model import ANSWERS, LARGEST, PYPROJECT, WAIVERS, Reading, branch_of
 from .programs import Programs
 from .template import answers_of
 from .words import UnreadableError, UsageError, masked, printable
@@ -119,10 +119,10 @@ def _service(
             record["commit"] = head
     for file in _small(own, "seeds.json"):
         reading.offers = records.offered(file.read_bytes())
-    branch = programs.git("rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCH}", folder=folder)
+    branch = programs.git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch_of(prefix)}", folder=folder)
     if branch.ok:
         merged = programs.git("merge-base", "--is-ancestor", branch.text.strip(), "HEAD", folder=folder)
-        reading.request = "" if merged.ok else f"branch {BRANCH}"
+        reading.request = "" if merged.ok else f"branch {branch_of(prefix)}"
     return reading
 
 

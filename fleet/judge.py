@@ -1,6 +1,6 @@
 """The rule by which a service is well, has to be acted upon, or is not known; `docs/fleet.md` states it for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from . import records
@@ -31,7 +31,7 @@ def judged(reading: Reading, template: Template, *, max_age: int, now: datetime 
     _release(row, template, act, unknown.append)
     _drift(row, template)
     if row.drift:
-        act(f"{len(row.drift)} owned files differ from {reading.release}")
+        act(f"{_many(row.drift, 'owned file')} not as in {reading.release}")
     elif row.drift is None:
         unknown.append(f"drift is unknown: {row.no_drift}")
     row.proof = records.merged(reading.records)
@@ -55,7 +55,7 @@ def _release(row: Row, template: Template, act: Callable[[str], None], unknown: 
     elif behind:
         row.fixes = template.fixes(release, row.reading.answers)
         if row.fixes:
-            act(f"{template.newest} fixes {len(row.fixes)} vulnerabilities of {release}")
+            act(f"{template.newest} fixes {_many(row.fixes, 'vulnerability', 'vulnerabilities')} of {release}")
 
 
 def _drift(row: Row, template: Template) -> None:
@@ -83,3 +83,7 @@ def _doubts(row: Row, now: datetime, max_age: int) -> list[str]:
     if proof.audited is None or now - proof.audited > timedelta(days=max_age):
         found.append(f"no audit in the last {max_age} days")
     return found
+
+
+def _many(found: Sequence[object], one: str, many: str = "") -> str:
+    return f"{len(found)} {one if len(found) == 1 else many or one + 's'}"

@@ -1,5 +1,6 @@
 """What a source reads of a service, and what is told about it."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
@@ -12,6 +13,11 @@ BRANCH = "hardening-update"
 """The branch of a proposed update, here and in the weekly pipelines that are emitted."""
 LARGEST = 2_000_000
 """Bytes of a file or an answer that are read; those that matter here are a tenth of it."""
+
+
+def branch_of(prefix: str) -> str:
+    """The branch for a service in a folder of a larger repository; two of them have two."""
+    return "-".join([BRANCH, *re.findall(r"[A-Za-z0-9_]+", prefix)])
 
 
 @dataclass(slots=True)

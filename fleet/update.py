@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import records
-from .model import ANSWERS, BRANCH, Reading
+from .model import ANSWERS, Reading, branch_of
 from .programs import AUTHOR, Credentials, Programs, StoppedError, environment
 from .state import Progress, alone
 from .template import answers_of
@@ -44,12 +44,18 @@ class Place:
         folder: The clone that somebody works in, if it is one.
         credentials: For a server that asks for them.
         node: What the forge's list says of it, for opening a request.
+        prefix: The folder of the service in its repository.
     """
 
     address: str
     folder: Path | None
     credentials: Credentials | None
     node: Any
+    prefix: str = ""
+
+    @property
+    def branch(self) -> str:
+        return branch_of(self.prefix)
 
 
 class Updates:
@@ -135,23 +141,22 @@ class Updates:
             )
         place = self._place(reading)
         if place.folder:
-            self._refuse_work_in_progress(place.folder)
+            self._refuse_work_in_progress(place.folder, place.branch)
         self._clone(place, reading, folder)
         git = self._git(folder)
         head = git("rev-parse", "HEAD").strip()
         earlier = self._earlier_branch(place, folder, head)
-        if earlier and self._is_the_same(folder, earlier, head, reading):
-            return "updated", f"{BRANCH} had it already"
-        git("checkout", "--quiet", "-B", BRANCH, head)
-        prefix = self._prefix(reading, place)
-        note = self._copier(folder / prefix, folder, reading)
+        if earlier and self._is_the_same(place, folder, earlier, head):
+            return "updated", f"{place.branch} had it already"
+        git("checkout", "--quiet", "-B", place.branch, head)
+        note = self._copier(folder / place.prefix, folder, reading)
         conflicts = sorted(set(self._conflicts(folder)))
         if conflicts:
             return (
                 "conflict",
                 f"{', '.join(conflicts)}: run `copier update --trust --defaults` there and mend it by hand",
             )
-        if answers_of((folder / prefix / ANSWERS).read_text(encoding="utf-8")).get("_commit") != self.goal:
+        if answers_of((folder / place.prefix / ANSWERS).read_text(encoding="utf-8")).get("_commit") != self.goal:
             raise UnreadableError(f"Copier did not reach {self.goal}: {note}", "Run `copier update --trust` there.")
         git("add", "--all", "--", ".")
         message = f"{TITLE}\n\nFrom {reading.release} to {self.goal} of the template.\n"
@@ -165,15 +170,12 @@ class Updates:
         if self.fleet.forge:
             return Place(self.fleet.forge.clone_address(found), None, self.fleet.forge.credentials(), found)
         if isinstance(found, Path):
-            return Place(str(found.resolve()), found, None, None)
-        return Place(Path(found).resolve().as_uri() if Path(found).is_dir() else found, None, None, None)
+            prefix = reading.name.removeprefix(found.name).lstrip("/")
+            return Place(str(found.resolve()), found, None, None, prefix)
+        address = Path(found).resolve().as_uri() if Path(found).is_dir() else found
+        return Place(address, None, None, None, reading.name.removeprefix(found).lstrip("/"))
 
-    def _prefix(self, reading: Reading, place: Place) -> str:
-        """The folder of the service in its repository."""
-        name = place.folder.name if place.folder else str(self.fleet.found[reading.name])
-        return "" if self.fleet.forge else reading.name.removeprefix(name).lstrip("/")
-
-    def _refuse_work_in_progress(self, folder: Path) -> None:
+    def _refuse_work_in_progress(self, folder: Path, branch: str) -> None:
         """Leave a clone alone in which something is not committed, or in which the branch is being worked on."""
         bare = self.programs.git("rev-parse", "--is-bare-repository", folder=folder)
         if bare.text.strip() == "true":
@@ -184,9 +186,9 @@ class Updates:
         if status.out:
             first = status.text.splitlines()[0][3:]
             raise LeftError(f"it has uncommitted work ({first}): commit or stash it")
-        branch = self.programs.git("symbolic-ref", "--quiet", "--short", "HEAD", folder=folder)
-        if branch.text.strip() == BRANCH:
-            raise LeftError(f"{BRANCH} is checked out: merge it, and go back to your main branch")
+        at = self.programs.git("symbolic-ref", "--quiet", "--short", "HEAD", folder=folder)
+        if at.text.strip() == branch:
+            raise LeftError(f"{branch} is checked out: merge it, and go back to your main branch")
 
     def _clone(self, place: Place, reading: Reading, folder: Path) -> None:
         depth = [] if place.folder else ["--depth=1"]
@@ -210,7 +212,7 @@ class Updates:
     def _earlier_branch(self, place: Place, folder: Path, head: str) -> str:
         """The commit that the branch of an earlier proposal is at; nothing if there is none, or it is merged."""
         found = self.programs.git(
-            "ls-remote", "origin", f"refs/heads/{BRANCH}", folder=folder, credentials=place.credentials
+            "ls-remote", "origin", f"refs/heads/{place.branch}", folder=folder, credentials=place.credentials
         )
         if not found.ok:
             raise UnreadableError(f"its branches cannot be listed: {found.last()}", "Run it again.")
@@ -223,22 +225,22 @@ class Updates:
                 "--no-write-fetch-head",
                 *([] if place.folder else ["--depth=2"]),
             ]
-            command += ["origin", f"refs/heads/{BRANCH}:refs/fleet/earlier"]
+            command += ["origin", f"refs/heads/{place.branch}:refs/fleet/earlier"]
             fetched = self.programs.git(*command, folder=folder, credentials=place.credentials)
             if not fetched.ok:
-                raise UnreadableError(f"{BRANCH} cannot be fetched: {fetched.last()}", "Run it again.")
+                raise UnreadableError(f"{place.branch} cannot be fetched: {fetched.last()}", "Run it again.")
             by = self._git(folder)("log", "-1", "--format=%ce", earlier).strip()
             merged = self.programs.git("merge-base", "--is-ancestor", earlier, head, folder=folder).ok
             if by not in OURS and not merged:
-                raise LeftError(f"somebody has worked on {BRANCH} ({by}): merge or delete that branch")
+                raise LeftError(f"somebody has worked on {place.branch} ({by}): merge or delete that branch")
         return earlier
 
-    def _is_the_same(self, folder: Path, earlier: str, head: str, reading: Reading) -> bool:
+    def _is_the_same(self, place: Place, folder: Path, earlier: str, head: str) -> bool:
         """Whether an earlier proposal is this one: on the same commit, to the same release."""
         parents = self._git(folder)("log", "-1", "--format=%P", earlier).split()
-        inside = reading.name.rpartition("/")[2] if self.fleet.forge is None and "/" in reading.name else ""
-        shown = self.programs.git("show", f"{earlier}:{ANSWERS}", folder=folder)
-        return not inside and parents == [head] and shown.ok and f"_commit: {self.goal}\n" in shown.text
+        inside = f"{place.prefix}/{ANSWERS}".lstrip("/")
+        shown = self.programs.git("show", f"{earlier}:{inside}", folder=folder)
+        return parents == [head] and shown.ok and f"_commit: {self.goal}\n" in shown.text
 
     # The update itself
 
@@ -282,25 +284,25 @@ class Updates:
         commit = self._git(folder)("rev-parse", "HEAD").strip()
         if place.folder:
             git = self._git(place.folder)
-            git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(folder), f"refs/heads/{BRANCH}")
+            git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(folder), f"refs/heads/{place.branch}")
             # It fails if somebody has moved the branch meanwhile.
-            git("update-ref", "-m", "fleet: update", f"refs/heads/{BRANCH}", commit, earlier or "0" * len(commit))
-            return f"branch {BRANCH}, {note}"
-        lease = f"--force-with-lease=refs/heads/{BRANCH}:{earlier}"
-        target = f"HEAD:refs/heads/{BRANCH}"
+            git("update-ref", "-m", "fleet: update", f"refs/heads/{place.branch}", commit, earlier or "0" * len(commit))
+            return f"branch {place.branch}, {note}"
+        lease = f"--force-with-lease=refs/heads/{place.branch}:{earlier}"
+        target = f"HEAD:refs/heads/{place.branch}"
         pushed = self.programs.git(
             "push", "--quiet", lease, "origin", target, folder=folder, credentials=place.credentials
         )
         if not pushed.ok:
             raise UnreadableError(
-                f"{BRANCH} cannot be pushed: {pushed.last()}", "The token has to be allowed to write."
+                f"{place.branch} cannot be pushed: {pushed.last()}", "The token has to be allowed to write."
             )
         if not self.fleet.forge:
-            return f"{BRANCH} was pushed, {note}"
+            return f"{place.branch} was pushed, {note}"
         if reading.request:
             return f"{reading.request}, {note}"
         body = f"From {reading.release} to {self.goal} of the template; {note}. Its pipeline verifies it."
         try:
             return f"{self.fleet.forge.propose(reading, place.node, TITLE, body)}, {note}"
         except UnreadableError as error:
-            raise UnreadableError(f"{BRANCH} was pushed, but no request opened: {error}", error.remedy) from None
+            raise UnreadableError(f"{place.branch} was pushed, but no request opened: {error}", error.remedy) from None

@@ -275,3 +275,22 @@ def test_addresses_are_pushed_to(template: Path, tmp_path: Path) -> None:
     assert "hardening-update was pushed" in ran.stdout
     assert re.search("failed .*gone.git: it could not be read", ran.stdout)
     assert "_commit: v1.1.0" in git(tmp_path / "plain.git", "show", f"{BRANCH}:{ANSWERS}")
+
+
+def test_two_services_of_one_repository_have_two_branches(template: Path, tmp_path: Path) -> None:
+    one, two = fleet_of(template, tmp_path / "made", "one", "two")
+    whole = tmp_path / "clones" / "monorepo"
+    for each in (one, two):
+        shutil.copytree(each, whole / "services" / each.name, ignore=shutil.ignore_patterns(".git"))
+    commit(whole, "both")
+
+    ran = run("--clones", whole.parent, template=template, folder=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout
+    for name in ("one", "two"):
+        branch = f"{BRANCH}-services-{name}"
+        changed = git(whole, "diff", "--name-only", "main", branch).split()
+        assert changed == [f"services/{name}/{ANSWERS}", f"services/{name}/src/orders_api/hardening/headers.py"]
+    (tmp_path / "fleet-state.json").unlink()
+    again = run("--clones", whole.parent, template=template, folder=tmp_path).stdout
+    assert "monorepo/services/two: hardening-update-services-two had it already" in again
