@@ -24,9 +24,9 @@ from typing import Any
 
 from fleet.__main__ import main as fleet
 
+from .edited_service import Services
 from .fleet import plans
 from .forge import TOKEN, Project, head, served
-from .lived_in import Services
 from .releases import make_history, nothing_of_this_machine
 
 

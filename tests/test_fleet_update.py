@@ -17,8 +17,8 @@ from fleet.__main__ import main
 
 from .default_signals import with_default_signals
 from .forge import TOKEN, Project, served
+from .mini_template import release, service_of, small_template
 from .releases import REPOSITORY, commit, git
-from .small import release, service_of, small_template
 
 BRANCH = "hardening-update"
 ANSWERS = ".copier-answers.yml"

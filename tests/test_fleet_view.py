@@ -19,8 +19,8 @@ from packaging.version import Version
 from fleet import template as releases
 from fleet.__main__ import main
 
+from .edited_service import Services
 from .forge import TOKEN, Project, head, served
-from .lived_in import Services
 from .releases import PRESENT, RELEASES, REPOSITORY, commit, git
 
 Run = Callable[..., tuple[int, str]]
