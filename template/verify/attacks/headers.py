@@ -9,7 +9,7 @@ from ..service import ORIGIN
 from ..wire import raw, send
 from . import EVIL, Arena, Attacks, Seen, statuses
 
-attacks = Attacks("headers", "HARDENING.md, Headers: `hardening/steps/headers.py` has the set that completes every response.")
+attacks = Attacks("headers", "HARDENING.md, Headers: `hardening/steps/headers.py` has the set; every response gets it.")
 JSON = ("Content-Type", "application/json")
 PREFLIGHT = ("Access-Control-Request-Method", "PUT")
 HANDSHAKE = [
