@@ -37,6 +37,7 @@ MADE = {
     "uv.lock": "by uv",
     ".config/copier/settings.yml": "by whoever trusts a template",
     "src/<package>/routes/orders.py": "by whoever follows a service's README",
+    "src/<package>/tenants.py": "by whoever follows a recipe of HARDENING.md",
 }
 """What no repository holds, and who makes it."""
 
