@@ -15,6 +15,13 @@ from .edited_service import Services
 from .owner_imports import calls, crossings, imports, package_of, parse
 from .releases import PRESENT, combinations, make_history, nothing_of_this_machine
 
+PROMISED = {
+    "RequestContext": (
+        "client has_body headers is_websocket log_fields method note path policy request_id response_headers route scope "
+        "services"
+    ).split(),
+}
+"""The members that a class promises, where the rest serves the template's own steps and may change: its docstring."""
 SNAPSHOT = Path(__file__).with_name("surface.txt")
 HEADER = """\
 # What seeds may import from owned code, and, after `needs`, what owned code asks of seeds. What scripts, reports and
@@ -54,6 +61,8 @@ def described(folder: Path, source: str, name: str) -> list[str]:
         return [name + signature(node.args, bound=False)]
     if isinstance(node, ast.ClassDef):
         found = members(folder, source, node)
+        if name in PROMISED:
+            return [name, *(f"{name}.{member}{found[member]}" for member in PROMISED[name])]
         return [name + found.pop("", ""), *(f"{name}.{member}{found[member]}" for member in sorted(found))]
     return [name]
 

@@ -43,6 +43,9 @@ class Unsettled(Protocol):
 class RequestContext:
     """One request (or WebSocket handshake) as the steps see it, and what they want of its response.
 
+    A step of your own may rely on the attributes below, `route`, `policy` and `note`; the rest serves the steps of the
+    template and may change with a release.
+
     Attributes:
         scope: The ASGI scope.
         headers: The last value of each request header, by its name in lower case.
@@ -50,7 +53,10 @@ class RequestContext:
         path: The path, decoded, below a root path.
         client: The client's address: the peer's, or the one that a trusted proxy names.
         request_id: 32 hexadecimal digits, in the log and in `x-request-id`.
+        is_websocket: It is a handshake.
+        has_body: It announces a body.
         response_headers: What steps add to the response; they replace what a route writes under these names.
+        log_fields: More fields for the line of this request in the log.
         services: What the steps share.
     """
 
