@@ -1,13 +1,12 @@
 # Owned by the template: an update rewrites this file.
 """Headers: an answer that a browser would take for a page, a frame or a script, and a name to look up exploits for."""
 
-from tests.hardening.asgi import Answer
-from tests.hardening.expect import FEATURES, HEADERS, POLICY, REVEALING
-
-from ..discover import Found
-from ..service import ORIGIN
-from ..wire import raw, send
-from . import EVIL, Arena, Attacks, Seen, statuses
+from ..common.answer import Answer
+from ..common.expected import FEATURES, HEADERS, POLICY, REVEALING
+from ..common.raw_http import raw, send
+from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
+from ..harness.routes import DiscoveredRoute
+from ..harness.service import ORIGIN
 
 attacks = Attacks("HARDENING.md, Headers: `hardening/steps/headers.py` has the set; every response gets it.")
 JSON = ("Content-Type", "application/json")
@@ -24,7 +23,7 @@ KINDS = {
     "an included router": raw("GET", "/nested/deeper/ok"),
     "a mounted application": raw("GET", "/mounted/ok"),
     "an application that is not hardened": raw("GET", "/mounted-raw/x"),
-    "a static file": raw("GET", "/static/pytest.ini"),
+    "a static file": raw("GET", "/static/file.txt"),
     "a stream": raw("GET", "/stream"),
     "a cookie": raw("GET", "/cookies/starlette"),
     "no content": raw("POST", "/nothing"),
@@ -76,11 +75,11 @@ def telling(answer: Answer) -> list[str]:
     return [*named, *(f"server: {value}" for value in answer.all("server") if value)]
 
 
-@attacks("find one kind of answer without the security headers")
+@attacks("headers.complete", "every kind of answer has the security headers")
 def every_kind(arena: Arena) -> Seen:
-    answers = {name: send(arena.probe.port, data) for name, data in KINDS.items()}
+    answers = {name: send(arena.probe_service.port, data) for name, data in KINDS.items()}
     for _ in range(3):
-        answers["too many requests"] = arena.probe.ask("GET", "/mounted/scarce")
+        answers["too many requests"] = arena.probe_service.ask("GET", "/mounted/scarce")
     faults = [
         f"{name} ({answer.status}) lacks {', '.join(lacks)}"
         for name, answer in answers.items()
@@ -89,18 +88,18 @@ def every_kind(arena: Arena) -> Seen:
     return Seen(f"{len(answers)} kinds of answers, each with all: {statuses(answers.values())}", faults)
 
 
-@attacks("learn the name or version of the software")
+@attacks("headers.software", "no answer names the software or its version")
 def software(arena: Arena) -> Seen:
     targets = ("/ok", "/own-headers", "/mounted-raw/x", "/nope", "/boom")
-    answers = {target: arena.probe.ask("GET", target) for target in targets}
+    answers = {target: arena.probe_service.ask("GET", target) for target in targets}
     answers["the service's own /health/live"] = arena.ask("GET", "/health/live")
     faults = [f"{target}: {', '.join(told)}" for target, answer in answers.items() if (told := telling(answer))]
     return Seen(f"nothing in {len(answers)} answers names it", faults)
 
 
-@attacks("find a route of yours that answers without the security headers")
+@attacks("headers.own-routes", "every answer of your routes has the security headers")
 def own_routes(arena: Arena) -> Seen:
-    def ask(route: Found) -> tuple[str, str]:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
         # What is not safe is asked with a host that is refused, so that it never runs.
         answer = arena.ask(route.method, route.target, [] if route.is_safe else [("Host", "evil.example")])
         lacks = [*lacking(answer, exact=False), *telling(answer)]
@@ -109,7 +108,7 @@ def own_routes(arena: Arena) -> Seen:
     return arena.each(arena.routes, ask)
 
 
-@attacks("find an answer of the service to an unknown path or method without the security headers")
+@attacks("headers.own-refusals", "unknown paths and methods are answered with the security headers")
 def own_refusals(arena: Arena) -> Seen:
     answers = {
         "an unknown path": arena.ask("GET", "/verify-nothing"),
