@@ -15,24 +15,8 @@ from .edited_service import Services
 from .owner_imports import calls, crossings, imports, package_of, parse
 from .releases import PRESENT, combinations, make_history, nothing_of_this_machine
 
-PROMISED = {
-    "RequestContext": [
-        "client",
-        "has_body",
-        "headers",
-        "is_websocket",
-        "log_fields",
-        "method",
-        "note",
-        "path",
-        "policy",
-        "request_id",
-        "response_headers",
-        "route",
-        "scope",
-        "services",
-    ],
-}
+_OF_A_REQUEST = "client has_body headers is_websocket log_fields method note path policy request_id response_headers"
+PROMISED = {"RequestContext": [*_OF_A_REQUEST.split(), "route", "scope", "services"]}
 """The members that a class promises, where the rest serves the template's own steps and may change: its docstring."""
 SNAPSHOT = Path(__file__).with_name("surface.txt")
 HEADER = """\
