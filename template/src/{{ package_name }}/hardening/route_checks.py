@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from .checks import Finding
 from .errors import BODILESS
-from .models import ApiModel, QueryModel
+from .models import ApiModel, QueryModel, dataclasses_in
 from .param_checks import Said, examined, unbounded, unresolved
 from .policy import DEFAULT
 from .schemas import UNKNOWN, is_of_models, known, models_in
@@ -127,7 +127,8 @@ def _body(params: list[Any], route: "Route") -> Iterator[Said]:
         yield "routes.E004", "its body is embedded under a name, beside which anything may stand.", _BODY_HINT
     for param in params:
         schema = known(param)
-        loose = [model for model in models_in(schema) if not _is_strict(model)]
+        loose: list[type] = [model for model in models_in(schema) if not _is_strict(model)]
+        loose += dataclasses_in(schema)
         if schema is not UNKNOWN and not is_of_models(schema):  # beside a model, a number or a string is coerced
             yield "routes.E004", f"its body {param.name} is no model: it is coerced and unbounded.", _BODY_HINT
         else:
@@ -136,8 +137,14 @@ def _body(params: list[Any], route: "Route") -> Iterator[Said]:
             yield (
                 "routes.E002",
                 f"the body model {model.__name__} takes unknown fields or other types.",
-                _ROOT_HINT if issubclass(model, RootModel) else "Inherit `ApiModel`, and leave `extra` as it is.",
+                _remedy(model),
             )
+
+
+def _remedy(model: type) -> str:
+    if not issubclass(model, BaseModel):
+        return "Make it an `ApiModel`: a dataclass is validated by rules of its own."
+    return _ROOT_HINT if issubclass(model, RootModel) else "Inherit `ApiModel`, and leave `extra` as it is."
 
 
 def _is_strict(model: type[BaseModel]) -> bool:
