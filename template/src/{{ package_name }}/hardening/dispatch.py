@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi.params import Form
 from fastapi.routing import APIRoute, APIRouter, RouteContext, _EffectiveRouteContext, _IncludedRouter
 from starlette._utils import get_route_path
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .framework import is_own, is_plain, matches_by_path
+from .framework import is_frameworks, is_own, is_plain, matches_by_path
 
 if TYPE_CHECKING:
     from .application import Hardened
@@ -61,8 +61,8 @@ class Way:
 
 def _operation(context: RouteContext, within: _IncludedRouter | None) -> Operation | None:
     route, body = context.original_route, getattr(context, "body_field", None)
-    if not isinstance(route, APIRoute):
-        return None
+    if not isinstance(route, APIRoute) or not is_frameworks(context.app):
+        return None  # an application of somebody's own may raise what only the framework's layers answer
     if context.max_body_size is not None or (body is not None and isinstance(body.field_info, Form)):
         return None  # the routers on the way may have limits for it
     found = {"included_router": within, "effective_route_context": context._route_context} if within else {}
@@ -75,7 +75,7 @@ class Dispatch:
     def __init__(self, app: "Hardened", routes: "Routes", look: Callable[[], "Routes"], framework: ASGIApp) -> None:
         self._look, self._framework = look, framework
         self._router, self._routes = app.router, routes
-        self._around = app.router.middleware_stack
+        self._around: ASGIApp | None = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         for kind, handler in app.exception_handlers.items():
             self._handlers[isinstance(kind, int)][kind] = handler
@@ -86,13 +86,28 @@ class Dispatch:
         same = len(asked) == len(table.listed) and all(map(is_, asked, table.listed))
         return same and list(map(version, table.routers)) == table.versions
 
+    def _look_again(self) -> None:
+        self._routes = self._look()
+        self._routes.bound()
+
+    def _started(self, send: Send) -> Send:
+        """A lifespan's `send`: what it has put onto routes, routers and their classes by its start is looked at."""
+
+        async def told(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._look_again()
+                if not is_plain(self._router):
+                    self._around = None
+            await send(message)
+
+        return told
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._router.middleware_stack is not self._around:
-            await self._framework(scope, receive, send)
+            await self._framework(scope, receive, self._started(send) if scope["type"] == "lifespan" else send)
             return
         if not self._is_current():
-            self._routes = self._look()
-            self._routes.bound()
+            self._look_again()
         path = get_route_path(scope)
         found = self._routes.find(scope["method"], path)
         if found is None or (operation := found.operation) is None:
