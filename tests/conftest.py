@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from copier import run_copy
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-from .lived_in import Services
+from .edited_service import Services
 from .releases import (
     FOLDER,
     PRESENT,
@@ -29,6 +30,7 @@ __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
 
 Emit = Callable[..., Path]
 Render = Callable[..., str]
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def in_one_text(
@@ -58,10 +60,21 @@ def include_orders(service: Path) -> Path:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In continuous integration nothing is left out: a test that skips there has failed."""
-    report = yield
+    return _failed_if_skipped((yield), item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that is skipped as a whole."""
+    return _failed_if_skipped((yield), collector.nodeid)
+
+
+def _failed_if_skipped(report: Report, nodeid: str) -> Report:
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and CI=true lets no test be skipped: {report.longrepr}"
+        report.longrepr = f"{nodeid} was skipped, and CI=true lets no test be skipped: {report.longrepr}"
     return report
 
 

@@ -23,10 +23,10 @@ from statistics import quantiles
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.edits import EDITS, Edit
-from tests.lived_in import Found, Services, proved, state, update, update_and_prove
-from tests.osv import serving
+from tests.edited_service import Found, Services, proved, state, update, update_and_prove
+from tests.fake_osv import serving
 from tests.releases import RELEASES, Answers, choices, make_history, nothing_of_this_machine
+from tests.team_edits import EDITS, Edit
 
 PACKAGES = ("orders_api", "billing", "a", "x" * 40)
 ORIGINS = ("", "https://app.example.com", "https://a.example,http://localhost:3000")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from .edits import EDITS, Edit
-from .lived_in import Services, conflicts, state, state_of_emission, update_and_prove
+from .edited_service import Services, conflicts, state, state_of_emission, update_and_prove
 from .releases import OWNED, PRESENT, RELEASES, Answers, choices, combinations, matches
+from .team_edits import EDITS, Edit
 
 OLDEST, *_ = RELEASES
 BORN = {**combinations(OLDEST, "example", "store")[0], "ci": "github", "checks": "off"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Emit, commit, git
-from .small import release, service_of, small_template
+from .mini_template import release, service_of, small_template
 
 COMPARED = "every owned file is as the template's release has it"
 NEWEST = "no newer release of the template mends a weakness"

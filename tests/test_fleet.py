@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from .edited_service import Found
 from .fleet import Outcome, Plan, plans, report, run
-from .lived_in import Found
 
 
 @pytest.mark.parametrize("plan", plans(10, seed=7), ids=lambda plan: f"{plan.number}-{plan.release}")

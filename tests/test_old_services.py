@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .edits import EDITS, replace
-from .lived_in import Services, State, state
+from .edited_service import Services, State, state
 from .releases import RELEASES, REPOSITORY, Answers, combinations, commit, files, git
+from .team_edits import EDITS, replace
 
 README = " ".join((REPOSITORY / "README.md").read_text().split())
 OLDEST, *_ = RELEASES

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from .edits import append, replace
-from .lived_in import Services, conflicts, update, update_and_prove
+from .edited_service import Services, conflicts, update, update_and_prove
 from .releases import FOLDER, commit, git
+from .team_edits import append, replace
 
 HEADERS = "src/orders_api/hardening/headers.py"
 LEAVING = "src/orders_api/hardening/leaving.py"

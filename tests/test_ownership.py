@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from .crossings import crossings, package_of
-from .lived_in import Services
+from .edited_service import Services
+from .owner_imports import crossings, package_of
+from .public_surface import admits, broken, present, signature, snapshot, surface
 from .releases import (
     OWNED,
     PRESENT,
@@ -23,7 +24,6 @@ from .releases import (
     matches,
     seeds,
 )
-from .surface import admits, broken, present, signature, snapshot, surface
 from .test_questions import HOSTILE
 
 EMITTED = [
@@ -134,7 +134,7 @@ def test_what_seeds_import_is_still_there_and_takes_what_it_took(now: list[str])
 
 
 def test_what_seeds_may_import_is_in_the_snapshot(now: list[str]) -> None:
-    assert now == snapshot(), "if this is meant to stay for years, run `uv run python -m tests.surface`"
+    assert now == snapshot(), "if this is meant to stay for years, run `uv run python -m tests.public_surface`"
 
 
 def test_seeds_import_from_the_one_door(services: Services) -> None:

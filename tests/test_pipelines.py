@@ -14,7 +14,7 @@ from verify.environment import Ran
 from verify.update import LONGEST, _section
 
 from .conftest import Emit, commit, git
-from .small import release, service_of, small_template
+from .mini_template import release, service_of, small_template
 
 # What GitHub's command does here: artifacts come from a folder, and a pull request is a file.
 GH = """\
@@ -170,7 +170,7 @@ def test_what_a_command_printed_stays_in_its_place_in_the_report(tildes: int) ->
     assert "s3cret" not in text
 
 
-def test_a_report_is_as_long_as_a_request_may_be_and_keeps_the_end() -> None:
+def test_a_report_fits_a_pull_request_and_keeps_its_end() -> None:
     sections = [_section(name, Ran(1, "x" * 100_000 + "the verdict", "")) for name in ("verify", "copier update")]
 
     assert LONGEST < len("\n".join(sections)) < 65_536

@@ -11,8 +11,8 @@ import yaml
 from copier import run_copy
 
 from .conftest import REPOSITORY, Emit, commit, git
-from .osv import serving
-from .small import release, service_of, small_template
+from .fake_osv import serving
+from .mini_template import release, service_of, small_template
 
 README = (REPOSITORY / "README.md").read_text()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from .edits import EDITS, append
-from .lived_in import Services, proved, state, update, update_and_prove, wrongly_bounded
-from .osv import serving
+from .edited_service import Services, proved, state, update, update_and_prove, wrongly_bounded
+from .fake_osv import serving
 from .releases import PRESENT, RELEASES, REPOSITORY, Answers, check_history, choices, combinations, commit, git
+from .team_edits import EDITS, append
 
 SERVICES = [
     pytest.param(release, {**answers, "ci": ci}, id=f"{release}-{'-'.join(answers.values())}-{ci}")

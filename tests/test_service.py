@@ -199,7 +199,8 @@ def development(run: Run, service: Path) -> Iterator[str]:
         server.wait(20)
 
 
-def test_development_serves_its_documentation_to_a_browser_and_reloads(
+@pytest.mark.world
+def test_development_shows_its_docs_in_a_browser_and_reloads(
     emit: Emit, run: Run, tmp_path: Path, browser: str
 ) -> None:
     service = tmp_path / "orders-api"

@@ -88,7 +88,7 @@ def test_pytest_without_verify_knows_the_markers(service: Path, arguments: tuple
     assert any("test_server.py::" in case for case in cases)
 
 
-def test_the_plugin_and_the_owned_conftest_register_the_same_markers(service: Path) -> None:
+def test_plugin_and_owned_conftest_register_the_same_markers(service: Path) -> None:
     with_plugin = run(service, "--markers", *CHOSEN)
     without = run(service, "--markers", "-c", "tests/hardening/pytest.ini", "tests/hardening")
 

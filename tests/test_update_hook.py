@@ -17,7 +17,7 @@ import pytest
 from copier import run_copy
 
 from .conftest import REPOSITORY, Render, commit, git, in_one_text
-from .test_hook import ANSWERS, STAND_IN, UV, Ended, said
+from .hooks.runs import ANSWERS, STAND_IN, UV, Ended, said
 
 OLD, NEW = "v1.0.0", "v2.0.0"
 CHANGELOG = """\

@@ -12,7 +12,7 @@ from verify.environment import Ran
 from verify.stage import Outcome
 
 from .conftest import commit, git
-from .small import release, service_of, small_template
+from .mini_template import release, service_of, small_template
 
 NO_RECORD = "could not tell, since it left no record"
 PROVED = {"outcome": "proved", "found": ["proved", "proved"]}

@@ -1,7 +1,7 @@
 """The names and signatures that pass between owned code and seeds, and their snapshot in `surface.txt`.
 
 Seeds stay as they are for years, so what they import from owned code may grow but not change, and owned code may ask
-nothing of them that older seeds do not have. `uv run python -m tests.surface` adds what is new to the snapshot.
+nothing of them that older seeds do not have. `uv run python -m tests.public_surface` adds what is new to the snapshot.
 """
 
 import ast
@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .crossings import calls, crossings, imports, package_of, parse
-from .lived_in import Services
+from .edited_service import Services
+from .owner_imports import calls, crossings, imports, package_of, parse
 from .releases import PRESENT, combinations, make_history, nothing_of_this_machine
 
 SNAPSHOT = Path(__file__).with_name("surface.txt")
 HEADER = """\
 # What seeds may import from owned code, and, after `needs`, what owned code asks of seeds.
-# Lines are added by `uv run python -m tests.surface`. None is ever changed or taken away: seeds are years old.
+# Lines are added by `uv run python -m tests.public_surface`. None is ever changed or taken away: seeds are years old.
 """
 
 

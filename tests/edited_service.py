@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from .edits import Edit
 from .releases import FOLDER, OWNED, PACKAGE, PRESENT, Answers, commit, files, git, matches
+from .team_edits import Edit
 
 LOCKED = ("pyproject.toml", "uv.lock")
 """What the hook changes, though it belongs to the team."""

@@ -1,0 +1,1 @@
+"""Tests of `hooks/post_generate.py`."""

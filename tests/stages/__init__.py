@@ -1,0 +1,1 @@
+"""Tests of `template/verify/`'s stages."""

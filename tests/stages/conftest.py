@@ -1,0 +1,61 @@
+"""An emitted service that is locked, and stages that run in a copy of it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Emit
+from .runs import DRIVER, Check, Prove, ask_for
+
+
+@pytest.fixture(scope="session")
+def python(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An emitted service that is locked, and the interpreter of its environment."""
+    folder = tmp_path_factory.mktemp("audit") / "orders-api"
+    shutil.copytree(emit(example="minimal"), folder)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    subprocess.run(["uv", "sync", "--quiet", "--python", version], cwd=folder, check=True)
+    scripts = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    return folder, scripts / "python"
+
+
+@pytest.fixture
+def service(python: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A copy of the service without its environment, to change."""
+    folder = tmp_path / "orders-api"
+    shutil.copytree(python[0], folder, ignore=shutil.ignore_patterns(".venv"))
+    return folder
+
+
+@pytest.fixture
+def prove(python: tuple[Path, Path], service: Path) -> Prove:
+    """Run stages in the copy, and return their checks."""
+
+    def checks(*stages: str, osv: str = "", prepare: str = "", **variables: str) -> list[Check]:
+        environment = {**os.environ, "AUDIT_OSV_URL": osv, **variables}
+        result = subprocess.run(
+            [str(python[1]), "-c", DRIVER, prepare, *stages],
+            cwd=service,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        found: list[Check] = json.loads(result.stdout)
+        return found
+
+    return checks
+
+
+@pytest.fixture
+def vulnerable(service: Path) -> Path:
+    """The service with a dependency that is vulnerable, and one that brings a vulnerable one along."""
+    ask_for(service, "pyyaml==5.3", "flask==1.1.2", "jinja2==2.11.1", "markupsafe<2.1")
+    subprocess.run(["uv", "remove", "--quiet", "--no-sync", "jinja2"], cwd=service, check=True)
+    return service

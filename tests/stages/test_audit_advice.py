@@ -1,0 +1,67 @@
+"""A vulnerable package is named, with the command that mends it, and with what forbids that."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+from ..fake_osv import UNFIXED, advisory, serving
+from .runs import SHORT, Prove, outcomes, told
+
+
+def test_a_vulnerable_package_is_named_with_all_that_mends_it(prove: Prove, vulnerable: Path) -> None:
+    with serving(UNFIXED, advisory("PYSEC-0000-2", "ruff", "99")) as osv:
+        checks = prove("audit", osv=osv.address)
+
+    bad = {check["name"]: check for check in checks if check["outcome"] == "insecure"}
+    names = ["flask 1.1.2 has PYSEC-2023-62", "jinja2 2.11.1 has PYSEC-2021-66", "pyyaml 5.3 has PYSEC-2020-96"]
+    runtime = [next(iter(x for x in bad if x.startswith("itsdangerous"))), *names]
+    assert list(bad)[:4] == sorted([*runtime], key=lambda name: name.split()[0]), "runtime first"
+    assert list(bad)[4:] == [next(x for x in bad if x.startswith("ruff"))], told(checks)
+    assert outcomes(checks) == {"proved", "insecure"}, "all packages are accounted for nevertheless"
+
+    direct, transitive = bad["pyyaml 5.3 has PYSEC-2020-96"], bad["jinja2 2.11.1 has PYSEC-2021-66"]
+    assert "CVE-2020-1747" in direct["seen"]
+    assert "fixed in 5.3.1" in direct["seen"]
+    assert "runtime, brought by pyyaml (runtime)" in direct["seen"]
+    assert "pyproject.toml asks for pyyaml==5.3: raise that bound to admit 5.3.1" in direct["remedy"]
+    assert "runtime, brought by flask (runtime)" in transitive["seen"]
+    assert transitive["remedy"] == "Run `uv lock --upgrade-package jinja2==2.11.3`."
+
+    unfixed = next(check for name, check in bad.items() if name.startswith("itsdangerous"))
+    assert "no fix yet" in unfixed["seen"]
+    assert "[[waiver]]" in unfixed["remedy"]
+    development = next(check for name, check in bad.items() if name.startswith("ruff"))
+    assert "development, brought by ruff (group dev)" in development["seen"]
+
+
+def test_the_recommended_command_upgrades_just_that(prove: Prove, vulnerable: Path) -> None:
+    with serving() as osv:
+        checks = prove(
+            "audit", osv=osv.address, prepare=SHORT.replace('"click"', '"jinja2"').replace("click", "jinja2")
+        )
+        (command,) = re.findall(r"`(uv lock .*)`", told(checks))
+        before = locked(vulnerable)
+        subprocess.run(command.split(), cwd=vulnerable, check=True, capture_output=True)
+    after = locked(vulnerable)
+
+    assert {name for name in before if before[name] != after.get(name)} == {"jinja2"}
+    assert after["jinja2"] == "2.11.3"
+
+
+def test_a_bound_that_forbids_the_upgrade_is_named(prove: Prove, vulnerable: Path) -> None:
+    pyproject = vulnerable / "pyproject.toml"
+    limit = '[tool.uv]\nconstraint-dependencies = ["jinja2<2.11.3"]\n\n[tool.pytest]'
+    pyproject.write_text(pyproject.read_text().replace("[tool.pytest]", limit))
+    subprocess.run(["uv", "lock", "--quiet"], cwd=vulnerable, check=True)
+
+    with serving() as osv:
+        checks = prove("audit", osv=osv.address)
+
+    (bad,) = (check for check in checks if "PYSEC-2021-66" in check["name"])
+    assert "is forbidden: flask does not admit jinja2 2.11.3" in bad["remedy"]
+    assert "flask==1.1.2" in bad["remedy"]
+
+
+def locked(service: Path) -> dict[str, str]:
+    return {each["name"]: each["version"] for each in tomllib.loads((service / "uv.lock").read_text())["package"]}

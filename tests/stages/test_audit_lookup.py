@@ -1,0 +1,178 @@
+"""A clean service is proved clean; what was not looked up, or not answered, is not taken for clean."""
+
+import socket
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ..fake_osv import advisory, serving
+from .runs import SHORT, Prove, ask_for, outcomes, refuses, told
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/query", "/osv", "/osv/v1/query"])
+def test_a_clean_service_is_proved_clean_at_any_address(python: tuple[Path, Path], prove: Prove, path: str) -> None:
+    with serving() as osv:
+        prepare = "" if path == "" else SHORT
+        checks = prove("audit", osv=osv.address + path, prepare=prepare)
+
+    assert outcomes(checks) == {"proved"}, told(checks)
+    assert osv.paths == {"/osv/v1/query" if "osv" in path else "/v1/query"}
+    if path == "":
+        lock = tomllib.loads((python[0] / "uv.lock").read_text())["package"]
+        others = {(each["name"], each["version"]) for each in lock if each["source"] != {"editable": "."}}
+        assert set(osv.asked) == {*others, ("jinja2", "2.10")}
+        assert f"{len(others)} packages" in told(checks)
+        assert "colorama" in dict(osv.asked), "what only another platform installs is looked up, too"
+
+
+def test_nothing_that_lies_about_changes_the_result(prove: Prove, service: Path) -> None:
+    (service / ".env").write_text("APP_ENV=development\nAPP_ALLOWED_HOSTS=*\nUV_FROZEN=1\nAUDIT_OSV_URL=http://x\n")
+    shell = {
+        "APP_ENV": "development",
+        "APP_ALLOWED_HOSTS": "*",
+        "APP_RATE_LIMIT": "nonsense",
+        "COPIER_OPERATION": "update",
+        "PIP_AUDIT_OSV_URL": "http://127.0.0.1:9",
+        "PIP_AUDIT_VULNERABILITY_SERVICE": "esms",
+        "STAGE": "task",
+        "UV_FROZEN": "1",
+        "UV_NO_DEV": "1",
+        "UV_RESOLUTION": "lowest",
+        "UV_PROJECT_ENVIRONMENT": str(service / "elsewhere"),
+        "VIRTUAL_ENV": str(service / "elsewhere"),
+    }
+    with serving() as osv:
+        checks = prove("lock", "audit", "configuration", osv=osv.address, prepare=SHORT, **shell)
+
+    bad = [check for check in checks if check["outcome"] != "proved"]
+    assert not bad, told(bad)
+    assert "refused: hosts.E001, proxy.E001" in told(checks)
+    assert not (service / "elsewhere").exists()
+
+
+# Could not tell
+
+
+@pytest.mark.parametrize(
+    ("fault", "because"),
+    [
+        ("down", "answers with an error"),
+        ("slow", "did not answer in time"),
+        ("stuck", "did not answer in time"),
+        ("garbage", "not JSON"),
+        ("nonsense", "does not understand"),
+        ("empty", "does not know jinja2 2.10"),
+        ("no canary", "does not know jinja2 2.10"),
+    ],
+)
+def test_a_service_with_a_fault_is_not_believed(prove: Prove, fault: str, because: str) -> None:
+    with serving(fault=fault) as osv:
+        checks = prove("audit", osv=osv.address, prepare="" if fault == "stuck" else SHORT)
+
+    refuses(checks, because)
+    attempts = osv.asked.count(("jinja2", "2.10"))
+    assert attempts == (1 if fault in ("empty", "no canary") else 3), (
+        "an answer is taken, anything else asked for again"
+    )
+
+
+def test_a_service_that_comes_back_is_asked_again(prove: Prove) -> None:
+    with serving(fault="down at first") as osv:
+        checks = prove("audit", osv=osv.address, prepare=SHORT)
+
+    assert outcomes(checks) == {"proved"}, told(checks)
+    assert [name for name, _ in osv.asked] == ["jinja2", "jinja2", "click"]
+
+
+def test_an_unreachable_service_is_said_to_be_unreachable(prove: Prove) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        checks = prove("audit", osv=f"http://127.0.0.1:{taken.getsockname()[1]}", prepare=SHORT)
+
+    refuses(checks, "cannot be reached")
+
+
+def test_a_run_that_takes_too_long_is_ended(prove: Prove) -> None:
+    with serving(fault="slow") as osv:
+        prepare = f"{SHORT}\naudit.SOCKET_TIMEOUT, audit.RUN_TIMEOUT, audit.PATIENCE = 20, 2.0, 0.0"
+        checks = prove("audit", osv=osv.address, prepare=prepare)
+
+    refuses(checks, "no full answer within 2 s")
+
+
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1", "127.0.0.1:80", "http://", "http://[x", "http://h:99999/"])
+def test_an_address_that_is_none_is_refused(prove: Prove, address: str) -> None:
+    refuses(prove("audit", osv=address, prepare=SHORT), "AUDIT_OSV_URL is not the address")
+
+
+def test_a_package_that_is_no_release_is_not_taken_for_one(prove: Prove, service: Path) -> None:
+    checkout = service / "vendored"
+    (checkout / "src" / "click").mkdir(parents=True)
+    (checkout / "src" / "click" / "__init__.py").touch()
+    (checkout / "pyproject.toml").write_text(CHECKOUT)
+    subprocess.run(["uv", "build", "--quiet", "--wheel", str(checkout)], cwd=service, check=True)
+    (wheel,) = checkout.glob("dist/*.whl")
+    ask_for(service, str(wheel))
+
+    with serving() as osv:
+        checks = prove("audit", osv=osv.address, prepare=SHORT)
+
+    refuses(checks, "1 packages are not from an index.*: click 8.99")
+
+
+CHECKOUT = """\
+[project]
+name = "click"
+version = "8.99"
+[build-system]
+requires = ["uv_build>=0.13,<0.14"]
+build-backend = "uv_build"
+"""
+
+
+def tampered(change: str) -> str:
+    """A preparation after which pip-audit's output is something else."""
+    return f"""{SHORT}
+run = environment.run
+def changed(command, *arguments, **options):
+    ran = run(command, *arguments, **options)
+    if "pip_audit" not in command:
+        return ran
+    data = json.loads(ran.out)
+    {change}
+    return environment.Ran(ran.code, ran.out if type(data) is dict and not data else json.dumps(data), ran.err)
+environment.run = changed
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "because"),
+    [
+        ("ran = environment.Ran(0, 'No known vulnerabilities found', ''); data = {}", "does not parse"),
+        ("data = {'fixes': []}", "does not parse"),
+        ("data['dependencies'][1] = {'name': 'click', 'version': 'x!', 'vulns': []}", "does not parse"),
+        ("del data['dependencies'][1]", "1 of 1 locked packages are not in the answer: click"),
+        ("data['dependencies'][1]['version'] = '0.1'", "1 of 1 locked packages are not in the answer: click"),
+        ("data['dependencies'][1] = {'name': 'click', 'skip_reason': 'x'}", "1 of 1 packages were skipped: click"),
+        ("ran = environment.Ran(1, '', 'No module named pip_audit'); data = {}", "pip-audit is not installed"),
+    ],
+)
+def test_an_answer_that_falls_short_is_not_believed(prove: Prove, change: str, because: str) -> None:
+    with serving() as osv:
+        refuses(prove("audit", osv=osv.address, prepare=tampered(change)), because)
+
+
+def test_an_advisory_that_pip_audit_drops_is_not_taken_for_none(prove: Prove) -> None:
+    with serving(advisory("PYSEC-0000-3", "click", "99", schema="2.0.0")) as osv:
+        refuses(prove("audit", osv=osv.address, prepare=SHORT), "1 advisories were not understood")
+
+
+def test_without_uv_or_a_lock_there_is_no_answer(prove: Prove, service: Path) -> None:
+    with serving() as osv:
+        refuses(prove("lock", osv=osv.address, UV="", PATH=str(service)), "uv cannot be started")
+        refuses(prove("audit", osv=osv.address, UV="", PATH=str(service)), "uv cannot be started")
+        (service / "uv.lock").unlink()
+        refuses(prove("audit", osv=osv.address), "there is no uv.lock")
+    assert not osv.asked

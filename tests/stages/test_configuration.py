@@ -1,0 +1,109 @@
+"""What matters in the files of the team: Dockerfile, compose, ignore files, pipelines, settings."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ..conftest import commit, git
+from .runs import PACKAGE, Prove, outcomes, told
+
+WORKFLOW = ".github/workflows/hardening.yml"
+WEAKENED = [
+    ("Dockerfile", "USER 10001:10001", "USER root", "insecure: .* not root: USER root"),
+    ("Dockerfile", "USER 10001:10001", "USER 0:10001", "insecure: .* not root: USER 0"),
+    ("Dockerfile", "USER 10001:10001", "# USER 10001", "insecure: .* not root: no USER"),
+    ("Dockerfile", "USER 10001:10001", "USER $WHO", "unverified: .* depends on the build"),
+    ("Dockerfile", " UV_NO_DEV=1", "", "insecure: .* development group"),
+    ("Dockerfile", "--no-editable", "--all-groups", "insecure: .* development group"),
+    ("Dockerfile", "uv sync --locked --no-editable", "uv sync", "insecure: .* built from the lock"),
+    ("Dockerfile", "COPY src ./src", "COPY src verify ./", "insecure: verify and the tests"),
+    (".dockerignore", "!src", "!src\n!verify", "insecure: .*lets in verify"),
+    (".dockerignore", "**/.env*", "!.env", "insecure: .*lets in .env"),
+    (".gitignore", ".hardening/", "", "insecure: .*lets in .hardening"),
+    (".gitignore", "!.env.example", "!.env", "insecure: .*lets in .env"),
+    ("compose.yaml", "read_only: true", "read_only: false", "insecure: .*misses read_only"),
+    ("compose.yaml", "- ALL", "- CHOWN", "insecure: .*misses cap_drop"),
+    ("compose.yaml", "- no-new-privileges:true", "- label:disable", "insecure: .*misses security_opt"),
+    ("compose.yaml", "mem_limit", "mem_reservation", "insecure: .*misses mem_limit"),
+    ("compose.yaml", "pids_limit: 128", "privileged: true", "insecure: .*misses pids_limit.*privileged"),
+    ("compose.yaml", "services:", "x-a: &a 1\nservices:", "unverified: .*not read here"),
+    ("compose.yaml", "services:", "services:\n  worker:\n    build: .", "insecure: .*worker misses"),
+    (WORKFLOW, "@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", "insecure: .*full hash: actions/checkout@v7"),
+    (WORKFLOW, "-m verify", "-m nothing", "insecure: continuous integration runs verify"),
+    (WORKFLOW, "permissions: {}", "permissions: write-all", "insecure: .*permissions: write-all"),
+    (WORKFLOW, "permissions: {}", "env: {}", "insecure: .*no `permissions` at the top"),
+]
+# The environment holds the service that this one is a copy of.
+THIS_COPY = """
+clean = environment.clean
+environment.clean = lambda given=None: {**clean(given), "PYTHONPATH": str(Path("src").absolute())}
+"""
+ONLY_FILES = "from verify import configuration\nconfiguration._settings = lambda _: []"
+
+
+@pytest.mark.parametrize(("name", "old", "new", "because"), WEAKENED)
+def test_a_file_that_no_longer_holds_what_matters_is_named(
+    prove: Prove, service: Path, name: str, old: str, new: str, because: str
+) -> None:
+    original = (service / name).read_text()
+    assert old in original
+
+    (service / name).write_text(original.replace(old, new))
+
+    bad = [check for check in prove("configuration", prepare=ONLY_FILES) if check["outcome"] != "proved"]
+    assert re.search(because, told(bad)), told(bad)
+    assert all(check["remedy"] for check in bad)
+
+
+def test_files_that_are_not_used_are_no_fault(prove: Prove, service: Path) -> None:
+    for name in ("Dockerfile", ".dockerignore", "compose.yaml"):
+        (service / name).unlink()
+    shutil.rmtree(service / ".github")
+
+    checks = prove("configuration", prepare=ONLY_FILES)
+
+    assert outcomes(checks) == {"proved"}, told(checks)
+    assert told(checks).count("not used") == 4
+
+
+def test_a_secret_that_git_tracks_is_named(prove: Prove, service: Path) -> None:
+    (service / ".env").write_text("APP_API_TOKEN=secret\n")
+    (service / "server.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
+    commit(service, "emitted")
+    assert "git tracks no .env" in told(
+        [x for x in prove("configuration", prepare=ONLY_FILES) if "server.pem" in x["seen"]]
+    )
+
+    git(service, "add", "--force", ".env")
+    git(service, "rm", "--quiet", "--cached", "server.pem")
+    (found,) = (check for check in prove("configuration", prepare=ONLY_FILES) if "git tracks" in check["name"])
+    assert (found["outcome"], found["seen"]) == ("insecure", ".env")
+
+
+def test_a_setting_without_a_default_needs_a_made_up_value(prove: Prove, service: Path) -> None:
+    settings = service / "src" / PACKAGE / "settings.py"
+    settings.write_text(settings.read_text() + "\n    greeting: str\n")
+    (check, *_) = prove("configuration", prepare=THIS_COPY, APP_GREETING="of this machine")
+    assert check["outcome"] == "unverified"
+    assert '`APP_GREETING = "..."` in the table [tool.hardening.verify.environment]' in check["remedy"]
+
+    with (service / "pyproject.toml").open("a") as pyproject:
+        pyproject.write('\n[tool.hardening.verify.environment]\nAPP_GREETING = "made up"\nAPP_ENV = "development"\n')
+    safe, refusal, *_ = prove("configuration", prepare=THIS_COPY)
+    assert safe["outcome"] == refusal["outcome"] == "proved", told([safe, refusal])
+    assert "from pyproject.toml APP_GREETING" in safe["seen"]
+    assert refusal["seen"] == "refused: hosts.E001, proxy.E001"
+
+
+def test_an_unsafe_setting_or_a_start_with_nothing_set_is_named(prove: Prove, service: Path) -> None:
+    route = service / "src" / PACKAGE / "routes/users.py"
+    route.write_text(route.read_text().replace("@public\n", "", 1))
+    checks = prove("configuration", prepare=THIS_COPY)
+    assert "insecure: no routes.E001" in told(checks)
+    assert "start with safe settings" not in told([x for x in checks if x["outcome"] == "proved"])
+
+    main = service / "src" / PACKAGE / "__main__.py"
+    main.write_text(main.read_text().replace("return 1 if errors else 0", "return 0"))
+    assert "insecure: with nothing set, production refuses to start" in told(prove("configuration", prepare=THIS_COPY))

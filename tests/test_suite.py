@@ -1,0 +1,77 @@
+"""The tests of this repository: how long their files are, which of them run when, and that CI skips none."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import REPOSITORY
+
+LIMIT = 600
+"""Lines of a file. Split what is longer by what it tests."""
+FOLDERS = ("tests",)
+COLLECT = ("--collect-only", "-q", "-n0", "tests/test_service.py")
+SKIPS = {
+    "in a test": "def test_it(): pytest.skip('no tool')",
+    "in a fixture": "@pytest.fixture\ndef tool(): pytest.skip('no tool')\ndef test_it(tool): pass",
+    "by a mark": "@pytest.mark.skipif(True, reason='no tool')\ndef test_it(): pass",
+    "as a module": "pytest.skip('no tool', allow_module_level=True)",
+}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_file_of_tests_has_more_than_600_lines(folder: str) -> None:
+    paths = [path for path in (REPOSITORY / folder).rglob("*") if path.is_file() and path.suffix in (".py", ".jinja")]
+    lines = {path.relative_to(REPOSITORY).as_posix(): len(path.read_text().splitlines()) for path in paths}
+
+    assert len(paths) > 10
+    assert {name: count for name, count in lines.items() if count > LIMIT} == {}
+
+
+def pytest_ended(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest here, in a process of its own and without our options."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_") and name != "CI"}
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env={**kept, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def ci_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The last line of `.ci/run`, which is what it does once it has what it needs."""
+    *_, last = (REPOSITORY / ".ci" / "run").read_text().splitlines()
+    return subprocess.run(
+        ["bash", "-e", "-c", last, ".ci/run", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_world_is_met_by_ci_alone_unless_it_is_asked_for() -> None:
+    plain, world = pytest_ended(*COLLECT), pytest_ended(*COLLECT, "-m", "world")
+    in_ci = ci_run(*COLLECT)
+
+    cases = [{line for line in done.stdout.splitlines() if "::" in line} for done in (plain, world, in_ci)]
+    assert all(cases), plain.stdout + world.stdout + in_ci.stdout + in_ci.stderr
+    assert not cases[0] & cases[1]
+    assert cases[2] == cases[0] | cases[1]
+
+
+@pytest.mark.parametrize(("test", "code"), [("pass", 0), ("assert False", 1), ("syntax error", 2)])
+def test_ci_ends_with_the_exit_code_of_pytest(tmp_path: Path, test: str, code: int) -> None:
+    (tmp_path / "test_it.py").write_text(f"def test_it(): {test}\n")
+
+    assert ci_run("-n0", str(tmp_path)).returncode == code
+
+
+@pytest.mark.parametrize("how", SKIPS)
+def test_ci_fails_for_a_test_that_is_skipped(tmp_path: Path, how: str) -> None:
+    (tmp_path / "test_it.py").write_text(f"import pytest\n{SKIPS[how]}\n")
+    given = ("-n0", "-p", "tests.conftest", str(tmp_path))
+
+    here, in_ci = pytest_ended(*given), pytest_ended(*given, CI="true")
+
+    assert here.returncode in (0, 5), here.stdout + here.stderr
+    assert in_ci.returncode in (1, 2), in_ci.stdout + in_ci.stderr
+    assert "CI=true lets no test be skipped" in in_ci.stdout
+    assert "no tool" in in_ci.stdout
