@@ -62,6 +62,8 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "bool": {"strict": True},
     "decimal": {"allow_inf_nan": False, "max_digits": 64},
     "bytes": {"max_length": MAX_STRING},
+    "url": {"max_length": MAX_STRING},
+    "multi-host-url": {"max_length": MAX_STRING},
     "typed-dict": {"extra_behavior": "forbid"},
     "dataclass-args": {"extra_behavior": "forbid"},
     **{kind: {"max_length": MAX_ITEMS} for kind in COLLECTIONS},
