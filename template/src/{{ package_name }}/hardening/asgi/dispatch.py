@@ -19,8 +19,10 @@ from ..core.routes import Route, RouteTable
 class Dispatch:
     """Answers with the path operation that the table finds. All else (404, 405, mounts, forms) the framework does."""
 
-    def __init__(self, app: FastAPI, routes: RouteTable, look: Callable[[], RouteTable], framework: ASGIApp) -> None:
-        self._look, self._framework = look, framework
+    def __init__(
+        self, app: FastAPI, routes: RouteTable, read_routes: Callable[[], RouteTable], framework: ASGIApp
+    ) -> None:
+        self._read_routes, self._framework = read_routes, framework
         self._router, self._routes = app.router, routes
         self._around = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
@@ -38,7 +40,7 @@ class Dispatch:
             await self._framework(scope, receive, send)
             return
         if not self._is_current():
-            self._routes = self._look()
+            self._routes = self._read_routes()
             self._routes.apply_default_bounds()
         path = get_route_path(scope)
         found = self._routes.find(scope["method"], path)
