@@ -205,7 +205,7 @@ class Hook:
         self.record()
         signal.signal(signal.SIGINT, heeded)
         with contextlib.suppress(KeyboardInterrupt):
-            self.programs.end_child(told=not isinstance(stopped, Stopped))
+            self.programs.end_child(signalled=not isinstance(stopped, Stopped))
 
 
 def run(hook: type[Hook], parser: argparse.ArgumentParser, arguments: Sequence[str]) -> NoReturn:

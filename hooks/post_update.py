@@ -122,13 +122,15 @@ class Updated(Hook):
         _, said = self.programs.run([uv[0], "--quiet", *uv[1:], *BOUNDS], "bounds")
         try:
             found = json.loads(said.strip().rpartition("\n")[2])
-            changed, clashes, untold = (list(map(printable, found[key])) for key in ("changed", "clashes", "untold"))
+            changed, clashes, unverified = (
+                list(map(printable, found[key])) for key in ("changed", "clashes", "untold")
+            )
         except (ValueError, LookupError, TypeError):
             reason = printable(" ".join(said.split())[-300:])
             changed, clashes = [], []
-            untold = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
-        self.stages.end("bounds", "failed" if clashes or untold else "done", started)
-        self.report.problems += [*clashes, *untold]
+            unverified = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
+        self.stages.end("bounds", "failed" if clashes or unverified else "done", started)
+        self.report.problems += [*clashes, *unverified]
         self.report.notes += changed
         return changed
 
@@ -190,8 +192,8 @@ class Updated(Hook):
         return True
 
     def next_commands(self) -> list[str]:
-        there = printable(self.given.destination)
-        before = [] if there == "." else [f"cd {shell_quoted(there)}"]
+        folder = printable(self.given.destination)
+        before = [] if folder == "." else [f"cd {shell_quoted(folder)}"]
         if self.conflicts:
             return [*before, "git status", *BY_HAND]
         if self.report.outcome == PROVED:

@@ -73,7 +73,7 @@ class Run:
     def _reached(self, stage: str) -> None:
         """Should this run be killed from now on, its record says so."""
         self.stopped_at = stage
-        with suppress(OSError):  # the record at the end is written to the same place, and an error there is told
+        with suppress(OSError):  # the record at the end is written to the same place, and an error there is reported
             report.write(self.options.project, self.record())
 
     def everything(self) -> None:
@@ -251,17 +251,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         processes.work_is_done()
         run.screen.halt()
         processes.end_all()
-    told = run.record()
+    record = run.record()
     try:
-        report.write(options.project, told)
+        report.write(options.project, record)
     except OSError as error:
         reason = f"{report.FILE} cannot be written: {error.strerror}"
-        kept = Rule("record", "verify.record", "keep the record")
-        run.add(kept.unverified(reason, "Make room for it."))
-        told = run.record()
+        rule = Rule("record", "verify.record", "keep the record")
+        run.add(rule.unverified(reason, "Make room for it."))
+        record = run.record()
     run.summary()
     if form == "json":
-        print(json.dumps(told, indent=2))
+        print(json.dumps(record, indent=2))
     return Outcome.UNVERIFIED if run.stopped_at is not None else overall(run.checks)
 
 

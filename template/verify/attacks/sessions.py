@@ -39,8 +39,8 @@ def fixation(arena: Arena) -> Seen:
         "that id after someone has signed in with it": _after_sign_in(arena.probe_service, PLANTED),
         "the attacker's own session after someone has signed in with it": _after_sign_in(arena.probe_service, own),
     }
-    told = expect(seen, 401)
-    return Seen(f"{len(seen)} planted ids: {told.text}", told.faults)
+    answered = expect(seen, 401)
+    return Seen(f"{len(seen)} planted ids: {answered.text}", answered.faults)
 
 
 def _after_sign_in(probe: Service, planted: str) -> Answer:
@@ -64,11 +64,11 @@ def replay(arena: Arena) -> Seen:
         "after sign-out everywhere": ask(arena.probe_service, everywhere),
         "after its id was renewed": ask(arena.probe_service, renewed),
     }
-    told = expect(seen, 401)
-    faults = [*expect(alive, 200).faults, *told.faults]
+    answered = expect(seen, 401)
+    faults = [*expect(alive, 200).faults, *answered.faults]
     faults += [] if given(out) == "" and "max-age=0" in str(out.all("set-cookie")).lower() else ["the cookie stays"]
     faults += [] if out.all("clear-site-data") == ['"cache", "storage"'] else ["the browser keeps what it stored"]
-    return Seen(f"{told.text}; the cookie expires, the browser forgets", faults)
+    return Seen(f"{answered.text}; the cookie expires, the browser forgets", faults)
 
 
 @attacks("sessions.tossing", "cookies that were tossed in are not taken: doubled, without prefix, oversized")
@@ -83,9 +83,9 @@ def tossed(arena: Arena) -> Seen:
         "in quotes": ask(arena.probe_service, f'{COOKIE}="{session}"'),
         "oversized": ask(arena.probe_service, f"{COOKIE}={session * 100}"),
     }
-    told = expect(seen, 401)
+    answered = expect(seen, 401)
     alone = expect({"the cookie alone": ask(arena.probe_service, f"{COOKIE}={session}")}, 200)
-    return Seen(f"{len(seen)} tossed cookies: {told.text}", [*told.faults, *unsafe(answer), *alone.faults])
+    return Seen(f"{len(seen)} tossed cookies: {answered.text}", [*answered.faults, *unsafe(answer), *alone.faults])
 
 
 @attacks("sessions.guessing", "few passwords are tried at once, and no owner is locked out")
