@@ -1,4 +1,4 @@
-"""`verify --only drift` names what the team did to owned files and what a newer release mends, and touches nothing."""
+"""`verify --only drift` names what the team did to owned files and what a newer release fixes, and touches nothing."""
 
 import json
 import os
@@ -222,7 +222,7 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
         ("1.1.0", "Security", "A hole in the store. (store=redis)", 0, "v1.1.0 is there, and brings nothing for this"),
     ],
 )
-def test_a_newer_release_is_told_with_what_it_mends(
+def test_a_newer_release_is_named_with_what_it_fixes(
     small: Path, tmp_path: Path, version: str, kind: str, text: str, code: int, says: str
 ) -> None:
     service = service_of(small, tmp_path / "orders-api")
@@ -232,7 +232,7 @@ def test_a_newer_release_is_told_with_what_it_mends(
 
     assert found.code == code, found.text
     assert says in found.checks[NEWEST]["seen"]
-    assert "mended long ago" not in found.text
+    assert "fixed long ago" not in found.text
     assert "update --trust --defaults" in found.checks[NEWEST]["remedy"] or says.endswith("newest")
     assert len(found.checks) == 4  # what is recorded is compared all the same
 

@@ -128,7 +128,7 @@ def _wrong(line: int, seen: str, remedy: str) -> Check:
 
 
 class _Lines:
-    """Line numbers of TOML keys: `tomllib` has none, so the shortest beginning of the file that holds the key is sought."""
+    """Line numbers of TOML keys: `tomllib` has none, so the shortest prefix that has the key is searched for."""
 
     def __init__(self, text: str) -> None:
         self._cut: list[tuple[int, dict[str, Any]]] = []
