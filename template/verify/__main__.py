@@ -210,14 +210,14 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser.add_argument("--target", default="", metavar="URL", help="look at a deployed service instead")
     parser.add_argument("--only", default="", metavar="STEP", help=f"one of {', '.join(STEPS)}")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     project = Path(__file__).resolve().parent.parent
     if Path.cwd().resolve() != project:
         raise UsageError(f"This is not the root of the service's repository. Run `cd {project}` first.")
-    steps = ON_TARGET if given.target else STEPS
-    if given.only and given.only not in steps:
-        raise UsageError(f"--only {given.only}: there is no such step. Say one of {', '.join(steps)}.")
-    return Options(project, package_of(project), given.thorough, given.target, given.only), given.format
+    steps = ON_TARGET if parsed.target else STEPS
+    if parsed.only and parsed.only not in steps:
+        raise UsageError(f"--only {parsed.only}: there is no such step. Say one of {', '.join(steps)}.")
+    return Options(project, package_of(project), parsed.thorough, parsed.target, parsed.only), parsed.format
 
 
 def _forget_settings() -> list[str]:

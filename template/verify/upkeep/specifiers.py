@@ -22,7 +22,7 @@ def implies(narrow: str, wide: str) -> bool:
 
 
 def is_empty(*several: SpecifierSet) -> bool:
-    """Whether no release can keep all of them. What nobody can tell is left to the lock."""
+    """Whether no release can keep all of them. Where `packaging` cannot decide, `uv lock` does."""
     try:
         (every,) = _comparable(",".join(str(each) for each in several if each))
         return every.is_unsatisfiable()
