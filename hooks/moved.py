@@ -64,7 +64,7 @@ def deleted(programs: Programs) -> list[str]:
 
 
 def rejects_of_the_gone(folder: Path, names: Iterable[str]) -> Iterator[str]:
-    """Those of the `.rej` files that are of no use: what did not fit into them has no file any more.
+    """Those of the rejects that are of no use: what did not fit into a file has no file any more.
 
     `copier update --conflict=rej` leaves one for each edit of a file that it then deletes.
     """
