@@ -4,6 +4,7 @@ coercion and silent extras are how a request comes to mean two things. ASVS v5.0
 """
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -14,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, bounds
+from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, bounds, walk
 
 MAX_STRING = 10_000
 MAX_ITEMS = 1_000
@@ -61,11 +62,32 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "bool": {"strict": True},
     "decimal": {"allow_inf_nan": False, "max_digits": 64},
     "bytes": {"max_length": MAX_STRING},
+    "url": {"max_length": MAX_STRING},
+    "multi-host-url": {"max_length": MAX_STRING},
     "typed-dict": {"extra_behavior": "forbid"},
     "dataclass-args": {"extra_behavior": "forbid"},
     **{kind: {"max_length": MAX_ITEMS} for kind in COLLECTIONS},
 }
 _EXCLUSIVE = {"ge": "gt", "le": "lt"}
+
+
+def has_validator(schema: dict[str, Any]) -> bool:
+    """Whether a model or dataclass is validated by what it has built already, whatever a schema around it says.
+
+    pydantic-core does so for every class that is complete, but not for a dataclass with type arguments.
+    """
+    kind, cls = schema.get("type"), schema.get("cls")
+    if kind not in ("model", "dataclass") or not isinstance(cls, type):
+        return False
+    is_complete = "__pydantic_validator__" in vars(cls) and bool(vars(cls).get("__pydantic_complete__"))
+    return is_complete and not (kind == "dataclass" and "generic_origin" in schema)
+
+
+def dataclasses_in(schema: dict[str, Any]) -> Iterator[type]:
+    """Every dataclass in a schema that no model around it can make exact, each once."""
+    yield from dict.fromkeys(
+        each["cls"] for each in walk(schema) if each.get("type") == "dataclass" and has_validator(each)
+    )
 
 
 class _Hardener:
@@ -86,17 +108,20 @@ class _Hardener:
         if not isinstance(schema, dict):
             return schema
         target: Any = schema
-        if schema.get("type") == "definition-ref":
+        while target.get("type") == "definition-ref":  # an alias may refer to another one
             try:
-                target = self._handler.resolve_ref_schema(schema)
+                target = self._handler.resolve_ref_schema(target)
             except LookupError:  # a model that refers to itself: its own walk is under way
                 return schema
+            around = frozenset()  # others may refer to it as well, with no bound around them
         self._descend(target, around)
         validator = self._validator_for(target) if self._strict else None
         return schema if validator is None else core_schema.no_info_before_validator_function(validator, schema)
 
     def _descend(self, schema: dict[str, Any], around: frozenset[str]) -> None:
         kind = schema.get("type", "")
+        if has_validator(schema):  # all that hold it share its schema, which would only look bounded
+            return
         if kind == "model" or "ref" in schema:
             metadata = schema.setdefault("metadata", {})
             if metadata.get("hardened"):

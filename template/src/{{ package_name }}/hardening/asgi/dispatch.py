@@ -10,8 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette._utils import get_route_path
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..core.framework import is_plain
 from ..core.operations import Operation, version
 from ..core.routes import Route, RouteTable
 
@@ -24,7 +25,7 @@ class Dispatch:
     ) -> None:
         self._read_routes, self._framework = read_routes, framework
         self._router, self._routes = app.router, routes
-        self._around = app.router.middleware_stack
+        self._around: ASGIApp | None = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         for kind, handler in app.exception_handlers.items():
             self._handlers[isinstance(kind, int)][kind] = handler
@@ -35,13 +36,28 @@ class Dispatch:
         same = len(asked) == len(table.listed) and all(map(is_, asked, table.listed))
         return same and list(map(version, table.routers)) == table.versions
 
+    def _look_again(self) -> None:
+        self._routes = self._read_routes()
+        self._routes.apply_default_bounds()
+
+    def _send_of_lifespan(self, send: Send) -> Send:
+        """A lifespan's `send`: what it has put onto routes, routers and their classes by its start is looked at."""
+
+        async def send_and_look(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._look_again()
+                if not is_plain(self._router):
+                    self._around = None
+            await send(message)
+
+        return send_and_look
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._router.middleware_stack is not self._around:
-            await self._framework(scope, receive, send)
+            await self._framework(scope, receive, self._send_of_lifespan(send) if scope["type"] == "lifespan" else send)
             return
         if not self._is_current():
-            self._routes = self._read_routes()
-            self._routes.apply_default_bounds()
+            self._look_again()
         path = get_route_path(scope)
         found = self._routes.find(scope["method"], path)
         if found is None or (operation := found.operation) is None:

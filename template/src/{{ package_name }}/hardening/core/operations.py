@@ -10,7 +10,7 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute, APIRouter, RouteContext, _EffectiveRouteContext, _IncludedRouter
 from starlette.types import ASGIApp
 
-from .framework import is_own, is_plain, matches_by_path
+from .framework import is_frameworks, is_own, is_plain, matches_by_path
 
 version = attrgetter("_routes_version")
 
@@ -53,8 +53,8 @@ class Way:
 
 def _operation(context: RouteContext, within: _IncludedRouter | None) -> Operation | None:
     route, body = context.original_route, getattr(context, "body_field", None)
-    if not isinstance(route, APIRoute):
-        return None
+    if not isinstance(route, APIRoute) or not is_frameworks(context.app):
+        return None  # an application of somebody's own may raise what only the framework's layers answer
     if context.max_body_size is not None or (body is not None and isinstance(body.field_info, Form)):
         return None  # the routers on the way may have limits for it
     found = {"included_router": within, "effective_route_context": context._route_context} if within else {}

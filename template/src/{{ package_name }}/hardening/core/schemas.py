@@ -104,14 +104,15 @@ def children(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 def _definitions(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    found, todo, seen = dict[str, dict[str, Any]](), [schema], set[int]()
+    found, todo, seen = {schema.get("ref", ""): schema}, [schema], set[int]()
     while todo:
         each = todo.pop()
         if id(each) not in seen:
             seen.add(id(each))
-            if "ref" in each:
-                found[each["ref"]] = each
-            todo.extend(inner for _, _, inner in children(each))
+            for key, _, inner in children(each):
+                if "ref" in inner and (key == "definitions" or inner["ref"] not in found):  # not a model's own copy
+                    found[inner["ref"]] = inner
+                todo.append(inner)
     return found
 
 

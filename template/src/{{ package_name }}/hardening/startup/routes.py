@@ -17,7 +17,7 @@ from ..core.problems import BODILESS
 from ..core.routes import Access, Route, RouteTable
 from ..core.schemas import UNKNOWN, is_of_models, known, models_in
 from ..core.unresolved import parts
-from ..models import ApiModel, QueryModel
+from ..models import ApiModel, QueryModel, dataclasses_in
 from ..policy import DEFAULT
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
@@ -124,7 +124,8 @@ def _body(params: list[Any], route: Route) -> Iterator[Said]:
         yield "routes.E004", "its body is embedded under a name, so unknown keys beside it are accepted.", _BODY_HINT
     for param in params:
         schema = known(param)
-        loose = [model for model in models_in(schema) if not _is_strict(model)]
+        loose: list[type] = [model for model in models_in(schema) if not _is_strict(model)]
+        loose += dataclasses_in(schema)
         if schema is not UNKNOWN and not is_of_models(schema):  # beside a model, a number or a string is coerced
             yield "routes.E004", f"its body {param.name} is no model: it is coerced and unbounded.", _BODY_HINT
         else:
@@ -133,8 +134,14 @@ def _body(params: list[Any], route: Route) -> Iterator[Said]:
             yield (
                 "routes.E002",
                 f"the body model {model.__name__} takes unknown fields or other types.",
-                _ROOT_HINT if issubclass(model, RootModel) else "Inherit `ApiModel`, and leave `extra` as it is.",
+                _remedy(model),
             )
+
+
+def _remedy(model: type) -> str:
+    if not issubclass(model, BaseModel):
+        return "Make it an `ApiModel`: a dataclass is validated by rules of its own."
+    return _ROOT_HINT if issubclass(model, RootModel) else "Inherit `ApiModel`, and leave `extra` as it is."
 
 
 def _is_strict(model: type[BaseModel]) -> bool:
