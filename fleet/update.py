@@ -137,7 +137,7 @@ class Updates:
         if not template.is_source_of(reading.template):
             raise LeftError(
                 f"it records another address of its template, {reading.template}, and what stands there would be run: "
-                "name it by --template if you trust it, or mend _src_path"
+                "name it by --template if you trust it, or correct _src_path"
             )
         place = self._place(reading)
         if place.folder:
@@ -154,7 +154,7 @@ class Updates:
         if conflicts:
             return (
                 "conflict",
-                f"{', '.join(conflicts)}: run `copier update --trust --defaults` there and mend it by hand",
+                f"{', '.join(conflicts)}: run `copier update --trust --defaults` there and resolve them by hand",
             )
         if answers_of((folder / place.prefix / ANSWERS).read_text(encoding="utf-8")).get("_commit") != self.goal:
             raise UnreadableError(f"Copier did not reach {self.goal}: {note}", "Run `copier update --trust` there.")

@@ -47,8 +47,8 @@ class Hook:
     nothing: str
     """What to say when `checks=off` asked for nothing."""
 
-    def __init__(self, given: argparse.Namespace, folder: Path, screen: Terminal) -> None:
-        self.given = given
+    def __init__(self, options: argparse.Namespace, folder: Path, screen: Terminal) -> None:
+        self.options = options
         self.folder = folder
         self.screen = screen
         self.report = Report()
@@ -131,14 +131,14 @@ class Hook:
     @property
     def fails(self) -> bool:
         """Whether `checks=strict` asks for proof and there is none."""
-        return self.given.checks == "strict" and self.report.outcome != PROVED
+        return self.options.checks == "strict" and self.report.outcome != PROVED
 
     def record(self) -> None:
         """Leave the result to Copier's last words, whole or not at all: half a file would end them in a traceback."""
         record = {
             "operation": self.operation,
-            "version": printable(self.given.version),
-            "run": self.given.run,
+            "version": printable(self.options.version),
+            "run": self.options.run,
             "outcome": self.report.outcome,
             "say": " ".join([self.verdict(), "; ".join(self.report.problems[:3])]).rstrip(),
         }
@@ -174,7 +174,7 @@ class Hook:
         report = self.report
         try:
             self.inspect()
-            if self.given.checks == OFF:
+            if self.options.checks == OFF:
                 report.outcome = OFF
             else:
                 self.run_checks()
@@ -205,7 +205,7 @@ class Hook:
         self.record()
         signal.signal(signal.SIGINT, heeded)
         with contextlib.suppress(KeyboardInterrupt):
-            self.programs.end_child(told=not isinstance(stopped, Stopped))
+            self.programs.end_child(signalled=not isinstance(stopped, Stopped))
 
 
 def run(hook: type[Hook], parser: argparse.ArgumentParser, arguments: Sequence[str]) -> NoReturn:

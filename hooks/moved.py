@@ -64,7 +64,7 @@ def deleted(programs: Programs) -> list[str]:
 
 
 def rejects_of_the_gone(folder: Path, names: Iterable[str]) -> Iterator[str]:
-    """Those of the `.rej` files that are of no use: what did not fit into them has no file any more.
+    """Those of the rejects that are of no use: what did not fit into a file has no file any more.
 
     `copier update --conflict=rej` leaves one for each edit of a file that it then deletes.
     """
@@ -82,27 +82,27 @@ def counted(count: int) -> Iterator[str]:
 
 def named(programs: Programs, scratch: Path, head: str, edited: Files, emitted: Files) -> Iterator[str]:
     """A line for each file that the team had edited, and the patch for those that have moved."""
-    homes = new_homes(programs, scratch, {each: emitted[each] for each in edited if each in emitted})
+    new_paths = find_moved(programs, scratch, {each: emitted[each] for each in edited if each in emitted})
     for name in edited:
-        where = f"is now {printable(homes[name])}" if name in homes else "is gone: the template has it no more"
+        where = f"is now {printable(new_paths[name])}" if name in new_paths else "is gone: the template has it no more"
         command = f"git show {shlex.quote(f'{head}:./{name}')}"
         yield f"{printable(name)} {where}, and it had been edited. What it held: {printable(command)}"
-    if not homes:
+    if not new_paths:
         return
     patch = programs.folder / ".hardening" / f"edits-{head}.patch"
     prefix = programs.ask(["git", "rev-parse", "--show-prefix"]).strip()  # git takes paths from the root
-    write(scratch / "a" / prefix, {home: lines(emitted[name]) for name, home in homes.items()})
-    write(scratch / "b" / prefix, {home: lines(edited[name]) for name, home in homes.items()})
+    write(scratch / "a" / prefix, {path: lines(emitted[name]) for name, path in new_paths.items()})
+    write(scratch / "b" / prefix, {path: lines(edited[name]) for name, path in new_paths.items()})
     patch.parent.mkdir(exist_ok=True)
     patch.write_bytes(compare(programs, scratch, "--binary"))
-    there = patch.relative_to(programs.folder).as_posix()
+    kept_in = patch.relative_to(programs.folder).as_posix()
     yield (
-        f"The edits of files that have moved are kept in {there}. An update conflicts with them again and again: say "
-        f"by a setting, or by what a seed passes in, what they are for. `git apply --3way {there}` brings them back."
+        f"The edits of files that have moved are kept in {kept_in}. An update conflicts with them again and again: say "
+        f"by a setting, or by what a seed passes in, what they are for. `git apply --3way {kept_in}` brings them back."
     )
 
 
-def new_homes(programs: Programs, scratch: Path, gone: Files) -> dict[str, str]:
+def find_moved(programs: Programs, scratch: Path, gone: Files) -> dict[str, str]:
     """Where files have moved to that look much like those which are gone."""
     if not gone:
         return {}
@@ -116,10 +116,10 @@ def new_homes(programs: Programs, scratch: Path, gone: Files) -> dict[str, str]:
     write(scratch / "b", come)
     fields = compare(programs, scratch, "--name-status", "--diff-filter=R", SIMILAR, "-z").split(b"\0")
     names = [each.decode("utf-8", "surrogateescape").partition("/")[2] for each in fields]
-    homes = dict(zip(names[1::3], names[2::3], strict=False))
+    new_paths = dict(zip(names[1::3], names[2::3], strict=False))
     for side in ("a", "b"):
         (scratch / side).rename(scratch / f"{side}.done")
-    return homes
+    return new_paths
 
 
 def compare(programs: Programs, scratch: Path, *options: str) -> bytes:

@@ -47,7 +47,7 @@ class Generated(Hook):
     def inspect(self) -> None:
         """Note what the next `git` or `copier update` would stumble over."""
         notes = self.report.notes
-        source = self.given.source
+        source = self.options.source
         if source and not re.match(r"[/\\~]|[^/\\]*:", source):
             try:
                 recorded = (self.folder / ".copier-answers.yml").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ class Generated(Hook):
                 f"{printable(found[1]) if found else 'unknown'}: updates work on this machine alone. "
                 "For colleagues and CI, set `_src_path` in .copier-answers.yml to the template's URL before you commit."
             )
-        if not self.given.version:
+        if not self.options.version:
             notes.append(
                 "The template's version is not known, so `copier update` cannot work. Emit from its git repository."
             )
@@ -85,10 +85,10 @@ class Generated(Hook):
             )
 
     def next_commands(self) -> list[str]:
-        cd = f"cd {shell_quoted(printable(self.given.destination))}"
-        serve = f"uv run python -m {self.given.package} serve --dev"
+        cd = f"cd {shell_quoted(printable(self.options.destination))}"
+        serve = f"uv run python -m {self.options.package} serve --dev"
         if self.report.outcome == PROVED:
-            return [cd, f"uv run python -m {self.given.package} check", serve]
+            return [cd, f"uv run python -m {self.options.package} check", serve]
         if self.report.reached("install"):
             return [cd, VERIFY, serve]
         return [cd, "uv sync", VERIFY]
@@ -98,7 +98,7 @@ class Generated(Hook):
         if not self.will_be_removed():
             say("checks=strict asks for proof, so Copier now fails; it leaves this folder as it is.")
             return True
-        again = ["copier", "copy", "--trust", "-d", "checks=warn", self.given.source, self.given.destination]
+        again = ["copier", "copy", "--trust", "-d", "checks=warn", self.options.source, self.options.destination]
         say()
         say(f"checks=strict asks for proof, so Copier now removes {printable(str(self.folder))}")
         say("(not a folder that was there before). To keep it, emit it with the same answers and checks=warn,")
@@ -111,7 +111,7 @@ class Generated(Hook):
 
         A folder that was there and empty cannot be told from a new one; the words allow for that.
         """
-        if self.given.cleanup != "True":
+        if self.options.cleanup != "True":
             return False
         try:
             cloned = Path(__file__).stat().st_ctime

@@ -54,13 +54,13 @@ class Updated(Hook):
                 f"Conflicts in {printable(', '.join(names))}: nothing was done after the merge. Resolve them and "
                 "`git add` them (delete a .rej file, which holds what did not fit), then go on with the commands below."
             )
-        self.report.notes += taken_away(self.programs, TEMPLATE, self.given.before)
+        self.report.notes += taken_away(self.programs, TEMPLATE, self.options.before)
         try:
-            followed = list(follow(self.programs, TEMPLATE, self.given.before))
+            followed = list(follow(self.programs, TEMPLATE, self.options.before))
         except CannotGoOnError as problem:  # the rest can go on
             followed = [str(problem)]
         if followed:
-            followed.append(f"`uv run python -m {self.given.package} check` names the settings that they ask for.")
+            followed.append(f"`uv run python -m {self.options.package} check` names the settings that they ask for.")
         self.report.notes += followed
 
     def conflicted(self) -> list[str]:
@@ -122,13 +122,15 @@ class Updated(Hook):
         _, said = self.programs.run([uv[0], "--quiet", *uv[1:], *BOUNDS], "bounds")
         try:
             found = json.loads(said.strip().rpartition("\n")[2])
-            changed, clashes, untold = (list(map(printable, found[key])) for key in ("changed", "clashes", "untold"))
+            changed, clashes, unverified = (
+                list(map(printable, found[key])) for key in ("changed", "clashes", "untold")
+            )
         except (ValueError, LookupError, TypeError):
             reason = printable(" ".join(said.split())[-300:])
             changed, clashes = [], []
-            untold = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
-        self.stages.end("bounds", "failed" if clashes or untold else "done", started)
-        self.report.problems += [*clashes, *untold]
+            unverified = [f"What owned code needs was not brought into pyproject.toml: {reason}"]
+        self.stages.end("bounds", "failed" if clashes or unverified else "done", started)
+        self.report.problems += [*clashes, *unverified]
         self.report.notes += changed
         return changed
 
@@ -141,7 +143,7 @@ class Updated(Hook):
 
     def changes(self) -> Iterator[str]:
         """What has changed for this service, in the order of `between`; all that breaks or fixes a vulnerability."""
-        before, after = printable(self.given.before), printable(self.given.version)
+        before, after = printable(self.options.before), printable(self.options.version)
         if before == after:
             yield f"The template's version has not changed: {after}."
             return
@@ -180,7 +182,7 @@ class Updated(Hook):
         """
         git = ["git", "-C", str(TEMPLATE)]
         tags = set(self.programs.ask([*git, "tag", "--list"]).split())
-        before, after = self.given.before, self.given.version
+        before, after = self.options.before, self.options.version
         if {base_of(before), base_of(after)} <= tags:
             return between(changelog, before, after, answers)
         return since(changelog, self.programs.ask([*git, "show", f"{before}:CHANGELOG.md"]), answers)
@@ -190,8 +192,8 @@ class Updated(Hook):
         return True
 
     def next_commands(self) -> list[str]:
-        there = printable(self.given.destination)
-        before = [] if there == "." else [f"cd {shell_quoted(there)}"]
+        folder = printable(self.options.destination)
+        before = [] if folder == "." else [f"cd {shell_quoted(folder)}"]
         if self.conflicts:
             return [*before, "git status", *BY_HAND]
         if self.report.outcome == PROVED:

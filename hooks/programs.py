@@ -146,13 +146,13 @@ class Programs:
             "Go on by hand with the commands below."
         )
 
-    def end_child(self, *, told: bool = False) -> None:
-        """End what still runs; what has been told to stop by the same Ctrl-C gets some time to clean up."""
+    def end_child(self, *, signalled: bool = False) -> None:
+        """End what still runs; what got the same Ctrl-C gets some time to clean up."""
         child = self.child
         if child is None or child.poll() is not None:
             return
         try:
-            if not told:
+            if not signalled:
                 child.terminate()
             for wait in (5, 2):
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -20,7 +20,7 @@ from programs import CannotGoOnError, Programs
 from verify.runner.terminal import printable
 
 ANSWERS = ".copier-answers.yml"
-# Dependencies come by their bounds, and no file that its first line calls owned is anybody's but the template's.
+# Dependencies come by their bounds. Files whose first line has the ownership marker are skipped as well.
 LEFT_OUT = {ANSWERS, "pyproject.toml"}
 OWNED = b"Owned by the template"
 OF_NO_FILE = re.compile(r"[#_]|checks:")

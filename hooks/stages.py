@@ -69,8 +69,8 @@ class Stages:
         if code:
             # uv breaks long lines, and a path that is in the way may stand on the next one.
             errors = re.split(r"\s+(?=(?:error|cause|hint): )", " " + " ".join(said.split()))
-            told = [error for error in errors if error.startswith(("error", "cause"))] or errors
-            for line in dict.fromkeys(told[:1] + told[-1:]):
+            causes = [error for error in errors if error.startswith(("error", "cause"))] or errors
+            for line in dict.fromkeys(causes[:1] + causes[-1:]):
                 self.screen.line(f"    uv: {printable(line)[:400]}")
             raise UvFailedError(explain(said, name), said)
 

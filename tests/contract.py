@@ -22,6 +22,8 @@ def contract(service: Path) -> Iterator[str]:
     yield from (f"check {each}" for each in checks(service))
     yield from (f"--only {each}" for each in steps(service))
     yield from _record(service)
+    yield from _log_fields(service)
+    yield from _problems(service)
 
 
 def checks(service: Path) -> Iterator[str]:
@@ -58,6 +60,57 @@ def _record(service: Path) -> Iterator[str]:
             (returned,) = (each.value for each in node.body if isinstance(each, ast.Return))
             assert isinstance(returned, ast.Dict)
             yield from (f"last-verify.json {each.value!s}" for each in returned.keys if isinstance(each, ast.Constant))
+
+
+def _owned(service: Path) -> Iterator[Path]:
+    (package,) = service.glob("src/*/hardening")
+    yield package.parent / "__main__.py"
+    yield from sorted(package.rglob("*.py"))
+
+
+def _log_fields(service: Path) -> Iterator[str]:
+    """The fields of each event, `event.field`; without the event where a line of any may have them."""
+    (text,) = (path.read_text() for path in _owned(service) if path.parts[-2:] == ("core", "log.py"))
+    yield from (f"log field {each}" for each in re.findall(r'"(\w+)":(?=["{])', text))
+    for path in _owned(service):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case (
+                    ast.Call(func=ast.Name("log"), args=[_, event, *_])
+                    | ast.Call(func=ast.Attribute(attr="note"), args=[event, *_])
+                ):
+                    of = f"{event.value!s}." if isinstance(event, ast.Constant) else ""
+                    yield from (f"log field {of}{each.arg}" for each in node.keywords if each.arg)
+                case ast.Subscript(ast.Name("log_fields") | ast.Attribute(attr="log_fields"), ast.Constant(name)):
+                    yield f"log field {name!s}"
+                case ast.Assign([ast.Name("log_fields")], value):
+                    names = [key for each in ast.walk(value) if isinstance(each, ast.Dict) for key in each.keys if key]
+                    yield from (f"log field {ast.literal_eval(each)}" for each in names)
+
+
+def _problems(service: Path) -> Iterator[str]:
+    """The types of problem documents, their members, and the types of the errors that one of 422 lists."""
+    for path in _owned(service):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.arguments():
+                    given = [*node.posonlyargs, *node.args]
+                    defaults = zip(given[len(given) - len(node.defaults) :], node.defaults, strict=True)
+                    kinds = [default for each, default in defaults if each.arg == "kind"]
+                    yield from (f"problem type {each.value!s}" for each in kinds if isinstance(each, ast.Constant))
+                case ast.keyword(arg="kind", value=ast.Constant(kind)):
+                    yield f"problem type {kind!s}"
+                case ast.Assign([ast.Name("_PROBLEM" | "_INPUT_ERROR" as which)], ast.Dict() as schema):
+                    yield from (f"problem {'errors[].' * (which == '_INPUT_ERROR')}{each}" for each in _members(schema))
+                case ast.Assign([ast.Name("_MESSAGES")], ast.Dict(keys)):
+                    yield from (f"problem errors[].type {ast.literal_eval(each)}" for each in keys if each)
+
+
+def _members(schema: ast.Dict) -> Iterator[str]:
+    """The names under `properties` of a JSON schema."""
+    for key, value in zip(schema.keys, schema.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == "properties" and isinstance(value, ast.Dict):
+            yield from (str(ast.literal_eval(each)) for each in value.keys if each)
 
 
 def _slug(heading: str) -> str:

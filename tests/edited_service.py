@@ -35,7 +35,7 @@ def state(folder: Path) -> State:
 
 
 @dataclass
-class Found:
+class UpdateFaults:
     """What is wrong after an update: what has to be merged, what lost an edit, what is not as it should be."""
 
     conflicts: list[str] = field(default_factory=list)
@@ -82,7 +82,9 @@ class Services:
             commit(folder, "ours")
         return folder
 
-    def compare(self, service: Path, before: State, release: str, answers: Answers, *, hook: bool = False) -> Found:
+    def compare(
+        self, service: Path, before: State, release: str, answers: Answers, *, hook: bool = False
+    ) -> UpdateFaults:
         """What an update did that it must not have done.
 
         Args:
@@ -93,7 +95,7 @@ class Services:
             hook: Whether what comes after the files was done too: then there is a lock file, and dependencies are the
                 team's intersected with the template's.
         """
-        found = Found(conflicts=conflicts(service))
+        found = UpdateFaults(conflicts=conflicts(service))
         after = state(service)
         fresh = state_of_emission(self.emit(PRESENT, answers))
         old = state_of_emission(self.emit(release, answers))

@@ -23,7 +23,7 @@ from statistics import quantiles
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.edited_service import Found, Services, proved, state, update, update_and_prove
+from tests.edited_service import Services, UpdateFaults, proved, state, update, update_and_prove
 from tests.fake_osv import serving
 from tests.releases import RELEASES, Answers, choices, make_history, nothing_of_this_machine
 from tests.team_edits import EDITS, Edit
@@ -48,7 +48,7 @@ class Outcome:
     """What an update of it did, and the seconds that it took."""
 
     plan: Plan
-    found: Found
+    found: UpdateFaults
     failure: str
     seconds: float
 
@@ -76,7 +76,7 @@ def plans(count: int, seed: int) -> list[Plan]:
 def run(plan: Plan, history: Path, folder: Path, *, hook: bool) -> Outcome:
     """Make one service, update it, and compare it with what it has to be."""
     began = time.monotonic()
-    found, failure = Found(), ""
+    found, failure = UpdateFaults(), ""
     own = folder / str(plan.number)
     try:
         services = Services(history, own / "emitted")

@@ -28,7 +28,7 @@ CHANGELOG = """\
 
 ### Security
 
-- An old weakness, mended long ago.
+- An old weakness, fixed long ago.
 """
 
 

@@ -21,7 +21,7 @@ PROMISED = {"RequestContext": [*_OF_A_REQUEST.split(), "route", "scope", "servic
 SNAPSHOT = Path(__file__).with_name("surface.txt")
 HEADER = """\
 # What seeds may import from owned code, and, after `needs`, what owned code asks of seeds. What scripts, reports and
-# links read: checks, findings, events, exit codes, keys, names of stages, anchors.
+# links read: checks, findings, events and their fields, problem documents, exit codes, keys, names of stages, anchors.
 # Lines are added by `uv run python -m tests.public_surface`. None is ever changed or taken away: seeds are years old.
 """
 

@@ -52,7 +52,7 @@ def brought(content: str, *runtime: str, dev: tuple[str, ...] = ()) -> tuple[str
     text = bytes(pyproject).decode()
     again = bring(pyproject, {"project": {"dependencies": list(runtime)}, "dependency-groups": {"dev": list(dev)}})
     assert again.changed == [], "a second run changes nothing"
-    assert (again.clashes, again.untold) == (found.clashes, found.untold)
+    assert (again.clashes, again.unverified) == (found.clashes, found.unverified)
     assert bytes(pyproject).decode() == text
     return text, found
 
@@ -217,7 +217,7 @@ def test_every_way_to_write_the_table_is_understood(project: str) -> None:
 
     place = project.rindex("idna") + len("idna")
     assert after == f"{project[:place]}>=3.6{project[place:]}"
-    assert found.untold == []
+    assert found.unverified == []
 
 
 @pytest.mark.parametrize(
@@ -237,8 +237,8 @@ def test_what_is_kept_elsewhere_is_named(project: str, said: str) -> None:
     after, found = brought(project, "idna>=3.6")
 
     assert after == project
-    assert said in found.untold[0]
-    assert "idna>=3.6" in found.untold[0]
+    assert said in found.unverified[0]
+    assert "idna>=3.6" in found.unverified[0]
 
 
 def test_a_package_from_elsewhere_is_left_alone_but_one_from_another_index_is_not() -> None:
@@ -308,7 +308,7 @@ def test_a_group_that_is_not_there_is_named() -> None:
     after, found = brought(project, dev=("pytest>=9.2",))
 
     assert after == project
-    assert found.untold == [
+    assert found.unverified == [
         "Ask for pytest>=9.2 by hand: dependency-groups.dev or tool.uv.dev-dependencies is not there, or not written "
         "as a plain list."
     ]

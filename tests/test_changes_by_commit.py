@@ -28,7 +28,7 @@ def test_what_has_changed_is_read_by_commit(template: Path, tmp_path: Path) -> N
 
     assert ended.returncode == 0, ended.stdout
     assert f"What has changed for this service from {born} to {now}:\n  Security   A hole is closed." in ended.stdout
-    assert "mended long ago" not in ended.stdout
+    assert "fixed long ago" not in ended.stdout
 
 
 def test_from_a_commit_to_a_release_as_well(template: Path, tmp_path: Path) -> None:

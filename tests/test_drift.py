@@ -1,4 +1,4 @@
-"""`verify --only drift` names what the team did to owned files and what a newer release mends, and touches nothing."""
+"""`verify --only drift` names what the team did to owned files and what a newer release fixes, and touches nothing."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def small(tmp_path: Path) -> Path:
     return small_template(tmp_path / "template")
 
 
-class Found:
+class DriftRun:
     """What one run found, by the name of the check."""
 
     def __init__(self, service: Path, **variables: str) -> None:
@@ -45,7 +45,7 @@ class Found:
         """What was seen by the checks that are not proved."""
         return {name: check["seen"] for name, check in self.checks.items() if check["outcome"] != "proved"}
 
-    def untold(self) -> dict[str, str]:
+    def unverified(self) -> dict[str, str]:
         return {name: check["seen"] for name, check in self.checks.items() if check["outcome"] == "unverified"}
 
 
@@ -66,7 +66,7 @@ def test_a_fresh_service_has_not_drifted_and_is_not_touched(emit: Emit, template
             commit(service, "emitted")
         before = tree(service)
 
-        found = Found(service)
+        found = DriftRun(service)
 
         assert found.code == 0, found.text
         assert len(found.checks) == 4
@@ -100,7 +100,7 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     (service / "src/orders_api/app.py").unlink()
     before = tree(repository)
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == 1, found.text
     now = tree(repository)
@@ -121,7 +121,7 @@ def test_each_difference_is_named_and_one_command_puts_it_back(small: Path, tmp_
     for name in ("headers", "local_cors"):
         shutil.rmtree(service / "src/orders_api/hardening" / name)
 
-    after = Found(service)
+    after = DriftRun(service)
     assert after.code == 0, after.text
     assert not (service / "src/orders_api/app.py").exists()
     assert not (service / ".hardening" / "drift.patch").exists()
@@ -157,11 +157,11 @@ def test_what_cannot_be_looked_at_is_not_green(
     edited(service, old, new)
     before = tree(service)
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == 2, found.text
-    assert reason in found.untold()[COMPARED]
-    assert "could not tell" in found.untold()[COMPARED]
+    assert reason in found.unverified()[COMPARED]
+    assert "could not tell" in found.unverified()[COMPARED]
     assert remedy in found.checks[COMPARED]["remedy"]
     assert "Traceback" not in found.text
     assert "s3cret" not in found.text
@@ -175,10 +175,10 @@ def test_a_template_behind_a_question_or_a_silence_is_not_waited_for(small: Path
     asks.write_text("#!/bin/sh\necho 'Password:' >/dev/tty && read answer </dev/tty\necho nobody answers >&2\nexit 1\n")
     asks.chmod(0o755)
 
-    found = Found(service, GIT_SSH_COMMAND=str(asks), SSH_ASKPASS="/bin/false", DISPLAY=":9")
+    found = DriftRun(service, GIT_SSH_COMMAND=str(asks), SSH_ASKPASS="/bin/false", DISPLAY=":9")
 
     assert found.code == 2
-    assert "nobody answers" in found.untold()[COMPARED]
+    assert "nobody answers" in found.unverified()[COMPARED]
 
 
 @pytest.mark.parametrize("missing", ["git", "uv"])
@@ -189,10 +189,10 @@ def test_a_tool_that_is_missing_is_named(small: Path, tmp_path: Path, missing: s
     (path / "git").symlink_to(shutil.which("git") or "")
     (path / missing).unlink(missing_ok=True)
 
-    found = Found(service, PATH=str(path), UV="")
+    found = DriftRun(service, PATH=str(path), UV="")
 
     assert found.code == 2
-    assert missing in found.untold()[COMPARED]
+    assert missing in found.unverified()[COMPARED]
     assert "Install" in found.checks[COMPARED]["remedy"] or "uv" in found.checks[COMPARED]["remedy"]
 
 
@@ -206,11 +206,11 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
     trusting.parent.mkdir(parents=True)
     trusting.write_text(f"trust:\n  - {small}\n")
 
-    found = Found(service, XDG_CONFIG_HOME=str(tmp_path / "home"))
+    found = DriftRun(service, XDG_CONFIG_HOME=str(tmp_path / "home"))
 
     assert found.code == 2, found.text
-    assert "--trust" in found.untold()[COMPARED]
-    assert "could not render" in found.untold()[COMPARED]
+    assert "--trust" in found.unverified()[COMPARED]
+    assert "could not render" in found.unverified()[COMPARED]
 
 
 @pytest.mark.parametrize(
@@ -222,17 +222,17 @@ def test_a_template_that_asks_for_trust_is_not_trusted(small: Path, tmp_path: Pa
         ("1.1.0", "Security", "A hole in the store. (store=redis)", 0, "v1.1.0 is there, and brings nothing for this"),
     ],
 )
-def test_a_newer_release_is_told_with_what_it_mends(
+def test_a_newer_release_is_named_with_what_it_fixes(
     small: Path, tmp_path: Path, version: str, kind: str, text: str, code: int, says: str
 ) -> None:
     service = service_of(small, tmp_path / "orders-api")
     release(small, version, kind, text)
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == code, found.text
     assert says in found.checks[NEWEST]["seen"]
-    assert "mended long ago" not in found.text
+    assert "fixed long ago" not in found.text
     assert "update --trust --defaults" in found.checks[NEWEST]["remedy"] or says.endswith("newest")
     assert len(found.checks) == 4  # what is recorded is compared all the same
 
@@ -242,10 +242,10 @@ def test_a_changelog_that_is_silent_is_not_taken_for_no_weakness(small: Path, tm
     git(small, "commit", "--quiet", "--allow-empty", "--message", "said nowhere")
     git(small, "tag", "v1.1.0")
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == 2, found.text
-    assert "CHANGELOG.md of v1.1.0 says nothing of what came after v1.0.0" in found.untold()[NEWEST]
+    assert "CHANGELOG.md of v1.1.0 says nothing of what came after v1.0.0" in found.unverified()[NEWEST]
     assert "update --trust --defaults" in found.checks[NEWEST]["remedy"]
 
 
@@ -260,7 +260,7 @@ def test_a_template_at_a_url_is_fetched_once_and_nothing_of_it_runs(small: Path,
     home.mkdir()
     trace = tmp_path / "trace"
 
-    found = Found(service, HOME=str(home), GIT_TRACE=str(trace), UV_CACHE_DIR=cache())
+    found = DriftRun(service, HOME=str(home), GIT_TRACE=str(trace), UV_CACHE_DIR=cache())
 
     assert found.code == 1, found.text
     assert list(found.red()) == ["no owned file was changed"]
@@ -292,10 +292,10 @@ def test_without_any_release_what_is_new_is_read_by_commit(small: Path, tmp_path
     born = without_releases(small)
     service = service_of(small, tmp_path / "orders-api")
     assert born in (service / ".copier-answers.yml").read_text()
-    assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
+    assert DriftRun(service).checks[NEWEST]["seen"] == f"{born} is the newest"
     newest = untagged(small, "1.1.0", kind, "Something that matters.")
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == code, found.text
     assert found.checks[NEWEST]["seen"].startswith(f"{newest} is there, ")
@@ -307,10 +307,10 @@ def test_a_service_of_a_commit_learns_of_releases_that_came_later(small: Path, t
     born = without_releases(small)
     service = service_of(small, tmp_path / "orders-api")
     git(small, "tag", "v1.0.0", born)
-    assert Found(service).checks[NEWEST]["seen"] == f"{born} is the newest"
+    assert DriftRun(service).checks[NEWEST]["seen"] == f"{born} is the newest"
     release(small, "1.1.0", "Security", "A hole that was found.")
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == 1
     assert "v1.1.0 is there, 1 of 1 entries under Security\n1.1.0 fixes: A hole that was found." in found.text.replace(
@@ -323,7 +323,7 @@ def test_a_commit_that_is_gone_cannot_be_compared(small: Path, tmp_path: Path) -
     service = service_of(small, tmp_path / "orders-api")
     edited(service, "_commit: ", "_commit: abc")
 
-    found = Found(service)
+    found = DriftRun(service)
 
     assert found.code == 2
-    assert "cannot be compared with" in found.untold()[NEWEST]
+    assert "cannot be compared with" in found.unverified()[NEWEST]

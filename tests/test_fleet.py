@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .edited_service import Found
+from .edited_service import UpdateFaults
 from .fleet import Outcome, Plan, plans, report, run
 
 
@@ -22,11 +22,11 @@ def test_the_fleet_is_the_same_for_the_same_seed() -> None:
 
 def test_whatever_went_wrong_is_counted_and_named(capsys: pytest.CaptureFixture[str]) -> None:
     (plan,) = plans(1, seed=1)
-    fine = Outcome(plan, Found(), "", 2.0)
-    found = Found(conflicts=["one", "two"], lost=["README.md"], wrong=["HARDENING.md is not as in a fresh copy"])
+    fine = Outcome(plan, UpdateFaults(), "", 2.0)
+    found = UpdateFaults(conflicts=["one", "two"], lost=["README.md"], wrong=["HARDENING.md is not as in a fresh copy"])
 
     assert report([fine, fine])
-    assert not report([fine, Outcome(plan, found, "", 4.0), Outcome(plan, Found(), "OSError: full", 3.0)])
+    assert not report([fine, Outcome(plan, found, "", 4.0), Outcome(plan, UpdateFaults(), "OSError: full", 3.0)])
 
     printed = capsys.readouterr().out
     assert printed.splitlines()[1].split() == ["2", "0", "0", "0", "2.0", "2.0"]

@@ -73,7 +73,7 @@ class Run:
     def _reached(self, stage: str) -> None:
         """Should this run be killed from now on, its record says so."""
         self.stopped_at = stage
-        with suppress(OSError):  # the record at the end is written to the same place, and an error there is told
+        with suppress(OSError):  # the record at the end is written to the same place, and an error there is reported
             report.write(self.options.project, self.record())
 
     def everything(self) -> None:
@@ -210,14 +210,14 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser.add_argument("--target", default="", metavar="URL", help="look at a deployed service instead")
     parser.add_argument("--only", default="", metavar="STEP", help=f"one of {', '.join(STEPS)}")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     project = Path(__file__).resolve().parent.parent
     if Path.cwd().resolve() != project:
         raise UsageError(f"This is not the root of the service's repository. Run `cd {project}` first.")
-    steps = ON_TARGET if given.target else STEPS
-    if given.only and given.only not in steps:
-        raise UsageError(f"--only {given.only}: there is no such step. Say one of {', '.join(steps)}.")
-    return Options(project, package_of(project), given.thorough, given.target, given.only), given.format
+    steps = ON_TARGET if parsed.target else STEPS
+    if parsed.only and parsed.only not in steps:
+        raise UsageError(f"--only {parsed.only}: there is no such step. Say one of {', '.join(steps)}.")
+    return Options(project, package_of(project), parsed.thorough, parsed.target, parsed.only), parsed.format
 
 
 def _forget_settings() -> list[str]:
@@ -251,17 +251,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         processes.work_is_done()
         run.screen.halt()
         processes.end_all()
-    told = run.record()
+    record = run.record()
     try:
-        report.write(options.project, told)
+        report.write(options.project, record)
     except OSError as error:
         reason = f"{report.FILE} cannot be written: {error.strerror}"
-        kept = Rule("record", "verify.record", "keep the record")
-        run.add(kept.unverified(reason, "Make room for it."))
-        told = run.record()
+        rule = Rule("record", "verify.record", "keep the record")
+        run.add(rule.unverified(reason, "Make room for it."))
+        record = run.record()
     run.summary()
     if form == "json":
-        print(json.dumps(told, indent=2))
+        print(json.dumps(record, indent=2))
     return Outcome.UNVERIFIED if run.stopped_at is not None else overall(run.checks)
 
 

@@ -213,7 +213,7 @@ def _weak(answer: Answer) -> list[str]:
 
 def _software(target: Target) -> tuple[str, list[str]]:
     answer = target.ask("GET", f"/{MARK}")
-    return "no header names it", [f"it says {told}" for told in telling(answer)]
+    return "no header names it", [f"it says {header}" for header in telling(answer)]
 
 
 def _foreign(target: Target) -> tuple[str, list[str]]:

@@ -44,7 +44,7 @@ if end == "silently":
 if end == "traceback":
     raise OSError("verify itself is broken")
 outcome = "proved" if end in ("contrary", "partly", "another") else "unverified" if end == "stopped" else end
-check = {"step": "audit", "name": "known holes", "outcome": outcome, "seen": "an answer", "remedy": "Mend it."}
+check = {"step": "audit", "name": "known holes", "outcome": outcome, "seen": "an answer", "remedy": "Fix it."}
 folder = pathlib.Path(".hardening")
 folder.mkdir(exist_ok=True)
 other = {"step": "tests", "name": "the tests", "outcome": "proved", "seen": "they pass", "remedy": ""}

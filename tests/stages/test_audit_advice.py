@@ -1,4 +1,4 @@
-"""A vulnerable package is named, with the command that mends it, and with what forbids that."""
+"""A vulnerable package is named, with the command that fixes it, and with what forbids that."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from ..fake_osv import UNFIXED, advisory, serving
 from .runs import SHORT, Prove, outcomes, told
 
 
-def test_a_vulnerable_package_is_named_with_all_that_mends_it(prove: Prove, vulnerable: Path) -> None:
+def test_a_vulnerable_package_is_named_with_all_that_fixes_it(prove: Prove, vulnerable: Path) -> None:
     with serving(UNFIXED, advisory("PYSEC-0000-2", "ruff", "99")) as osv:
         checks = prove("audit", osv=osv.address)
 

@@ -22,9 +22,9 @@ def unsafe(answer: Answer, readable: Collection[str] = ()) -> list[str]:
     for value in answer.all("set-cookie"):
         pair, *attributes = value.split(";")
         name = pair.partition("=")[0].strip()
-        given = {attribute.partition("=")[0].strip().lower() for attribute in attributes}
-        missing = [flag for flag in FLAGS if flag not in given and not (flag == "httponly" and name in readable)]
-        if name.startswith("__Host-") and ("domain" in given or "path" not in given):
+        present = {attribute.partition("=")[0].strip().lower() for attribute in attributes}
+        missing = [flag for flag in FLAGS if flag not in present and not (flag == "httponly" and name in readable)]
+        if name.startswith("__Host-") and ("domain" in present or "path" not in present):
             missing.append("path=/")
         faults += [f"{name} lacks {', '.join(missing)}"] if missing else []
     return faults

@@ -77,8 +77,8 @@ def echoes(arena: Arena) -> Seen:
 @attacks("errors.streams", "a stream that breaks off does not say why")
 def streams(arena: Arena) -> Seen:
     answer = arena.probe_service.ask("GET", "/stream-breaks")
-    told = b"canary" in answer.body or b"Traceback" in answer.body
-    return Seen("cut off without a word", ["the answer tells the exception"] if told else [])
+    leaked = b"canary" in answer.body or b"Traceback" in answer.body
+    return Seen("cut off without a word", ["the answer tells the exception"] if leaked else [])
 
 
 @attacks("errors.log", "a failure is in the log, and no password with it")

@@ -93,7 +93,7 @@ def software(arena: Arena) -> Seen:
     targets = ("/ok", "/own-headers", "/mounted-raw/x", "/nope", "/boom")
     answers = {target: arena.probe_service.ask("GET", target) for target in targets}
     answers["the service's own /health/live"] = arena.ask("GET", "/health/live")
-    faults = [f"{target}: {', '.join(told)}" for target, answer in answers.items() if (told := telling(answer))]
+    faults = [f"{target}: {', '.join(names)}" for target, answer in answers.items() if (names := telling(answer))]
     return Seen(f"nothing in {len(answers)} answers names it", faults)
 
 

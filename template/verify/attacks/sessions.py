@@ -21,7 +21,7 @@ def sign_in(probe: Service, name: str, cookies: str = "", path: str = "/session"
     return probe.ask("POST", path, [("Cookie", cookies)] if cookies else [], body)
 
 
-def given(answer: Answer, name: str = COOKIE) -> str:
+def cookie_set_by(answer: Answer, name: str = COOKIE) -> str:
     """The value of a cookie that an answer sets; empty if it sets none."""
     values = [value.partition("=")[2].partition(";")[0] for value in answer.all("set-cookie") if value.startswith(name)]
     return values[-1] if values else ""
@@ -33,14 +33,14 @@ def ask(probe: Service, *cookies: str, method: str = "GET", path: str = "/sessio
 
 @attacks("sessions.fixation", "nobody is signed in under an id that an attacker knows (fixation)")
 def fixation(arena: Arena) -> Seen:
-    own = given(sign_in(arena.probe_service, "mallory"))
+    own = cookie_set_by(sign_in(arena.probe_service, "mallory"))
     seen = {
         "an id that the service did not make": ask(arena.probe_service, f"{COOKIE}={PLANTED}"),
         "that id after someone has signed in with it": _after_sign_in(arena.probe_service, PLANTED),
         "the attacker's own session after someone has signed in with it": _after_sign_in(arena.probe_service, own),
     }
-    told = expect(seen, 401)
-    return Seen(f"{len(seen)} planted ids: {told.text}", told.faults)
+    answered = expect(seen, 401)
+    return Seen(f"{len(seen)} planted ids: {answered.text}", answered.faults)
 
 
 def _after_sign_in(probe: Service, planted: str) -> Answer:
@@ -51,7 +51,7 @@ def _after_sign_in(probe: Service, planted: str) -> Answer:
 @attacks("sessions.replay", "the cookie of a session that has ended is worth nothing (replay)")
 def replay(arena: Arena) -> Seen:
     signed_out, everywhere, renewed = (
-        f"{COOKIE}={given(sign_in(arena.probe_service, name))}" for name in ("a", "b", "c")
+        f"{COOKIE}={cookie_set_by(sign_in(arena.probe_service, name))}" for name in ("a", "b", "c")
     )
     alive = {
         name: ask(arena.probe_service, each) for name, each in (("a", signed_out), ("b", everywhere), ("c", renewed))
@@ -64,17 +64,19 @@ def replay(arena: Arena) -> Seen:
         "after sign-out everywhere": ask(arena.probe_service, everywhere),
         "after its id was renewed": ask(arena.probe_service, renewed),
     }
-    told = expect(seen, 401)
-    faults = [*expect(alive, 200).faults, *told.faults]
-    faults += [] if given(out) == "" and "max-age=0" in str(out.all("set-cookie")).lower() else ["the cookie stays"]
+    answered = expect(seen, 401)
+    faults = [*expect(alive, 200).faults, *answered.faults]
+    faults += (
+        [] if cookie_set_by(out) == "" and "max-age=0" in str(out.all("set-cookie")).lower() else ["the cookie stays"]
+    )
     faults += [] if out.all("clear-site-data") == ['"cache", "storage"'] else ["the browser keeps what it stored"]
-    return Seen(f"{told.text}; the cookie expires, the browser forgets", faults)
+    return Seen(f"{answered.text}; the cookie expires, the browser forgets", faults)
 
 
 @attacks("sessions.tossing", "cookies that were tossed in are not taken: doubled, without prefix, oversized")
 def tossed(arena: Arena) -> Seen:
     answer = sign_in(arena.probe_service, "alice")
-    session = given(answer)
+    session = cookie_set_by(answer)
     seen = {
         "two of its name": ask(arena.probe_service, f"{COOKIE}={session}; {COOKIE}={PLANTED}"),
         "two lines": ask(arena.probe_service, f"{COOKIE}={PLANTED}", f"{COOKIE}={session}"),
@@ -83,14 +85,14 @@ def tossed(arena: Arena) -> Seen:
         "in quotes": ask(arena.probe_service, f'{COOKIE}="{session}"'),
         "oversized": ask(arena.probe_service, f"{COOKIE}={session * 100}"),
     }
-    told = expect(seen, 401)
+    answered = expect(seen, 401)
     alone = expect({"the cookie alone": ask(arena.probe_service, f"{COOKIE}={session}")}, 200)
-    return Seen(f"{len(seen)} tossed cookies: {told.text}", [*told.faults, *unsafe(answer), *alone.faults])
+    return Seen(f"{len(seen)} tossed cookies: {answered.text}", [*answered.faults, *unsafe(answer), *alone.faults])
 
 
 @attacks("sessions.guessing", "few passwords are tried at once, and no owner is locked out")
 def guesses(arena: Arena) -> Seen:
-    owner = given(sign_in(arena.probe_service, "verify", path="/sign-in"), "__Host-device")
+    owner = cookie_set_by(sign_in(arena.probe_service, "verify", path="/sign-in"), "__Host-device")
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(lambda _: sign_in(arena.probe_service, "verify", path="/sign-in", guess="wrong"), range(50))

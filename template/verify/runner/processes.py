@@ -27,7 +27,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.held = False
         self.pending = False
-        self.told = False
+        self.interrupted = False
         self.first: float | None = None
 
     def __call__(self, number: int, frame: Any) -> None:
@@ -37,12 +37,12 @@ class _Interrupts:
             for process in list(_running):
                 _kill_group(process)
             os._exit(2)
-        if self.told:
+        if self.interrupted:
             return  # it is being cleaned up already, within a bound
         if self.held:
             self.pending = True
             return
-        self.told = True
+        self.interrupted = True
         raise KeyboardInterrupt
 
     @contextmanager
@@ -52,8 +52,8 @@ class _Interrupts:
             yield
         finally:
             self.held = False
-        if self.pending and not self.told:
-            self.told = True
+        if self.pending and not self.interrupted:
+            self.interrupted = True
             raise KeyboardInterrupt
 
 
@@ -77,7 +77,7 @@ def install_signal_handlers() -> None:
 
 def work_is_done() -> None:
     """From now on, a signal takes nothing away from the result; the second one still ends everything at once."""
-    _interrupts.told = True
+    _interrupts.interrupted = True
 
 
 def start(

@@ -88,7 +88,7 @@ def stage(options: Options) -> Iterator[Check]:
         yield from doubts
         if not doubts:
             yield _accounted(lock, service)
-        yield from _judged(options.project, lock, _findings(lock, answer), waivers, told=not doubts)
+        yield from _judged(options.project, lock, _findings(lock, answer), waivers, complete=not doubts)
 
 
 def asked(address: str) -> tuple[list[str], str]:
@@ -279,7 +279,9 @@ def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
     return found
 
 
-def _judged(project: Path, lock: Lock, findings: list[Advisory], waivers: Waivers, *, told: bool) -> Iterator[Check]:
+def _judged(
+    project: Path, lock: Lock, findings: list[Advisory], waivers: Waivers, *, complete: bool
+) -> Iterator[Check]:
     """One check for each advisory that hits, waived or not, and one for each waiver that nothing needs."""
     runtime = lock.runtime()
     waived = {each: finding for each in waivers.valid for finding in findings if each.covers(*_named(finding))}
@@ -300,9 +302,9 @@ def _judged(project: Path, lock: Lock, findings: list[Advisory], waivers: Waiver
             yield VULNERABLE.of(str(finding), name).proved(f"{waiver.reason} ({seen})")
         else:
             yield VULNERABLE.of(str(finding), str(finding)).insecure(seen, advice.on(finding))
-    if told and not findings:
+    if complete and not findings:
         yield VULNERABLE.proved("no advisory hits one")
-    if told:
+    if complete:
         for waiver in waivers.valid:
             if waiver not in waived:
                 name = f"{FILE}:{waiver.line} waives {waiver.advisory}, which hits nothing: it is unused"

@@ -75,11 +75,11 @@ def _compared(project: Path, template: Template) -> Iterator[Check]:
 
 def _difference(project: Path, name: str, release: Path) -> str:
     """What tells a file from that of the release, in a few words; nothing if they hold the same text."""
-    here = project / name
-    if here.resolve() != project.resolve() / name:
+    present = project / name
+    if present.resolve() != project.resolve() / name:
         return "it is a link, or in a folder that is one"
     # Git may have been told to write the line ends of Windows.
-    old, new = (path.read_bytes().replace(b"\r\n", b"\n").split(b"\n") for path in (release / name, here))
+    old, new = (path.read_bytes().replace(b"\r\n", b"\n").split(b"\n") for path in (release / name, present))
     if old == new:
         return ""
     lines = list(difflib.diff_bytes(difflib.unified_diff, old, new, n=0, lineterm=b""))[2:]
@@ -88,16 +88,16 @@ def _difference(project: Path, name: str, release: Path) -> str:
 
 
 def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
-    """What stands in folders of owned files alone and is none of them. Python asks no `.gitignore` what it may import."""
+    """Files in owned folders that the template does not emit, even ignored ones if Python could import them."""
     of_seeds = {folder for name in seeds for folder in PurePosixPath(name).parents}
     folders = {folder for name in owned for folder in PurePosixPath(name).parents} - of_seeds
-    there = {
+    files = {
         PurePosixPath(path.relative_to(project).as_posix())
         for folder in folders
         for path in (project / folder).rglob("*")
         if path.is_symlink() or path.is_file()
     }
-    found = {str(path) for path in there if "__pycache__" not in path.parts} - owned
+    found = {str(path) for path in files if "__pycache__" not in path.parts} - owned
     harmless = {name for name in found if not name.endswith(tuple(all_suffixes()))}
     git = shutil.which("git")
     if harmless and git:

@@ -40,10 +40,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker(SLOW) is None:
             tests[item.nodeid.partition("[")[0]].append(item)
-    kept = {id(item) for cases in tests.values() for item in _some(cases)}
-    left_out = [item for item in items if id(item) not in kept]
+    selected = {id(item) for cases in tests.values() for item in _some(cases)}
+    left_out = [item for item in items if id(item) not in selected]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if id(item) in kept]
+    items[:] = [item for item in items if id(item) in selected]
 
 
 def _some(cases: list[pytest.Item]) -> list[pytest.Item]:
@@ -82,8 +82,8 @@ class Reporter:
         self._counts["left_out"] += len(items)
 
     def pytest_sessionfinish(self) -> None:
-        told: dict[str, Any] = {**self._counts, "failures": self._failed, "skipped_because": [*self._skipped_because]}
-        self._path.write_text(json.dumps(told), encoding="utf-8")
+        result: dict[str, Any] = {**self._counts, "failures": self._failed, "skipped_because": [*self._skipped_because]}
+        self._path.write_text(json.dumps(result), encoding="utf-8")
 
     @staticmethod
     def _reason(report: pytest.TestReport) -> str:

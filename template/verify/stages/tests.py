@@ -78,24 +78,26 @@ def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
         seen = f"they were not over after {limit:g} s"
         return rule.unverified(seen, f"Make them faster, or use --thorough. {remedy}")
     try:
-        told: dict[str, Any] = json.loads((folder / f"{suite}.json").read_text(encoding="utf-8"))
+        counts: dict[str, Any] = json.loads((folder / f"{suite}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        told = {}
-    if told.get("failed"):
-        failures = [f"{test}: {reason}" for test, reason in told["failures"].items()]
+        counts = {}
+    if counts.get("failed"):
+        failures = [f"{test}: {reason}" for test, reason in counts["failures"].items()]
         more = f"; {len(failures) - 3} more" if failures[3:] else ""
         return rule.insecure("; ".join(failures[:3]) + more, remedy)
-    words = [f"{told[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if told.get(kind)]
-    if told.get("left_out"):
+    words = [
+        f"{counts[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if counts.get(kind)
+    ]
+    if counts.get("left_out"):
         words.append(
-            f"{told['left_out']} more with --thorough" if suite == "owned" else f"{told['left_out']} deselected"
+            f"{counts['left_out']} more with --thorough" if suite == "owned" else f"{counts['left_out']} deselected"
         )
     seen = ", ".join(words)
-    if code == 5 or (code == 0 and not told.get("passed")):
+    if code == 5 or (code == 0 and not counts.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"
         return rule.unverified(reason, "Write a test for each of your routes in tests/.")
-    if told.get("skipped") and suite == "owned" and limit == THOROUGH:
-        reasons = "; ".join(told["skipped_because"])
+    if counts.get("skipped") and suite == "owned" and limit == THOROUGH:
+        reasons = "; ".join(counts["skipped_because"])
         return rule.unverified(f"{seen}: {reasons}", "Install it, and run verify again.")
     if code:
         last = processes.last_lines(folder / f"{suite}.log")

@@ -128,9 +128,7 @@ def _wrong(line: int, seen: str, remedy: str) -> Check:
 
 
 class _Lines:
-    """Where something stands in a TOML document, asked of the parser itself: it does not tell, but a document that is cut
-    off after the right line holds the thing, and one that is cut off before does not.
-    """
+    """Line numbers of TOML keys: `tomllib` has none, so the shortest prefix that has the key is searched for."""
 
     def __init__(self, text: str) -> None:
         self._cut: list[tuple[int, dict[str, Any]]] = []

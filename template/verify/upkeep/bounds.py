@@ -38,12 +38,12 @@ class BoundsReport:
     Args:
         changed: What is new in `pyproject.toml`.
         clashes: What cannot hold together with what owned code needs.
-        untold: What could not be looked at.
+        unverified: What could not be examined. Its key in the JSON is `untold`.
     """
 
     changed: list[str] = field(default_factory=list)
     clashes: list[str] = field(default_factory=list)
-    untold: list[str] = field(default_factory=list)
+    unverified: list[str] = field(default_factory=list)
 
 
 def bring(pyproject: Pyproject, needs: dict[str, Any]) -> BoundsReport:
@@ -57,7 +57,9 @@ def bring(pyproject: Pyproject, needs: dict[str, Any]) -> BoundsReport:
     runtime = [Requirement(each) for each in needs["project"]["dependencies"]]
     development = [Requirement(each) for each in needs["dependency-groups"]["dev"]]
     if not isinstance(pyproject.get(("project",)), dict):
-        found.untold.append(f"There is no table [project], so this has to be asked for elsewhere: {_listed(runtime)}.")
+        found.unverified.append(
+            f"There is no table [project], so this has to be asked for elsewhere: {_listed(runtime)}."
+        )
         return found
     for need in runtime:
         _bring(pyproject, need, [RUNTIME], [], found)
@@ -67,25 +69,27 @@ def bring(pyproject: Pyproject, needs: dict[str, Any]) -> BoundsReport:
     return found
 
 
-def _bring(pyproject: Pyproject, need: Requirement, homes: list[Keys], also: list[Keys], found: BoundsReport) -> None:
+def _bring(
+    pyproject: Pyproject, need: Requirement, target_lists: list[Keys], accepted_lists: list[Keys], found: BoundsReport
+) -> None:
     """Bring one bound into the lists where it belongs, unless another list brings the package anyhow."""
     name = canonicalize_name(need.name)
     if has_own_source(pyproject, name):
         return
     everywhere = [line for line in requirements(pyproject) if canonicalize_name(line.asked.name) == name]
-    here = [line for line in everywhere if line.keys in homes]
+    in_targets = [line for line in everywhere if line.keys in target_lists]
     if any(line.asked.url for line in everywhere):
         return
-    always = [line for line in here if not line.asked.marker]
-    there = [line for line in everywhere if line.keys in also and not line.asked.marker]
-    if _suffices(always, need) or (not here and _suffices(there, need)):
+    always = [line for line in in_targets if not line.asked.marker]
+    elsewhere = [line for line in everywhere if line.keys in accepted_lists and not line.asked.marker]
+    if _suffices(always, need) or (not in_targets and _suffices(elsewhere, need)):
         return
     steady = [line for line in everywhere if not line.asked.marker]
     if clash := next((line for line in steady if is_empty(line.asked.specifier, need.specifier)), None):
         found.clashes.append(_clash(clash, need))
         return
     try:
-        for line in always[:1] or here:
+        for line in always[:1] or in_targets:
             if _suffices([line], need):
                 continue
             if is_empty(*(each.asked.specifier for each in {line, *always}), need.specifier):
@@ -94,15 +98,15 @@ def _bring(pyproject: Pyproject, need: Requirement, homes: list[Keys], also: lis
             text = intersected(line.text, need)
             pyproject.replace(line.keys, line.number, text)
             found.changed.append(f"{line} becomes {text}.")
-        if not here:
-            home = next((keys for keys in homes if isinstance(pyproject.get(keys), list)), None)
-            if home is None:
+        if not in_targets:
+            target = next((keys for keys in target_lists if isinstance(pyproject.get(keys), list)), None)
+            if target is None:
                 raise CannotChangeError
-            pyproject.add(home, str(need))
-            found.changed.append(f"{need} joins {'.'.join(home)}.")
+            pyproject.add(target, str(need))
+            found.changed.append(f"{need} joins {'.'.join(target)}.")
     except CannotChangeError:
-        lists = " or ".join(".".join(keys) for keys in homes)
-        found.untold.append(f"Ask for {need} by hand: {lists} is not there, or not written as a plain list.")
+        lists = " or ".join(".".join(keys) for keys in target_lists)
+        found.unverified.append(f"Ask for {need} by hand: {lists} is not there, or not written as a plain list.")
 
 
 def _clash(line: Line, need: Requirement) -> str:
@@ -120,29 +124,29 @@ def _suffices(lines: Sequence[Line], need: Requirement) -> bool:
     return bool(lines) and wanted <= extras and implies(bounds, str(need.specifier))
 
 
-def look(project: Path) -> tuple[BoundsReport, bytes]:
+def examine(project: Path) -> tuple[BoundsReport, bytes]:
     """What would change in `pyproject.toml`, and its new bytes."""
     try:
         needs = tomllib.loads((project / NEEDS).read_text(encoding="utf-8"))
         pyproject = Pyproject((project / "pyproject.toml").read_bytes())
     except FileNotFoundError as error:
-        return BoundsReport(untold=[f"There is no {Path(error.filename).relative_to(project).as_posix()}."]), b""
+        return BoundsReport(unverified=[f"There is no {Path(error.filename).relative_to(project).as_posix()}."]), b""
     except (OSError, ValueError) as error:
-        return BoundsReport(untold=[f"pyproject.toml cannot be read: {error}. Repair it first."]), b""
+        return BoundsReport(unverified=[f"pyproject.toml cannot be read: {error}. Repair it first."]), b""
     found = bring(pyproject, needs)
     return found, bytes(pyproject)
 
 
 def check(project: Path) -> Check:
     """Whether `pyproject.toml` excludes every release that is older than owned code needs."""
-    found, _ = look(project)
+    found, _ = examine(project)
     missing = [*found.clashes, *found.changed]
     if missing:
         remedy = "Run `uv run python -m verify.bounds`, then `uv lock` and `uv sync`."
         return CURRENT.insecure(" ".join(missing), remedy)
-    if found.untold:
+    if found.unverified:
         remedy = "Ask for it there, as verify/bounds.toml does, and keep that up with each update."
-        return CURRENT.unverified(" ".join(found.untold), remedy)
+        return CURRENT.unverified(" ".join(found.unverified), remedy)
     return CURRENT.proved("it implies verify/bounds.toml")
 
 
@@ -150,17 +154,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m verify.bounds", description=__doc__)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     project = Path(__file__).resolve().parent.parent.parent
-    found, content = look(project)
+    found, content = examine(project)
     if found.changed:
         write_atomically((project / "pyproject.toml").resolve(), content)
-    if given.format == "json":
-        print(json.dumps({"changed": found.changed, "clashes": found.clashes, "untold": found.untold}))
+    if options.format == "json":
+        print(json.dumps({"changed": found.changed, "clashes": found.clashes, "untold": found.unverified}))
     else:
-        said = [*found.changed, *found.clashes, *found.untold]
+        said = [*found.changed, *found.clashes, *found.unverified]
         print("\n".join(said or ["pyproject.toml asks for all that owned code needs already."]))
-    return 1 if found.clashes else 2 if found.untold else 0
+    return 1 if found.clashes else 2 if found.unverified else 0
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ _PARTS = re.compile(
 )
 
 
-def implies(one: str, other: str) -> bool:
-    """Whether every release that keeps the one bound keeps the other; where nobody can tell, whether it says so."""
+def implies(narrow: str, wide: str) -> bool:
+    """Whether `narrow` is a subset of `wide`. Clauses are compared as text where `packaging` cannot decide."""
     try:
-        kept, keeps = _comparable(one, other)
-        return kept.is_subset(keeps)
+        inner, outer = _comparable(narrow, wide)
+        return inner.is_subset(outer)
     except (InvalidSpecifier, ValueError):
-        return set(other.split(",")) <= set(one.split(","))
+        return set(wide.split(",")) <= set(narrow.split(","))
 
 
 def is_empty(*several: SpecifierSet) -> bool:
-    """Whether no release can keep all of them. What nobody can tell is left to the lock."""
+    """Whether no release can keep all of them. Where `packaging` cannot decide, `uv lock` does."""
     try:
         (every,) = _comparable(",".join(str(each) for each in several if each))
         return every.is_unsatisfiable()

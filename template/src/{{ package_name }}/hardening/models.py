@@ -46,7 +46,7 @@ def _text(expected: str, *native: type, shape: str = "") -> Any:
 
 
 # What a type takes from JSON: text of its own shape, or a value of the type itself where code makes one.
-_GUARDS: dict[str, Any] = {
+_VALIDATORS: dict[str, Any] = {
     "date": _text("date", date, shape=r"\d{4}-\d\d-\d\d\Z"),
     "datetime": _text("datetime", datetime, shape=r"\d{4}-\d\d-\d\d[Tt ]"),
     "time": _text("time", time, shape=r"\d\d:\d\d"),
@@ -115,8 +115,8 @@ class _Hardener:
                 return schema
             around = frozenset()  # others may refer to it as well, with no bound around them
         self._descend(target, around)
-        guard = self._guard(target) if self._strict else None
-        return schema if guard is None else core_schema.no_info_before_validator_function(guard, schema)
+        validator = self._validator_for(target) if self._strict else None
+        return schema if validator is None else core_schema.no_info_before_validator_function(validator, schema)
 
     def _descend(self, schema: dict[str, Any], around: frozenset[str]) -> None:
         kind = schema.get("type", "")
@@ -147,10 +147,10 @@ class _Hardener:
                 schema[key] = self(nested, around)
 
     @staticmethod
-    def _guard(schema: dict[str, Any]) -> Any:
+    def _validator_for(schema: dict[str, Any]) -> Any:
         kind = schema.get("type", "")
         if kind not in ("enum", "literal"):
-            return _GUARDS.get(kind)
+            return _VALIDATORS.get(kind)
         declared = schema["members" if kind == "enum" else "expected"]
         types = frozenset(type(item.value if isinstance(item, Enum) else item) for item in declared)
         return None if types == {str} else partial(_one_of, types)  # nothing is taken for a string

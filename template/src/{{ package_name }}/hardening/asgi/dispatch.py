@@ -20,8 +20,10 @@ from ..core.routes import Route, RouteTable
 class Dispatch:
     """Answers with the path operation that the table finds. All else (404, 405, mounts, forms) the framework does."""
 
-    def __init__(self, app: FastAPI, routes: RouteTable, look: Callable[[], RouteTable], framework: ASGIApp) -> None:
-        self._look, self._framework = look, framework
+    def __init__(
+        self, app: FastAPI, routes: RouteTable, read_routes: Callable[[], RouteTable], framework: ASGIApp
+    ) -> None:
+        self._read_routes, self._framework = read_routes, framework
         self._router, self._routes = app.router, routes
         self._around: ASGIApp | None = app.router.middleware_stack
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
@@ -35,7 +37,7 @@ class Dispatch:
         return same and list(map(version, table.routers)) == table.versions
 
     def _look_again(self) -> None:
-        self._routes = self._look()
+        self._routes = self._read_routes()
         self._routes.apply_default_bounds()
 
     def _send_of_lifespan(self, send: Send) -> Send:

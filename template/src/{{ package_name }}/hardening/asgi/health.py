@@ -14,7 +14,7 @@ _OK = b'{"status":"ok"}'
 
 
 class Health:
-    """Answers `/health/live` and `/health/ready`; the probes run at most once a second, one look-up at a time."""
+    """Answers `/health/live` and `/health/ready`; the probes run at most once a second, one check at a time."""
 
     def __init__(self, probes: Sequence[Probe] = ()) -> None:
         self._probes = probes
@@ -43,7 +43,7 @@ class Health:
             async with asyncio.timeout(1.0):
                 if await probe():
                     return True
-                reason = "it says no"
+                reason = "returned False"
         except Exception as error:  # noqa: BLE001 - whatever a probe raises, the answer is no
             reason = type(error).__name__
         log("warning", "not_ready", probe=getattr(probe, "__qualname__", "probe"), reason=reason)

@@ -94,15 +94,15 @@ class Log:
             "root": {"level": level.upper(), "handlers": ["hardening"]},
         }
 
-    def __call__(self, level: str, event: str, **fields: Any) -> None:
+    def __call__(self, level: str, event: str, **log_fields: Any) -> None:
         if LEVELS[level] < self.threshold:
             return
         if self.dropped_lines:
-            fields["lines_lost"] = self.dropped_lines
+            log_fields["lines_lost"] = self.dropped_lines
         if self.readable:
-            line = _readable(self._now(), level, event, fields)
+            line = _readable(self._now(), level, event, log_fields)
         else:
-            line = _encode({"time": self._now(), "level": level, "event": event, **fields})
+            line = _encode({"time": self._now(), "level": level, "event": event, **log_fields})
         self._write(f"{line}\n")
 
     def request(
@@ -183,17 +183,19 @@ class Log:
             self.dropped_lines += number
 
 
-def _encode(fields: dict[str, Any]) -> str:
+def _encode(log_fields: dict[str, Any]) -> str:
     try:
-        line = to_json(fields, ensure_ascii=True, inf_nan_mode="null", fallback=str).decode()
+        line = to_json(log_fields, ensure_ascii=True, inf_nan_mode="null", fallback=str).decode()
         return line.replace("\x7f", "\\u007f")  # the one control character that the encoder lets through
     except PydanticSerializationError:  # half a surrogate pair or bytes: rare, and worth the slower encoder
-        return json.dumps(fields, separators=(",", ":"), default=repr, skipkeys=True)
+        return json.dumps(log_fields, separators=(",", ":"), default=repr, skipkeys=True)
 
 
-def _readable(stamp: str, level: str, event: str, fields: dict[str, Any]) -> str:
-    exception = fields.pop("exception", "")
-    words = " ".join(f"{name}={_printable(str(value))}" for name, value in fields.items() if value not in ("", None))
+def _readable(stamp: str, level: str, event: str, log_fields: dict[str, Any]) -> str:
+    exception = log_fields.pop("exception", "")
+    words = " ".join(
+        f"{name}={_printable(str(value))}" for name, value in log_fields.items() if value not in ("", None)
+    )
     trace = "".join(f"\n    {_printable(row)}" for row in exception.splitlines())
     return f"{stamp[11:23]} {level.upper():7} {_printable(event)}  {words}{trace}"
 
@@ -216,16 +218,16 @@ class Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            fields = {
+            log_fields = {
                 f"extra_{key}" if key in _RESERVED else key: _masked_extra(key, value)
                 for key, value in record.__dict__.items()
                 if key not in _STANDARD
             }
             if record.exc_info and record.exc_info[1]:
-                fields["exception"] = mask(describe(record.exc_info[1]), log.secrets)
+                log_fields["exception"] = mask(describe(record.exc_info[1]), log.secrets)
             event = mask(record.getMessage(), log.secrets)
             level = next((name for name in ("error", "warning", "info") if record.levelno >= LEVELS[name]), "debug")
-            log(level, event, logger=record.name, request_id=request_id.get(), **fields)
+            log(level, event, logger=record.name, request_id=request_id.get(), **log_fields)
         except Exception:  # noqa: BLE001 - a line that cannot be written must not break the request
             self.handleError(record)
 

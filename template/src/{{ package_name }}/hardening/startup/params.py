@@ -1,6 +1,6 @@
 # Owned by the template: an update rewrites this file.
-"""What is looked at in each thing that a route reads or answers: whether it can be resolved, and whether it ends.
-Whatever goes wrong while a route is looked at is a finding as well: what nobody could look at is not safe.
+"""What is examined in each thing that a route reads or answers: whether it can be resolved, and whether it ends.
+Whatever goes wrong while a route is examined is a finding as well: what could not be examined is not safe.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +16,10 @@ Said = tuple[str, str, str]
 """Id, sentence and remedy of a finding about a route."""
 
 
-def examined(route: Route, look: Callable[[Route], Iterator[Said]]) -> Iterator[Said]:
-    """What is found, and that it could not be found out: a model of the team's may do anything when it is looked at."""
+def examined(route: Route, examine: Callable[[Route], Iterator[Said]]) -> Iterator[Said]:
+    """What is found, and that it could not be found out: a model of the team's may do anything when it is read."""
     try:
-        yield from look(route)
+        yield from examine(route)
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known of this route
         yield (
             "routes.E008",

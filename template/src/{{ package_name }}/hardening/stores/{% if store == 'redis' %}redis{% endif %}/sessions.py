@@ -19,7 +19,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 _CREATE = Script(
     _NOW
     + """
-local id, account, data, idle, lifetime, age, most, prefix = unpack(ARGV)
+local id, account, data, idle, lifetime, age, capacity, prefix = unpack(ARGV)
 local ended = redis.call('GET', KEYS[3])
 if ended and tonumber(ended) >= now - age then
     return -1
@@ -35,7 +35,7 @@ for _, each in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
         redis.call('ZREM', KEYS[2], each)
     end
 end
-for i = 1, #alive - most + 1 do
+for i = 1, #alive - capacity + 1 do
     redis.call('DEL', prefix .. alive[i])
     redis.call('ZREM', KEYS[2], alive[i])
 end
@@ -152,10 +152,10 @@ class RedisSessions:
         self._idle, self._lifetime = _milliseconds(idle), _milliseconds(lifetime)
         prefix = f"{{{store.connection.prefix}}}:s:"
         self._session, self._account = f"{prefix}id:", f"{prefix}account:"
-        self._ended, self._devices = f"{prefix}ended:", f"{prefix}devices:"
+        self._revoked_at, self._devices = f"{prefix}ended:", f"{prefix}devices:"
 
     async def create(self, key: str, account: str, data: bytes, old: str | None, age: float | None) -> bool:
-        keys = [self._session + key, self._account + account, self._ended + account]
+        keys = [self._session + key, self._account + account, self._revoked_at + account]
         if old is not None:
             keys.append(self._session + old)
         since = _milliseconds(-REVOCATION_TTL if age is None else age)  # begun after whatever was ended
@@ -184,7 +184,7 @@ class RedisSessions:
         return None if account is None else account.decode()
 
     async def end_all(self, account: str, age: float = 0.0) -> int:
-        keys = [self._account + account, self._ended + account]
+        keys = [self._account + account, self._revoked_at + account]
         return int(await self._call(_END_ALL, keys, [self._session, _milliseconds(REVOCATION_TTL), _milliseconds(age)]))
 
     async def whose(self, key: str) -> tuple[str, float] | None:
