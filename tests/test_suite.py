@@ -11,7 +11,7 @@ from .conftest import REPOSITORY
 
 LIMIT = 600
 """Lines of a file. Split what is longer by what it tests."""
-FOLDERS = ("tests",)
+FOLDERS = ("tests", "template/tests")
 COLLECT = ("--collect-only", "-q", "-n0", "tests/test_service.py")
 SKIPS = {
     "in a test": "def test_it(): pytest.skip('no tool')",

@@ -45,6 +45,15 @@ def collected(service: Path, *arguments: str) -> list[str]:
     return [re.sub("0x[0-9a-f]+", "", line).removeprefix("tests/hardening/") for line in listed if "::" in line]
 
 
+def test_pytest_as_a_command_of_its_own_finds_what_the_owned_tests_import(service: Path) -> None:
+    """Unlike `python -m pytest` it does not put the working folder on the path."""
+    command = [str(service / ".venv/bin/pytest"), "-q", "-p", "no:cacheprovider", "tests/hardening/test_docs.py"]
+
+    done = subprocess.run([*command, "--collect-only"], cwd=service, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_quick_tier_leaves_out_all_that_is_slow(service: Path) -> None:
     everything = collected(service, *CHOSEN)
     slow, every_case = (set(collected(service, *CHOSEN, "-m", name)) for name in (SLOW, EVERY_CASE))
