@@ -32,7 +32,7 @@ def advisory(name: str, package: str, fixed: str | None, *aliases: str, schema: 
 ADVISORIES = [
     advisory(CANARY, "jinja2", "2.10.1", "CVE-2019-10906", "GHSA-462w-v97r-4m45"),
     advisory("PYSEC-2021-66", "jinja2", "2.11.3", "CVE-2020-28493", "GHSA-g3rq-g295-4j3m"),
-    advisory("PYSEC-2020-96", "pyyaml", "5.3.1", "CVE-2020-1747", "GHSA-6757-jp84-gxfx"),
+    advisory("PYSEC-2023-87", "sqlparse", "0.4.4", "CVE-2023-30608", "GHSA-rrm6-wvj7-cwh2"),
     advisory("PYSEC-2023-62", "flask", "2.2.5", "CVE-2023-30861", "GHSA-m2qf-hxjv-5gpq"),
 ]
 UNFIXED = advisory("PYSEC-0000-1", "itsdangerous", None, "CVE-0000-0001")  # made up

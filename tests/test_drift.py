@@ -147,7 +147,6 @@ def edited(service: Path, old: str, new: str) -> None:
         ("_src_path: /", "_src_path: https://me:s3cret@127.0.0.1:1/", "https://***@127.0.0.1:1/", "git ls-remote"),
         ("_src_path: /", "_src_path: git@127.0.0.1:1/", "cannot be reached", "git ls-remote"),
         ("ci: github", "ci: [", "cannot be read", "back from git"),
-        ("ci: github", "ci: jenkins", "could not render", "recopy --vcs-ref :current:"),
     ],
 )
 def test_what_cannot_be_looked_at_is_not_green(

@@ -25,7 +25,7 @@ EVERY_ANSWER = [
     {"project_name": HOSTILE, "description": HOSTILE, "package_name": "x" * 40},
     {"project_name": "'", "description": '"', "package_name": "a__b_"},
 ]
-UNRENDERED = re.compile(r"\{[{%#][-+ ]")  # with a blank or a sign, unlike the doubled braces of an f-string
+UNRENDERED = re.compile(r"(?<!\$)\{[{%#][-+ ]")  # unlike the doubled braces of an f-string, and what GitHub renders
 
 
 def text(token_children: Any) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 from copier import run_copy
+from verify.upkeep.owned_files import LIST, digest
 
 from .conftest import REPOSITORY, Emit, commit, git
 from .fake_osv import serving
 from .mini_template import release, service_of, small_template
+from .releases import PACKAGE
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -35,7 +37,10 @@ def test_four_lines_update_a_service(template: Path, emit: Emit, tmp_path: Path)
     newer = tmp_path / "template"
     shutil.copytree(template, newer)
     page = newer / "template" / "HARDENING.md"
+    before = digest(page.read_bytes(), PACKAGE)
     page.write_text(page.read_text().replace("# Hardening\n", "# Hardening, newer\n", 1))
+    hashes = newer / "template" / LIST
+    hashes.write_text(hashes.read_text().replace(before, digest(page.read_bytes(), PACKAGE)))
     release(newer, "1000.0.0", "Changed", "The name of a page.")
     service = tmp_path / "orders-api"
     run_copy(

@@ -185,9 +185,9 @@ async def page() -> Response:
     assert sockets, across.record
     assert "no WebSocket" not in sockets[0]
     assert run.code == 0, run.out
-    seen = {check["name"]: check["seen"] for check in run.record["checks"]}
-    assert seen["send your routes a query parameter that nobody declared"] == "422 (4 routes)"
-    assert seen["send your routes a body of another content type"] == "415 (2 routes)"
+    seen = {check["id"]: check["seen"] for check in run.record["checks"]}
+    assert seen["validation.own-query"] == "422 (4 routes)"
+    assert seen["validation.own-content-type"] == "415 (2 routes)"
     assert {check["step"] for check in run.record["checks"]} == {"validation"}
 
 
@@ -238,10 +238,10 @@ async def database() -> bool:
     run = verify(service, "--only", "headers")
 
     assert run.code == 2, run.out
-    seen = {check["name"]: check["seen"] for check in run.record["checks"] if check["outcome"] != "proved"}
-    assert seen.keys() == {"be ready as production would be", "reach every route of yours"}
-    assert "database: ConnectionRefusedError" in seen["be ready as production would be"]
-    assert "GET /orders/late" in seen["reach every route of yours"]
+    seen = {check["id"]: check["seen"] for check in run.record["checks"] if check["outcome"] != "proved"}
+    assert seen.keys() == {"attacks.service-is-ready", "attacks.routes-are-reached"}
+    assert "database: ConnectionRefusedError" in seen["attacks.service-is-ready"]
+    assert "GET /orders/late" in seen["attacks.routes-are-reached"]
     assert run.record["seconds"]["attacks"] < 20
     assert not processes_of(service)
 
@@ -334,7 +334,7 @@ def test_a_run_that_is_killed_leaves_no_older_proof(synced: Path, tmp_path: Path
     service = copy(synced, tmp_path)
     kept = service / ".hardening/last-verify.json"
     assert verify(service, "--only", "headers").record["outcome"] == "proved"
-    lock = service / "verify/lock.py"
+    lock = service / "verify/stages/lock.py"
     lock.write_text(f"import time\ntime.sleep(60)\n{lock.read_text()}")
 
     command = [str(service / ".venv/bin/python"), "-m", "verify"]

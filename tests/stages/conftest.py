@@ -56,6 +56,6 @@ def prove(python: tuple[Path, Path], service: Path) -> Prove:
 @pytest.fixture
 def vulnerable(service: Path) -> Path:
     """The service with a dependency that is vulnerable, and one that brings a vulnerable one along."""
-    ask_for(service, "pyyaml==5.3", "flask==1.1.2", "jinja2==2.11.1", "markupsafe<2.1")
+    ask_for(service, "sqlparse==0.4.3", "flask==1.1.2", "jinja2==2.11.1", "markupsafe<2.1")
     subprocess.run(["uv", "remove", "--quiet", "--no-sync", "jinja2"], cwd=service, check=True)
     return service

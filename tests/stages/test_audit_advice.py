@@ -14,17 +14,17 @@ def test_a_vulnerable_package_is_named_with_all_that_fixes_it(prove: Prove, vuln
         checks = prove("audit", osv=osv.address)
 
     bad = {check["name"]: check for check in checks if check["outcome"] == "insecure"}
-    names = ["flask 1.1.2 has PYSEC-2023-62", "jinja2 2.11.1 has PYSEC-2021-66", "pyyaml 5.3 has PYSEC-2020-96"]
+    names = ["flask 1.1.2 has PYSEC-2023-62", "jinja2 2.11.1 has PYSEC-2021-66", "sqlparse 0.4.3 has PYSEC-2023-87"]
     runtime = [next(iter(x for x in bad if x.startswith("itsdangerous"))), *names]
     assert list(bad)[:4] == sorted([*runtime], key=lambda name: name.split()[0]), "runtime first"
     assert list(bad)[4:] == [next(x for x in bad if x.startswith("ruff"))], told(checks)
     assert outcomes(checks) == {"proved", "insecure"}, "all packages are accounted for nevertheless"
 
-    direct, transitive = bad["pyyaml 5.3 has PYSEC-2020-96"], bad["jinja2 2.11.1 has PYSEC-2021-66"]
-    assert "CVE-2020-1747" in direct["seen"]
-    assert "fixed in 5.3.1" in direct["seen"]
-    assert "runtime, brought by pyyaml (runtime)" in direct["seen"]
-    assert "pyproject.toml asks for pyyaml==5.3: raise that bound to admit 5.3.1" in direct["remedy"]
+    direct, transitive = bad["sqlparse 0.4.3 has PYSEC-2023-87"], bad["jinja2 2.11.1 has PYSEC-2021-66"]
+    assert "CVE-2023-30608" in direct["seen"]
+    assert "fixed in 0.4.4" in direct["seen"]
+    assert "runtime, brought by sqlparse (runtime)" in direct["seen"]
+    assert "pyproject.toml asks for sqlparse==0.4.3: raise that bound to admit 0.4.4" in direct["remedy"]
     assert "runtime, brought by flask (runtime)" in transitive["seen"]
     assert transitive["remedy"] == "Run `uv lock --upgrade-package jinja2==2.11.3`."
 

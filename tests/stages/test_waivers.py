@@ -23,7 +23,7 @@ def test_a_waiver_holds_for_any_name_of_the_advisory(prove: Prove, vulnerable: P
     (vulnerable / "audit-waivers.toml").write_text(
         waiver(advisory='"ghsa-m2qf-hxjv-5gpq"', package='"Flask"', reason='"No session cookie here."')
         + waiver(advisory='"CVE-2020-28493"')
-        + waiver(advisory='"PYSEC-2020-96"', package='"pyyaml"')
+        + waiver(advisory='"PYSEC-2023-87"', package='"sqlparse"')
         + waiver(advisory='"CVE-0000-0001"')
         + waiver(advisory='"PYSEC-1999-1"')
     )

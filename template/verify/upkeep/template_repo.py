@@ -27,7 +27,6 @@ UPDATE = f"uvx '{COPIER}' update --trust --defaults"
 TIMEOUT = 60.0
 """Seconds that fetching the template, or rendering it once, may take."""
 
-_yaml: Any = import_module("yaml")  # by name: it has no types of its own
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
 # A password or a token in an address; what git says may repeat it.
 _HASH = re.compile(r"[0-9a-f]{7,64}")
@@ -254,9 +253,10 @@ def _answers(text: str) -> dict[str, str]:
     Raises:
         ValueError: It is no YAML, or no mapping.
     """
+    yaml: Any = import_module("yaml")  # by name: it has no types of its own; an update does without it
     try:
-        found = _yaml.load(text, _yaml.BaseLoader)  # it makes texts, lists and mappings, and nothing else
-    except _yaml.YAMLError as error:
+        found = yaml.load(text, yaml.BaseLoader)  # it makes texts, lists and mappings, and nothing else
+    except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     if not isinstance(found, dict):
         raise ValueError("it holds no mapping")
