@@ -2,13 +2,14 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from .conftest import in_one_text
 from .edited_service import Services
-from .releases import RELEASES, commit
+from .releases import PRESENT, RELEASES, commit
 from .test_old_services import update
 
 INSTALL = ["uv", "sync", "--quiet", "--locked"]
@@ -42,3 +43,16 @@ def test_the_command_that_comes_first_is_said_and_works(updated: Path) -> None:
     assert proved.returncode == 0, proved.stdout
     assert "tomlkit" in (updated / "pyproject.toml").read_text()
     assert (updated / ".hardening" / "last-verify.json").is_file()
+
+
+def test_a_stage_that_lacks_a_library_says_what_brings_it(services: Services, tmp_path: Path) -> None:
+    service = services.lived_in(tmp_path / "orders-api", PRESENT, {"example": "minimal"}, [])
+    project = service / "pyproject.toml"
+    project.write_text("".join(line for line in project.read_text().splitlines(True) if "pyyaml" not in line))
+
+    done = in_one_text([sys.executable, "-S", "-m", "verify", "--only", "owned"], service)
+
+    assert done.returncode == 2, done.stdout
+    assert "No module named" in done.stdout
+    (remedy,) = re.findall(r"Remedy: (.*)", done.stdout)
+    assert re.findall(r"`(.*?)`", remedy) == ["uv run python -m verify.bounds", "uv lock", "uv sync"]

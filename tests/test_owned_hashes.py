@@ -93,6 +93,11 @@ def without_answers(service: Path) -> None:
     (service / ".copier-answers.yml").unlink()
 
 
+def without_an_answer(service: Path) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(re.sub(r"(?m)^example:.*\n", "", answers.read_text()))
+
+
 def another_answer(service: Path) -> None:
     answers = service / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace("store: memory", "store: redis"))
@@ -114,6 +119,7 @@ HASTE: dict[str, tuple[Callable[[Path], object], str]] = {
         without_answers,
         r"UNVERIFIED owned\.recorded could not tell: .copier-answers.yml cannot be read.*Put .copier-answers.yml back",
     ),
+    "an answer taken out": (without_an_answer, r"UNVERIFIED owned\.unchanged .*no answer to example \| Put"),
     "an answer edited by hand": (another_answer, r"INSECURE owned\.unchanged .*redis\S*\.py is missing"),
     "no list": (
         lambda folder: (folder / LIST).unlink(),

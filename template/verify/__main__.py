@@ -109,7 +109,7 @@ class Run:
                 self.checks.append(check)
                 self.screen.note(check.name)
         except Exception as error:  # noqa: BLE001 - the other stages are still worth their answers
-            self.checks.append(_crash(name, error))
+            self.checks.append(_crash(name, error, self.options.project))
             found.append(self.checks[-1])
         finally:
             self.seconds[name] = time.monotonic() - began
@@ -180,12 +180,14 @@ def counted(checks: Sequence[Check]) -> str:
     return ", ".join(f"{numbers[each]} {WORDS[each].lower()}" for each in Outcome if numbers[each])
 
 
-def _crash(name: str, error: Exception) -> Check:
+def _crash(name: str, error: Exception, project: Path) -> Check:
     if isinstance(error, UnverifiedError):
         return ran(name).unverified(error)
     reason = f"{type(error).__name__}: {error}"
-    missing = isinstance(error, ImportError)
-    remedy = "Run `uv sync`, then try again." if missing else "Run it again; if it stays, report it to the template."
+    if isinstance(error, ImportError):
+        remedy = first_command(project) or "Run `uv sync`, then try again."
+    else:
+        remedy = "Run it again; if it stays, report it to the template."
     return ran(name).unverified(reason, remedy)
 
 
@@ -245,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass  # `stopped_at` tells where
     except Exception as error:  # noqa: BLE001 - by itself Python would end with 1, which says "insecure"
-        run.add(_crash("verify", error))
+        run.add(_crash("verify", error, options.project))
         run.stopped_at = None
     finally:
         processes.work_is_done()

@@ -23,7 +23,7 @@ def test_a_vulnerable_package_is_named_with_all_that_fixes_it(prove: Prove, vuln
     direct, transitive = bad["sqlparse 0.4.3 has PYSEC-2023-87"], bad["jinja2 2.11.1 has PYSEC-2021-66"]
     assert "CVE-2023-30608" in direct["seen"]
     assert "fixed in 0.4.4" in direct["seen"]
-    assert "runtime, brought by sqlparse (runtime)" in direct["seen"]
+    assert "runtime, required by sqlparse (runtime)" in direct["seen"]
     assert "pyproject.toml asks for sqlparse==0.4.3: raise that bound to admit 0.4.4" in direct["remedy"]
     assert "runtime, brought by flask (runtime)" in transitive["seen"]
     assert transitive["remedy"] == "Run `uv lock --upgrade-package jinja2==2.11.3`."

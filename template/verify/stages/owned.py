@@ -46,6 +46,11 @@ def _unchanged(options: Options, answers: dict[str, str]) -> Check:
         return UNCHANGED.unverified(
             f"could not tell: {LIST.as_posix()} cannot be read: {error}", _remedy(LIST.as_posix())
         )
+    if unsaid := sorted({name for entry in entries for name in entry.asks} - answers.keys()):
+        return UNCHANGED.unverified(
+            f"which files the service has is not recorded: {ANSWERS} has no answer to {', '.join(unsaid)}",
+            f"Put {ANSWERS} back from git; updates need it too.",
+        )
     digests: dict[str, set[str]] = {}
     for entry in entries:
         if entry.concerns(answers):

@@ -30,9 +30,15 @@ class Entry:
     def __str__(self) -> str:
         return f"{self.digest}  {self.path}{f'  # {self.when}' if self.when else ''}"
 
-    def concerns(self, answers: dict[str, str]) -> bool:
+    @property
+    def asks(self) -> dict[str, str]:
+        """The answers of the services that have it, by the name of the question."""
         pairs = (each.partition("=") for each in self.when.split(",") if each)
-        return all(answers.get(name) == value for name, _, value in pairs)
+        return {name: value for name, _, value in pairs}
+
+    def concerns(self, answers: dict[str, str]) -> bool:
+        """Whether a service with these answers has it."""
+        return all(answers.get(name) == value for name, value in self.asks.items())
 
 
 def parse(text: str) -> list[Entry]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope, Send
 
-from ..core.headers import HeaderList
+from ..core.headers import HeaderList, is_field
 from ..core.json_text import InvalidJSONError, check_json
 from ..core.log import describe, log, mask
 from ..core.problems import (
@@ -206,7 +206,8 @@ class Exchange:
         if kind in ("websocket.accept", "websocket.http.response.start") and not self.started:
             status, headers = int(message.get("status", 101)), message.get("headers", ())
             message["headers"] = self._runtime.response_headers.finalize(self.request, status, headers)
-            self.started, self.status = True, status
+            await self._start_with(message)
+            return
         await self.raw_send(message)
 
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
@@ -217,28 +218,41 @@ class Exchange:
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         try:
             complete = self._runtime.response_headers.finalize(self.request, status, headers)
-        except Exception as error:  # noqa: BLE001 - a step of the team's, whatever it raises
-            self.note_failure(error)
+            await self._answer(status, complete, body)
+        except Exception as error:
+            if self.started:  # the client is gone
+                raise
+            self.note_failure(error)  # a step of the team's, whatever it raises or writes
+            self.request.response_headers[:] = [each for each in self.request.response_headers if is_field(*each)]
             status, body = UNHANDLED.status, self._runtime.unhandled(self.request.request_id, error)
             headers = [*UNHANDLED.headers, (b"content-length", b"%d" % len(body))]
-            complete = self._runtime.own_headers.finalize(self.request, status, headers)
-        self.started, self.status = True, status
+            await self._answer(status, self._runtime.own_headers.finalize(self.request, status, headers), body)
+
+    async def _answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         if not self.request.is_websocket:
             if self.slot is not None:
                 self.slot.clear_deadline()
-            await self.raw_send({"type": "http.response.start", "status": status, "headers": complete})
+            await self._start_with({"type": "http.response.start", "status": status, "headers": headers})
             self.finished = True
             body = b"" if self.request.method == "HEAD" else body
             await self.raw_send({"type": "http.response.body", "body": body})
             if self.slot is not None:
                 self.slot.release()
         elif "websocket.http.response" in self.request.scope.get("extensions", ()):
-            start = {"type": "websocket.http.response.start", "status": status, "headers": complete}
-            await self.raw_send(start)
+            await self._start_with({"type": "websocket.http.response.start", "status": status, "headers": headers})
             await self.raw_send({"type": "websocket.http.response.body", "body": body})
         else:
-            self.status = 403
+            self.started, self.status = True, 403
             await self.raw_send({"type": "websocket.close", "code": 1008})
+
+    async def _start_with(self, start: Message) -> None:
+        """Send the head of a response, which has begun unless the server refuses it."""
+        self.started, self.status = True, start.get("status", 101)
+        try:
+            await self.raw_send(start)
+        except BaseException:
+            self.started = False
+            raise
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""

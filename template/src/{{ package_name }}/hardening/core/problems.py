@@ -8,9 +8,12 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from .headers import is_field
+
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 INPUT_LOCATIONS = frozenset({"body", "query", "path", "header", "cookie"})
+_STATUSES = range(200, 600)
 BODILESS = (204, 205, 304)
 _MESSAGES = {
     "missing": "Is required.",
@@ -80,6 +83,7 @@ class Refusal:
 
     Raises:
         TypeError: A header is not bytes.
+        ValueError: No server can send it: a header holds a line break, or the status is none.
     """
 
     __slots__ = ("_before_id", "event", "headers", "status")
@@ -90,6 +94,8 @@ class Refusal:
         self.headers = list(headers)
         if not all(isinstance(part, bytes) for header in self.headers for part in header):
             raise TypeError('the headers of a Refusal are bytes, such as (b"retry-after", b"5")')
+        if not all(is_field(*header) for header in self.headers) or status not in _STATUSES:
+            raise ValueError(f"a Refusal of status {status!r} with the headers {self.headers!r} cannot be sent")
         self._before_id = b""
         if status not in BODILESS:
             self._before_id = document(status, "\0", **members).split(b"\\u0000")[0]

@@ -1,11 +1,12 @@
 # Owned by the template: an update rewrites this file.
 """What is looked at in the team's own steps: a step that cannot run would answer every request with 500."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import iscoroutinefunction
 from typing import Any
 
 from ..core.findings import Finding
+from ..core.headers import is_field, is_field_name
 from ..steps import STEPS
 from ..steps.base import Step
 
@@ -36,18 +37,23 @@ def step_findings(steps: Sequence[Any]) -> Iterator[Finding]:
                 f"The step {step.__name__} has an async `respond`: headers are completed without waiting.",
                 "Make it a plain `def`, and look up what it needs in an async `refuse`.",
             )
-        if not _are_headers(step.fixed_headers):
+        if not _each(is_field, step.fixed_headers, pairs=True):
             yield Finding(
                 "steps.E004",
-                f"The fixed_headers of the step {step.__name__} are not bytes with names in lower case.",
+                f"The fixed_headers of the step {step.__name__} are not bytes with names in lower case that can be sent.",
                 'Write pairs of bytes: `fixed_headers = ((b"x-region", b"eu"),)`.',
             )
+        for what in ("reserved_headers", "respond_triggers"):
+            if not _each(is_field_name, getattr(step, what)):
+                yield Finding(
+                    "steps.E004",
+                    f"The {what} of the step {step.__name__} are not names as bytes in lower case: none would match.",
+                    f'Write a set of bytes: `{what} = frozenset({{b"x-region"}})`.',
+                )
 
 
-def _are_headers(headers: Any) -> bool:
+def _each(holds: Callable[..., bool], found: Any, *, pairs: bool = False) -> bool:
     try:
-        return all(
-            isinstance(name, bytes) and isinstance(value, bytes) and name == name.lower() for name, value in headers
-        )
+        return all(holds(*each) if pairs else holds(each) for each in found)
     except (TypeError, ValueError):
         return False
