@@ -25,14 +25,14 @@ def test_a_vulnerable_package_is_named_with_all_that_fixes_it(prove: Prove, vuln
     assert "fixed in 0.4.4" in direct["seen"]
     assert "runtime, required by sqlparse (runtime)" in direct["seen"]
     assert "pyproject.toml asks for sqlparse==0.4.3: raise that bound to admit 0.4.4" in direct["remedy"]
-    assert "runtime, brought by flask (runtime)" in transitive["seen"]
+    assert "runtime, required by flask (runtime)" in transitive["seen"]
     assert transitive["remedy"] == "Run `uv lock --upgrade-package jinja2==2.11.3`."
 
     unfixed = next(check for name, check in bad.items() if name.startswith("itsdangerous"))
     assert "no fix yet" in unfixed["seen"]
     assert "[[waiver]]" in unfixed["remedy"]
     development = next(check for name, check in bad.items() if name.startswith("ruff"))
-    assert "development, brought by ruff (group dev)" in development["seen"]
+    assert "development, required by ruff (group dev)" in development["seen"]
 
 
 def test_the_recommended_command_upgrades_just_that(prove: Prove, vulnerable: Path) -> None:
