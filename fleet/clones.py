@@ -11,12 +11,14 @@ from .template import answers_of
 from .words import UnreadableError, UsageError, masked, printable
 
 RECORDS = Path(".hardening")
-NO_RECORD = "no .hardening/last-verify.json in this clone; run `uv run --locked python -m verify` there"
+NO_RECORD = (
+    "no .hardening/last-verify.json that can be read in this clone; run `uv run --locked python -m verify` there"
+)
 NO_PIPELINE = "an address alone has no pipeline; --github and --gitlab read what pipelines recorded"
 
 
 def folders(root: Path) -> list[Path]:
-    """The repositories in a folder: itself, or those that stand right in it.
+    """The repositories in a folder: itself, or those that stand right in it, each once however many links lead to it.
 
     Raises:
         UsageError: There is no such folder, or nothing in it.
@@ -28,7 +30,8 @@ def folders(root: Path) -> list[Path]:
     found = sorted(path for path in root.iterdir() if path.is_dir() and ((path / ".git").exists() or _is_bare(path)))
     if not found:
         raise UsageError(f"No repository stands in {root}. --clones takes the folder that your clones stand in.")
-    return found
+    once = {path.resolve(): path for path in sorted(found, key=Path.is_symlink, reverse=True)}
+    return sorted(once.values())
 
 
 def _is_bare(path: Path) -> bool:

@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from fleet import template as releases
 from fleet.__main__ import main
+from fleet.clones import folders
 
 from .edited_service import Services
 from .forge import TOKEN, Project, head, served
@@ -121,7 +122,7 @@ def test_clones_in_one_table_of_80_columns_and_one_page(sample: Path, run: Run, 
     assert "2026-01-01 ENDED" in text
     assert re.search(r"service-9 +unknown .* unproved (now|\d+ min)", line_of(text, "service-9"))
     assert "no audit in the last 8 days" in text
-    assert "no run of verify is known: no .hardening/last-verify.json in this clone" in text
+    assert "no run of verify is known: no .hardening/last-verify.json that can be read in this clone" in text
     assert re.search(r"verify ran on [0-9a-f]{9}, not on [0-9a-f]{9}", text)
     assert "1 other repositories are no services of this template." in text
     assert re.search(r"10 services: \d well, \d to act upon, \d unknown\.", text)
@@ -138,6 +139,13 @@ def test_the_exit_code_says_well_only_of_what_is_known_to_be(sample: Path, run: 
     assert run("--clones", tmp_path / "2")[0] == 2
     shutil.copytree(sample / "service-3", tmp_path / "1" / "service-3")
     assert run("--clones", tmp_path / "1")[0] == 1
+
+
+def test_a_link_to_a_clone_is_no_second_one(tmp_path: Path) -> None:
+    (tmp_path / "orders" / ".git").mkdir(parents=True)
+    (tmp_path / "again").symlink_to(tmp_path / "orders")
+
+    assert folders(tmp_path) == [tmp_path / "orders"]
 
 
 def test_nothing_of_a_service_runs_when_it_is_looked_at(sample: Path, run: Run, tmp_path: Path) -> None:
