@@ -11,9 +11,7 @@ from .template import answers_of
 from .words import UnreadableError, UsageError, masked, printable
 
 RECORDS = Path(".hardening")
-NO_RECORD = (
-    "no .hardening/last-verify.json that can be read in this clone; run `uv run --locked python -m verify` there"
-)
+NO_RECORD = "no .hardening/last-verify.json in this clone; run `uv run --locked python -m verify` there"
 NO_PIPELINE = "an address alone has no pipeline; --github and --gitlab read what pipelines recorded"
 
 

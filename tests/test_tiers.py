@@ -81,6 +81,10 @@ def test_every_mark_marks_tests_that_there_are(service: Path) -> None:
         for path in OWNED.iterdir()
         if path.is_file() and (names := {*MARK.findall(path.read_text())} - OF_PYTEST)
     }
+    of_a_store = marked.pop("stores.py")  # each test that takes `store_url` bears them
+    for path in OWNED.glob("test_*"):
+        if "store_url: str" in path.read_text():
+            marked.setdefault(path.name.removesuffix(".jinja"), set()).update(of_a_store)
 
     assert {name for names in marked.values() for name in names} == {SLOW, EVERY_CASE}
     for name in (SLOW, EVERY_CASE):
