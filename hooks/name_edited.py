@@ -1,4 +1,4 @@
-"""What `copier update --skip-tasks` does not leave unsaid: which files it took away, by name those with edits of the team.
+"""What `copier update --skip-tasks` says: which files it took away, and by name those that the team had edited.
 
 Copier deletes a file that has moved without a word. Nothing else is done here, and nothing is locked, installed or run.
 """

@@ -111,8 +111,8 @@ def cut(service: Path, kept: slice) -> None:
 
 
 NOT_WHOLE = (
-    r"UNVERIFIED owned\.unchanged could not tell: verify/owned.sha256 cannot be read: it is cut off, doubled or edited.*"
-    r" \| `git checkout -- verify/owned.sha256`"
+    r"UNVERIFIED owned\.unchanged could not tell: verify/owned.sha256 cannot be read: it is cut off, doubled or edited"
+    r".* \| `git checkout -- verify/owned.sha256`"
 )
 HASTE: dict[str, tuple[Callable[[Path], object], str]] = {
     "an edited file": (

@@ -232,7 +232,6 @@ def _forget_settings() -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is the worst outcome."""
-    processes.install_signal_handlers()
     try:
         options, form = _options(arguments)
         if options.only not in FILES_ALONE and (first := first_command(options.project)):
@@ -242,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Outcome.UNVERIFIED
     run = Run(options, Terminal(sys.stderr if form == "json" else sys.stdout), _forget_settings())
     try:
+        processes.install_signal_handlers()
         run.everything()
         run.stopped_at = None
     except KeyboardInterrupt:
