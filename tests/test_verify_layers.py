@@ -14,6 +14,7 @@ LAYERS = (
     {"probe", "harness", "upkeep"},
     {"attacks"},
     {"stages", "target"},
+    {"run"},
     {"__main__", "bounds", "update", "__init__"},
 )
 

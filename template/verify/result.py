@@ -125,3 +125,10 @@ def overall(checks: Iterable[Check]) -> Outcome:
     if Outcome.INSECURE in outcomes:
         return Outcome.INSECURE
     return Outcome.PROVED if outcomes == {Outcome.PROVED} else Outcome.UNVERIFIED
+
+
+def listed(names: Iterable[str], at_most: int = 5) -> str:
+    """Some names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - at_most} more" if len(every) > at_most else ""
+    return ", ".join(every[:at_most]) + more

@@ -14,9 +14,9 @@ DRIVER = """
 import importlib, json, sys
 from pathlib import Path
 from verify.runner import subprocesses
-from verify.stages import audit
+from verify.stages import audit, pip_audit
 from verify.result import Options
-audit.SOCKET_TIMEOUT, audit.PAUSES, audit.PATIENCE = 1, (0.01, 0.01), 300.0
+pip_audit.SOCKET_TIMEOUT, pip_audit.PAUSES, pip_audit.PATIENCE = 1, (0.01, 0.01), 300.0
 exec(sys.argv[1])
 stages = [importlib.import_module(f"verify.stages.{name}").stage for name in sys.argv[2:]]
 options = Options(Path.cwd(), "orders_api")
@@ -34,11 +34,11 @@ def few(project):
     lock = read(project)
     return replace(lock, packages=tuple(each for each in lock.packages if each.is_own or each.name == "click"))
 audit.Lock.read = few
-export = audit._export
+export = pip_audit.exported
 def shorter(project, lock):
     head, canary, *rest = export(project, lock).split("[[packages]]\\n")
     return "[[packages]]\\n".join([head, canary, *(each for each in rest if 'name = "click"' in each)])
-audit._export = shorter
+pip_audit.exported = shorter
 """
 
 

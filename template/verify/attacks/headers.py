@@ -79,7 +79,7 @@ def telling(answer: Answer) -> list[str]:
 def every_kind(arena: Arena) -> Seen:
     answers = {name: send(arena.probe_service.port, data) for name, data in KINDS.items()}
     for _ in range(3):
-        answers["too many requests"] = arena.probe_service.ask("GET", "/mounted/scarce")
+        answers["too many requests"] = arena.probe("GET", "/mounted/scarce")
     faults = [
         f"{name} ({answer.status}) lacks {', '.join(lacks)}"
         for name, answer in answers.items()
@@ -91,7 +91,7 @@ def every_kind(arena: Arena) -> Seen:
 @attacks("headers.software", "no answer names the software or its version")
 def software(arena: Arena) -> Seen:
     targets = ("/ok", "/own-headers", "/mounted-raw/x", "/nope", "/boom")
-    answers = {target: arena.probe_service.ask("GET", target) for target in targets}
+    answers = {target: arena.probe("GET", target) for target in targets}
     answers["the service's own /health/live"] = arena.ask("GET", "/health/live")
     faults = [f"{target}: {', '.join(names)}" for target, answer in answers.items() if (names := telling(answer))]
     return Seen(f"nothing in {len(answers)} answers names it", faults)

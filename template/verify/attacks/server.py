@@ -152,7 +152,7 @@ def idle(arena: Arena) -> Seen:
         for _ in range(wanted):
             stack.enter_context(connect(arena.probe_service.port))
         began = time.monotonic()
-        status = arena.probe_service.ask("GET", "/ok").status
+        status = arena.probe("GET", "/ok").status
         took = time.monotonic() - began
     faults = (
         [] if status == 200 else [f"with {wanted} idle connections an honest request is answered {status or 'nothing'}"]
@@ -187,10 +187,10 @@ def defaults(arena: Arena) -> Seen:
 @last("server.overload", "requests that take long keep nobody out")
 def overload(arena: Arena) -> Seen:
     with ThreadPoolExecutor(28) as pool:
-        answers = list(pool.map(lambda _: arena.probe_service.ask("GET", "/sleep/800"), range(28)))
+        answers = list(pool.map(lambda _: arena.probe("GET", "/sleep/800"), range(28)))
     served = sum(answer.status == 200 for answer in answers)
     refused = sum(answer.status == 503 and "retry-after" in answer for answer in answers)
-    after = arena.probe_service.ask("GET", "/ok").status
+    after = arena.probe("GET", "/ok").status
     faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 is the bound"]
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"28 at once: {statuses(answers)} with Retry-After; then 200 again", faults)

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from ..result import Check, Options, Rule, UnverifiedError
+from ..result import Check, Options, Rule, UnverifiedError, listed
 from ..upkeep.owned_files import FOLDERS, LIST, PACKAGE, added, digest, is_importable, parse
 from ..upkeep.template_repo import ANSWERS, UPDATE, recorded_answers
-from .lock import listed
 
 RECORDED = Rule("owned", "owned.recorded", "updates find the package that the service was created with")
 UNCHANGED = Rule("owned", "owned.unchanged", "the owned files hold what their release holds")

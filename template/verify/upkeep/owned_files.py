@@ -67,10 +67,10 @@ def added(project: Path, folders: Iterable[str], owned: Collection[str]) -> Iter
     """The files and links in these folders that are not among the owned ones; what Python caches is none of them."""
     for folder in folders:
         for path in (project / folder).rglob("*"):
-            name = path.relative_to(project)
-            if (path.is_symlink() or path.is_file()) and "__pycache__" not in name.parts:
-                if name.as_posix() not in owned:
-                    yield name.as_posix()
+            name = path.relative_to(project).as_posix()
+            is_there = path.is_symlink() or path.is_file()
+            if is_there and "__pycache__" not in path.parts and name not in owned:
+                yield name
 
 
 def is_importable(project: Path, name: str) -> bool:

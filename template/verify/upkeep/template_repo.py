@@ -9,12 +9,11 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from ..common import yaml
 from ..result import UnverifiedError
 from ..runner import subprocesses
 from ..runner.subprocesses import NO_UV
@@ -46,9 +45,9 @@ def recorded_answers(project: Path) -> dict[str, str]:
     """
     back = f"Put {ANSWERS} back from git; updates need it too."
     try:
-        answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
+        answers = {name: str(value) for name, value in yaml.read(project / ANSWERS).items()}
+    except UnverifiedError as error:
+        raise _unverified(error.seen, back) from None
     for name in ("_src_path", "_commit"):
         if not answers.get(name):
             raise _unverified(f"{ANSWERS} records no {name}", back)
@@ -245,22 +244,6 @@ class Template:
 def _unverified(seen: str, remedy: str) -> UnverifiedError:
     """What stood in the way, without the password or token that an address may have."""
     return UnverifiedError(masked(seen), remedy)
-
-
-def _answers(text: str) -> dict[str, str]:
-    """What the answers file holds, each as the text that stands there.
-
-    Raises:
-        ValueError: It is no YAML, or no mapping.
-    """
-    yaml: Any = import_module("yaml")  # by name: it has no types of its own; an update does without it
-    try:
-        found = yaml.load(text, yaml.BaseLoader)  # it makes texts, lists and mappings, and nothing else
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
-    if not isinstance(found, dict):
-        raise ValueError("it holds no mapping")
-    return {str(name): str(value) for name, value in found.items()}
 
 
 def _expanded(address: str) -> str:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...harness.service import declared_environment
-from ...result import Check, Options, Rule, UnverifiedError
+from ...result import Check, Options, Rule, UnverifiedError, listed
 from ...runner import subprocesses
-from ..lock import listed
 
 TIMEOUT = 30.0
 """Seconds that the service may take to say what it would start with."""
