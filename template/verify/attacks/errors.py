@@ -60,7 +60,7 @@ def echoes(arena: Arena) -> Seen:
     answers = {
         "a value": arena.probe("POST", "/items", body=json.dumps({"name": [CANARY]}).encode()),
         "a field's name": arena.probe("POST", "/items", body=json.dumps({"name": "x", CANARY: 1}).encode()),
-        "a validator's message": arena.probe("POST", "/everything", body=json.dumps({"pin": CANARY}).encode()),
+        "a validator's message": arena.probe("POST", "/pin", body=json.dumps({"pin": CANARY}).encode()),
         "a path": arena.probe("GET", f"/{CANARY}"),
         "a path parameter": arena.probe("DELETE", f"/items/{CANARY}"),
         "a query": arena.probe("GET", f"/search?page={CANARY}"),
