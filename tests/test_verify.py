@@ -20,6 +20,7 @@ import pytest
 
 from .conftest import Emit, include_orders
 from .default_signals import with_default_signals
+from .stages.runs import named_twice
 
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 HARDENING = Path("src/orders_api/hardening")
@@ -108,6 +109,7 @@ def test_a_fresh_service_withstands_every_attack_in_seconds(synced: Path, tmp_pa
 
     assert run.code == 0, run.out
     assert {check["step"] for check in run.record["checks"]} == set(STEPS)
+    assert not named_twice(run.record["checks"])
     assert not run.red()
     assert run.record["outcome"] == "proved"
     assert run.record["overridden"]["ignored"] == ["APP_ENV", "APP_RATE_LIMIT"]

@@ -67,6 +67,18 @@ def test_the_proof_depends_neither_on_the_tests_nor_on_the_application() -> None
     assert {each.split(".")[0] for each in others} == {"probe"}
 
 
+def test_each_rule_has_an_id_of_its_own() -> None:
+    ids = [
+        ast.unparse(each.args[1])
+        for path in MODULES.values()
+        for each in ast.walk(parsed(path))
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "Rule" and isinstance(each.args[1], ast.Constant)
+    ]
+
+    assert len(ids) > 40
+    assert [each for each in ids if ids.count(each) > 1] == []
+
+
 def test_the_folder_of_attacks_is_the_list_of_steps() -> None:
     for path in (VERIFY / "attacks").glob("*.py"):
         if path.stem != "__init__":

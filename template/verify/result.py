@@ -64,7 +64,8 @@ class Check:
     Args:
         step: The step that it belongs to, a name that `--only` takes: `audit`, `headers`, `rate_limit`, ...
         id: The rule, such as `docker.user`. Ids are kept: reports, acceptances and links name them.
-        object: What it is about, if the rule is about several: a file, a route, a package.
+        object: What it is about, if the rule is about several: a file, a route, a package. In one run, `step`, `id` and
+            `object` together name one check.
         name: What was tried, in the words of a colleague.
         outcome: What came of it.
         seen: The answer that was seen, short.

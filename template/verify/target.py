@@ -30,7 +30,6 @@ NOT_MADE = (
     "ambiguous framing",
     "routes of your own",
 )
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -65,7 +64,7 @@ Attempt = Callable[[Target], tuple[str, list[str]]]
 
 def _tls(target: Target) -> tuple[str, list[str]]:
     if target.address.scheme == "http":
-        if target.address.hostname in _LOCAL:
+        if target.address.hostname in ("127.0.0.1", "localhost", "::1"):
             return "plain http, which does not leave this machine", []
         return "", ["everything goes over plain http, readable and changeable on the way"]
     return target.handshake()

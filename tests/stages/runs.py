@@ -4,6 +4,7 @@ vulnerable and could not tell are three answers, and no fault of the service or 
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ pip_audit.exported = shorter
 
 def outcomes(checks: list[Check]) -> set[str]:
     return {check["outcome"] for check in checks}
+
+
+def named_twice(checks: list[Check]) -> list[tuple[str, ...]]:
+    """Checks of one run that a report, an acceptance or a link could not tell from another one."""
+    names = Counter((check["step"], check["id"], check["object"]) for check in checks)
+    return [name for name, count in names.items() if count > 1]
 
 
 def told(checks: list[Check]) -> str:

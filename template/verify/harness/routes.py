@@ -46,11 +46,8 @@ class DiscoveredRoute:
 
 def read(text: str) -> list[DiscoveredRoute]:
     """What this module printed, read again."""
-    return [DiscoveredRoute(**_frozen(each)) for each in json.loads(text)]
-
-
-def _frozen(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    frozen = ({k: tuple(v) if isinstance(v, list) else v for k, v in each.items()} for each in json.loads(text))
+    return [DiscoveredRoute(**each) for each in frozen]
 
 
 def routes(package: str) -> Iterator[DiscoveredRoute]:

@@ -59,7 +59,7 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
     if skipped:
         first = next(iter(skipped.values()))
         seen = f"{len(skipped)} of {len(names)} packages were skipped: {listed(skipped)} ({first})"
-        yield COMPLETE.unverified(
+        yield COMPLETE.of("skipped", COMPLETE.name).unverified(
             seen, "Take these from an index whose advisories are known, or name a service in AUDIT_OSV_URL."
         )
     missing = [
@@ -67,16 +67,22 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
     ]
     if missing:
         seen = f"{len(missing)} of {len(lock.published)} locked packages are not in the answer: {listed(missing)}"
-        yield COMPLETE.unverified(seen, "Look at `uv export`: what it leaves out cannot be audited.")
+        yield COMPLETE.of("missing", COMPLETE.name).unverified(
+            seen, "Look at `uv export`: what it leaves out cannot be audited."
+        )
     elsewhere = [str(package) for package in lock.published if "registry" not in package.source]
     if elsewhere:
         seen = (
             f"{len(elsewhere)} packages are not from an index, and advisories are about releases: {listed(elsewhere)}"
         )
-        yield COMPLETE.unverified(seen, "Take a release from an index instead of a repository, an address or a file.")
+        yield COMPLETE.of("from elsewhere", COMPLETE.name).unverified(
+            seen, "Take a release from an index instead of a repository, an address or a file."
+        )
     if answer.warnings:
         seen = f"{len(answer.warnings)} advisories were not understood: {answer.warnings[0]}"
-        yield COMPLETE.unverified(seen, "Upgrade pip-audit: `uv lock --upgrade-package pip-audit`.")
+        yield COMPLETE.of("not understood", COMPLETE.name).unverified(
+            seen, "Upgrade pip-audit: `uv lock --upgrade-package pip-audit`."
+        )
 
 
 def _accounted(lock: Lock, service: str) -> Check:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner import subprocesses
 from ..upkeep import owned_files
+from ..upkeep.rendering import render
 from ..upkeep.template_repo import ANSWERS, UPDATE, Template
 
 PATCH = Path(".hardening", "drift.patch")
@@ -45,7 +46,7 @@ def stage(options: Options) -> Iterator[Check]:
 
 def _compared(project: Path, template: Template) -> Iterator[Check]:
     release = template.scratch / "release"
-    owned, seeds = template.render(project / ANSWERS, release)
+    owned, seeds = render(template, project / ANSWERS, release)
     deleted = sorted(name for name in owned if not (project / name).is_file())
     changed = {
         name: difference
