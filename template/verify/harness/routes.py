@@ -46,8 +46,11 @@ class DiscoveredRoute:
 
 def read(text: str) -> list[DiscoveredRoute]:
     """What this module printed, read again."""
-    frozen = ({k: tuple(v) if isinstance(v, list) else v for k, v in each.items()} for each in json.loads(text))
-    return [DiscoveredRoute(**each) for each in frozen]
+    found: list[dict[str, Any]] = json.loads(text)
+    return [
+        DiscoveredRoute(**{name: tuple(value) if isinstance(value, list) else value for name, value in each.items()})
+        for each in found
+    ]
 
 
 def routes(package: str) -> Iterator[DiscoveredRoute]:
