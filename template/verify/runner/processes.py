@@ -15,6 +15,10 @@ GRACE = 5.0
 # `uv run` passes Ctrl-C on a second time, a moment later; only what comes after this is a second one.
 SAME_SIGNAL = 1.0
 _WINDOWS = sys.platform == "win32"
+OWN_GROUP: dict[str, Any] = {"start_new_session": True}
+"""Arguments of `Popen` that put a process at the head of a group of its own."""
+if _WINDOWS:
+    OWN_GROUP = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
@@ -84,9 +88,6 @@ def start(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes]
 ) -> "subprocess.Popen[bytes]":
     """Start a process at the head of a group of its own; end it with `end`."""
-    group: dict[str, Any] = {"start_new_session": True}
-    if _WINDOWS:
-        group = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     with _interrupts.hold():
         process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
             command,
@@ -95,7 +96,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            **group,
+            **OWN_GROUP,
         )
         _running.add(process)
     return process
