@@ -1,9 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """The messages of one HTTP request and its response: counted, timed, completed."""
 
-import asyncio
-
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from ..core.headers import HeaderList
 from ..core.json_text import InvalidJSONError, check_json
@@ -21,16 +19,21 @@ from .exchange import Exchange
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
-# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
-_LETTING_GO = 0.05
 
 
 class HttpExchange(Exchange):
     """The application is given its `receive` and `send`."""
 
+    if_unanswered = UNHANDLED
     _received = 0
     _is_awaited = _is_read = False
     _start: Message
+
+    def begin(self) -> Receive:
+        if self.request.method == "HEAD":
+            self.request.scope["method"] = "GET"
+        self.await_response()
+        return self.receive if self.request.has_body else self.raw_receive
 
     def _await_body(self) -> None:
         """Give the client its time to send the body."""
@@ -148,26 +151,6 @@ class HttpExchange(Exchange):
         await self.raw_send({"type": "http.response.body", "body": body})
         if self.slot is not None:
             self.slot.release()
-
-    async def cancelled(self, error: asyncio.CancelledError) -> None:
-        """Say why the request was cancelled: its time is up, the server stops, or the application did it itself.
-
-        Raises:
-            CancelledError: The server stops.
-            ConnectionAbortedError: Half of a response is out, so the server is to cut the connection.
-        """
-        task = asyncio.current_task()
-        overdue = self.slot.overdue if self.slot is not None else None
-        if overdue is not None and task is not None and not task.uncancel():
-            self.refusal = overdue
-            await asyncio.sleep(_LETTING_GO)
-            if self.started:
-                self.request.note(overdue.event)
-                raise ConnectionAbortedError(overdue.event)
-        elif task is not None and task.cancelling():
-            raise error
-        else:
-            await self.fail(error)
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application raised: 500, unless it was refused something on the way.

@@ -5,16 +5,13 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from ..core.log import log, request_id
-from ..core.problems import OVERLOADED, UNHANDLED, Refusal
-from ..steps import STEPS
-from ..steps.base import Services, Step
+from ..core.problems import OVERLOADED, Refusal
+from ..steps.base import Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
 from .deadlines import Deadlines
@@ -34,7 +31,8 @@ class Perimeter:
     Args:
         app: What answers.
         services: What the steps share.
-        steps: The team's own steps, which run after those of the checklist.
+        checklist: The template's own steps.
+        team: The team's own, which run after them.
         health: Answers the health paths.
         errors: Words what went wrong.
         root_path: Where a proxy has put the application.
@@ -44,17 +42,17 @@ class Perimeter:
         self,
         app: ASGIApp,
         services: Services,
-        steps: Iterable[type[Step]],
+        checklist: Sequence[Step],
+        team: Sequence[Step],
         health: Health,
         errors: Errors,
         root_path: str = "",
     ) -> None:
         self.services = services
         self._app, self._health = app, health
-        own = [step(services) for step in STEPS]
-        every = [*own, *(step(services) for step in steps)]
-        identify = next(step.identify for step in own if isinstance(step, Client))
-        self._refusers = tuple(step.refuse for step in every if type(step).refuse is not Step.refuse)
+        every = [*checklist, *team]
+        identify = next(step.identify for step in checklist if isinstance(step, Client))
+        self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
         self._deadlines = Deadlines()
         settings = services.settings
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
@@ -63,7 +61,7 @@ class Perimeter:
             identify,
             self._deadlines,
             ResponseHeaders(every),
-            ResponseHeaders(own),
+            ResponseHeaders(checklist),
             errors.unhandled,
             settings.body_timeout,
             settings.request_timeout,
@@ -73,9 +71,9 @@ class Perimeter:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            return self._http(HttpExchange(self._runtime, scope, receive, send))
+            return self._handle(HttpExchange(self._runtime, scope, receive, send))
         if scope["type"] == "websocket":
-            return self._websocket(WebSocketExchange(self._runtime, scope, receive, send))
+            return self._handle(WebSocketExchange(self._runtime, scope, receive, send))
         return self._lifespan(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +87,7 @@ class Perimeter:
             await self.services.sessions.close()
             await store.close()
 
-    async def _http(self, exchange: HttpExchange) -> None:
+    async def _handle(self, exchange: Exchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
         refusal = None
@@ -101,18 +99,13 @@ class Perimeter:
                 if (refusal := await self._refusal(exchange)) is None:
                     scope = request.scope
                     scope["hardening"] = request
-                    if request.method == "HEAD":
-                        scope["method"] = "GET"
-                    exchange.await_response()
-                    await self._app(
-                        scope, exchange.receive if request.has_body else exchange.raw_receive, exchange.send
-                    )
+                    await self._app(scope, exchange.begin(), exchange.send)
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
             except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort
                 await exchange.fail(error)
-            if not exchange.started:
-                await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
+            if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
+                await exchange.refuse(refusal)
         finally:
             if request.unsettled:  # no response has begun
                 await request.settle(None)
@@ -145,22 +138,6 @@ class Perimeter:
                     raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
             return verdict
         return None
-
-    async def _websocket(self, exchange: WebSocketExchange) -> None:
-        request = exchange.request
-        token = request_id.set(request.request_id)
-        try:
-            if (refusal := await self._refusal(exchange)) is not None:
-                await exchange.refuse(refusal)
-                return
-            request.scope["hardening"] = request
-            with suppress(WebSocketDisconnect):
-                await self._app(request.scope, exchange.raw_receive, exchange.send)
-        except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
-            await exchange.fail(error)
-        finally:
-            request_id.reset(token)
-            self._end(exchange)
 
     def _end(self, exchange: Exchange) -> None:
         if exchange.slot is not None:

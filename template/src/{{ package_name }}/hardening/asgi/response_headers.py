@@ -6,7 +6,7 @@ wrote, no header names the software, grants a foreign origin or sets a cookie wi
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.headers import HeaderList
-from ..steps.base import RequestContext, Step
+from ..steps.base import RequestContext, Step, is_overridden
 
 MERGED_HEADERS = frozenset({b"vary", b"content-security-policy"})
 """Two values of these bind together, so none is dropped."""
@@ -21,7 +21,7 @@ class ResponseHeaders:
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        responding = [step for step in steps if type(step).respond is not Step.respond]
+        responding = [step for step in steps if is_overridden(step.respond, Step.respond)]
         self._responders: tuple[Respond, ...] = tuple(step.respond for step in responding)
         self._untriggered = tuple(step.respond for step in responding if not step.respond_triggers)
         self._triggers = frozenset(name for step in responding for name in step.respond_triggers)
@@ -47,10 +47,10 @@ class ResponseHeaders:
         is_triggered = not (is_plain and self._triggers.isdisjoint(request.headers))
         for respond in self._responders if is_triggered else self._untriggered:
             headers = respond(request, headers)
-        if headers is not written and not all(
-            isinstance(name, bytes) and isinstance(value, bytes) for name, value in headers
-        ):
-            raise TypeError("a step's `respond` returned headers that are not bytes")
+        if headers is not written:
+            headers = list(headers)
+            if not all(isinstance(name, bytes) and isinstance(value, bytes) for name, value in headers):
+                raise TypeError("a step's `respond` returned headers that are not bytes")
         added = request.begin_response(status)
         if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):
             return [*headers, *self._fixed, *added]

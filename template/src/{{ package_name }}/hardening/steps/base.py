@@ -186,6 +186,11 @@ class Step:
         return headers
 
 
+def is_overridden(method: Any, inherited: Any) -> bool:
+    """Whether a step's method is another than that of `Step`, be it of its class or of the object alone."""
+    return getattr(method, "__func__", None) is not inherited
+
+
 def context_of(connection: HTTPConnection) -> RequestContext:
     """The context of a request that a route handles."""
     context: RequestContext = connection.scope["hardening"]
