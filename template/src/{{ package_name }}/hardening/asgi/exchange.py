@@ -142,5 +142,5 @@ class Exchange:
             await self.fail(error)
 
     def note_failure(self, error: BaseException) -> None:
-        """Let the log tell of an exception."""
+        """Log an exception with the line of the request."""
         self.request.note("unhandled_error", exception=mask(describe(error), log.secrets))

@@ -47,7 +47,7 @@ class HttpExchange(Exchange):
         """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
 
         Raises:
-            Refused: The body is too large, too slow or not what it says; the perimeter answers, whatever
+            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
                 the application makes of it.
         """
         if self.finished or self._is_read:

@@ -111,7 +111,7 @@ def _class_findings(steps: Iterable[Any]) -> Iterator[Finding]:
 
 
 def _contract(step: Step | type[Step], kind: type[Step]) -> Iterator[Finding]:
-    """What of a step cannot work, looked at in its object; before there is one in the class, where it says so already."""
+    """What of a step cannot work, looked at in its object; before there is one, in its class as far as that shows it."""
     for what, arguments in _ARGUMENTS.items():
         method = getattr(step, what)
         if iscoroutinefunction(method) and what == "respond":
@@ -130,7 +130,7 @@ def _contract(step: Step | type[Step], kind: type[Step]) -> Iterator[Finding]:
     for what, form in _HEADERS.items():
         found = getattr(step, what)
         if step is kind and hasattr(type(found), "__get__"):
-            continue  # a property: the object will say
+            continue  # a property: its value is the object's
         if not _each(is_field if what == "fixed_headers" else is_field_name, found, pairs=what == "fixed_headers"):
             yield Finding(
                 "steps.E004",
