@@ -5,13 +5,13 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..core.log import log, request_id
 from ..core.problems import OVERLOADED, Refusal
-from ..steps.base import Services, Step, is_overridden
+from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
 from .deadlines import Deadlines
@@ -23,6 +23,9 @@ from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
 _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
+
+Verdict = Refusal | Awaitable[Refusal | None] | None
+Refuse = Callable[[RequestContext], Verdict]
 
 
 class Perimeter:
@@ -54,19 +57,12 @@ class Perimeter:
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
         self._deadlines = Deadlines()
-        settings = services.settings
+        settings, routes = services.settings, services.routes
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
+        headers = ResponseHeaders(every), ResponseHeaders(checklist)
+        timeouts = settings.body_timeout, settings.request_timeout
         self._runtime = Runtime(
-            services,
-            identify,
-            self._deadlines,
-            ResponseHeaders(every),
-            ResponseHeaders(checklist),
-            errors.unhandled,
-            settings.body_timeout,
-            settings.request_timeout,
-            services.routes.has_timeouts,
-            root_path,
+            services, identify, self._deadlines, *headers, errors.unhandled, *timeouts, routes.has_timeouts, root_path
         )
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -96,7 +92,13 @@ class Perimeter:
                 await self._answer_health(exchange)
                 return
             try:
-                if (refusal := await self._refusal(exchange)) is None:
+                if len(self._deadlines.in_flight) >= self._max_concurrency:
+                    refusal = OVERLOADED
+                else:
+                    exchange.acquire_slot()
+                    verdict = self._refusal(exchange, iter(self._refusers))
+                    refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
+                if refusal is None:
                     scope = request.scope
                     scope["hardening"] = request
                     await self._app(scope, exchange.begin(), exchange.send)
@@ -118,26 +120,27 @@ class Perimeter:
         status, media_type, body = await self._health.answer(request.path, request.request_id)
         await exchange.answer(status, [(b"content-type", media_type.encode())], body)
 
-    async def _refusal(self, exchange: Exchange) -> Refusal | None:
-        """The answer of the first step that refuses."""
-        if len(self._deadlines.in_flight) >= self._max_concurrency:
-            return OVERLOADED
-        exchange.acquire_slot()
+    def _refusal(self, exchange: Exchange, refusers: Iterator[Refuse]) -> Verdict:
+        """The answer of the first step that refuses; to be awaited only where a step waits."""
         request = exchange.request
-        for refuse in self._refusers:
+        for refuse in refusers:
             verdict = refuse(request)
-            if verdict is None:
-                continue
-            if not isinstance(verdict, Refusal):
-                if not isinstance(verdict, Awaitable):
-                    raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
-                exchange.await_response()
-                if (verdict := await verdict) is None:
-                    continue
-                if not isinstance(verdict, Refusal):
-                    raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
-            return verdict
+            if verdict is not None:
+                return verdict if isinstance(verdict, Refusal) else self._awaited(exchange, refuse, verdict, refusers)
         return None
+
+    async def _awaited(
+        self, exchange: Exchange, refuse: Refuse, verdict: Verdict, refusers: Iterator[Refuse]
+    ) -> Refusal | None:
+        if isinstance(verdict, Awaitable):
+            exchange.await_response()
+            verdict = await verdict
+        if verdict is None:
+            verdict = self._refusal(exchange, refusers)
+            return await verdict if isinstance(verdict, Awaitable) else verdict
+        if not isinstance(verdict, Refusal):
+            raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
+        return verdict
 
     def _end(self, exchange: Exchange) -> None:
         if exchange.slot is not None:

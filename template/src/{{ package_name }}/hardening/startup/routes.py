@@ -101,8 +101,8 @@ def _has_response_model(route: Route) -> bool:
         return not _is_vague(context.response_model)
     if context.status_code in BODILESS:
         return True
-    annotation = inspect.signature(context.endpoint).return_annotation
-    return not _is_vague(Any if annotation is inspect.Signature.empty else get_typed_return_annotation(context.endpoint))
+    found = inspect.signature(context.endpoint).return_annotation
+    return not _is_vague(Any if found is inspect.Signature.empty else get_typed_return_annotation(context.endpoint))
 
 
 def _is_vague(annotation: Any) -> bool:
