@@ -60,14 +60,6 @@ class Exchange:
         """Take a place among the requests at work."""
         self.slot = Slot(self._runtime.deadlines)
 
-    def begin(self) -> Receive:
-        """Let the application begin, and return its `receive`."""
-        raise NotImplementedError
-
-    async def send(self, message: Message) -> None:
-        """The application's `send`."""
-        raise NotImplementedError
-
     async def fail(self, error: BaseException) -> None:
         """Answer what the application or a step raised."""
         raise NotImplementedError

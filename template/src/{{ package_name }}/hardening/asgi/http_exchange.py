@@ -30,6 +30,7 @@ class HttpExchange(Exchange):
     _start: Message
 
     def begin(self) -> Receive:
+        """Give the route its time, and return the application's `receive`."""
         if self.request.method == "HEAD":
             self.request.scope["method"] = "GET"
         self.await_response()

@@ -83,7 +83,7 @@ class Perimeter:
             await self.services.sessions.close()
             await store.close()
 
-    async def _handle(self, exchange: Exchange) -> None:
+    async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
         refusal = None
@@ -124,8 +124,7 @@ class Perimeter:
         """The answer of the first step that refuses; to be awaited only where a step waits."""
         request = exchange.request
         for refuse in refusers:
-            verdict = refuse(request)
-            if verdict is not None:
+            if (verdict := refuse(request)) is not None:
                 return verdict if isinstance(verdict, Refusal) else self._awaited(exchange, refuse, verdict, refusers)
         return None
 

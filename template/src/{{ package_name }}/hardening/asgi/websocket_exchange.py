@@ -13,8 +13,9 @@ class WebSocketExchange(Exchange):
     """The application is given its `send`; what the client sends, and when, is the route's to bound."""
 
     def begin(self) -> Receive:
+        """End the time that the steps had, and return the application's `receive`."""
         if self.slot is not None:
-            self.slot.clear_deadline()  # of a step that waited
+            self.slot.clear_deadline()
         return self.raw_receive
 
     async def send(self, message: Message) -> None:

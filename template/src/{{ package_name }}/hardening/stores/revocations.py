@@ -122,8 +122,7 @@ class RevokingSessions:
         if key in self._keys:
             await self._end_key(key)
             return True
-        found = await self._store.whose(key)
-        if found is None:
+        if (found := await self._store.whose(key)) is None:
             return True
         account, age = found
         if account in self._accounts:
