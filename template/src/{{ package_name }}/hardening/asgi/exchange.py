@@ -71,10 +71,8 @@ class Exchange:
         if self.started:
             self.slot.clear_deadline()
             return
-        seconds = self._runtime.request_timeout
-        if self._runtime.has_timeouts:
-            seconds = self.request.policy.request_timeout or seconds
-        self.slot.set_deadline(seconds, ROUTE_TIMEOUT)
+        seconds = self.request.policy.request_timeout if self._runtime.has_timeouts else None
+        self.slot.set_deadline(seconds or self._runtime.request_timeout, ROUTE_TIMEOUT)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""

@@ -36,14 +36,6 @@ class HttpExchange(Exchange):
         self.await_response()
         return self.receive if self.request.has_body else self.raw_receive
 
-    def _await_body(self) -> None:
-        """Give the client its time to send the body."""
-        seconds = self._runtime.body_timeout
-        if self._runtime.has_timeouts:
-            seconds = self.request.policy.body_timeout or seconds
-        if self.slot is not None:
-            self.slot.set_deadline(seconds, BODY_TIMEOUT)
-
     async def receive(self) -> Message:
         """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
 
@@ -55,7 +47,9 @@ class HttpExchange(Exchange):
             return await self.raw_receive()
         if not self._is_awaited:
             self._is_awaited = True
-            self._await_body()
+            if self.slot is not None:
+                seconds = self.request.policy.body_timeout if self._runtime.has_timeouts else None
+                self.slot.set_deadline(seconds or self._runtime.body_timeout, BODY_TIMEOUT)
         is_json = self.request.is_json
         message = self._counted(await self.raw_receive())
         if is_json and message["more_body"]:

@@ -59,7 +59,7 @@ class Perimeter:
         self._deadlines = Deadlines()
         settings, routes = services.settings, services.routes
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
-        headers = ResponseHeaders(every), ResponseHeaders(checklist)
+        headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
         timeouts = settings.body_timeout, settings.request_timeout
         self._runtime = Runtime(
             services, identify, self._deadlines, *headers, errors.unhandled, *timeouts, routes.has_timeouts, root_path

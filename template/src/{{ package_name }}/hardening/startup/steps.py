@@ -46,10 +46,10 @@ def make_steps(steps: Iterable[type[Step]], services: Services) -> tuple[list[St
         InsecureConfigurationError: One of the team's cannot be made, or breaks the contract.
     """
     checklist, team, findings = [step(services) for step in STEPS], [], []
-    owners = dict.fromkeys(_PERIMETERS, "perimeter")
+    owners = dict.fromkeys(_PERIMETERS, "the perimeter")
     for each in checklist:
         fixed = [name for name, _ in each.fixed_headers]
-        owners |= dict.fromkeys((*fixed, *each.reserved_headers, *each.respond_triggers), each.name)
+        owners |= dict.fromkeys((*fixed, *each.reserved_headers, *each.respond_triggers), f"the step {each.name}")
     owners.pop(b"vary", None)  # values of this one are joined
     for kind in steps:
         try:
@@ -144,7 +144,7 @@ def _replaced(step: Step, owners: dict[bytes, str]) -> Iterator[Finding]:
         if name in owners:
             yield Finding(
                 "steps.E006",
-                f"The step {type(step).__name__} fixes the header {name.decode()}, which is for {owners[name]} to set.",
+                f"The step {type(step).__name__} fixes the header {name.decode()}, which belongs to {owners[name]}.",
                 "Leave it out; a route that needs another value sets it itself.",
             )
 
