@@ -23,8 +23,9 @@ class ResponseHeaders:
 
     def __init__(self, checklist: Sequence[Step], team: Sequence[Step] = ()) -> None:
         steps = (*checklist, *team)
-        self._team = tuple(step.respond for step in team if is_overridden(step.respond, Step.respond))
-        responding = [step for step in checklist if is_overridden(step.respond, Step.respond)]
+        responding = [step for step in steps if is_overridden(step.respond, Step.respond)]
+        self._team: tuple[Respond, ...] = tuple(step.respond for step in responding if step in team)
+        responding = [step for step in responding if step not in team]
         self._responders: tuple[Respond, ...] = tuple(step.respond for step in responding)
         self._untriggered = tuple(step.respond for step in responding if not step.respond_triggers)
         self._triggers = frozenset(name for step in responding for name in step.respond_triggers)
