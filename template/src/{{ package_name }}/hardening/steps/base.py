@@ -182,9 +182,8 @@ class Step:
     the route wrote has a header of one of these names."""
 
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
-        """What a response carries, given what the route wrote; the fixed headers and those of the request come after.
-
-        What a step of your own writes is treated as a route's: cookies get their flags, reserved names are dropped.
+        """What a response carries, given what the route wrote; the fixed headers and those of the request come after. What
+        a step of your own writes is treated as a route's: cookies get their flags, reserved names are dropped.
         """
         return headers
 
