@@ -13,7 +13,7 @@ from typing import Any
 
 from .attacks import STEPS
 from .result import Check, Options, Outcome, Rule, UnverifiedError, overall
-from .runner import report
+from .runner import processes, report
 from .runner.terminal import WORDS, Terminal, printable
 from .upkeep.prerequisites import first_command
 
@@ -94,7 +94,9 @@ class Run:
         began = time.monotonic()
         found: list[Check] = []
         try:
-            for check in import_module(f".{module}", __package__).stage(self.options):
+            with processes.hold():
+                stage = import_module(f".{module}", __package__).stage
+            for check in stage(self.options):
                 found.append(check)
                 self.checks.append(check)
                 self.screen.note(check.name)

@@ -46,11 +46,11 @@ class DiscoveredRoute:
 
 def read(text: str) -> list[DiscoveredRoute]:
     """What this module printed, read again."""
-    found: list[dict[str, Any]] = json.loads(text)
-    return [
-        DiscoveredRoute(**{name: tuple(value) if isinstance(value, list) else value for name, value in each.items()})
-        for each in found
-    ]
+    return [DiscoveredRoute(**_frozen(each)) for each in json.loads(text)]
+
+
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def routes(package: str) -> Iterator[DiscoveredRoute]:

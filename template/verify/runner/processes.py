@@ -62,6 +62,8 @@ class _Interrupts:
 
 
 _interrupts = _Interrupts()
+hold = _interrupts.hold
+"""For imports as well: their callbacks swallow a `KeyboardInterrupt`."""
 
 
 # A shell that starts a job in the background of a script ignores SIGINT for it, and `nohup` SIGHUP. A program that
