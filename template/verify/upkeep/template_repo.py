@@ -9,7 +9,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common import yaml
 from ..result import UnverifiedError
 from ..runner import subprocesses
 from .changelog import Entry, base_of, between, since, version_or_none
@@ -38,6 +37,8 @@ def recorded_answers(project: Path) -> dict[str, str]:
     Raises:
         UnverifiedError: The record is gone, or is none.
     """
+    from ..common import yaml  # what updates needs no library that an update brings
+
     back = f"Put {ANSWERS} back from git; updates need it too."
     try:
         answers = {name: str(value) for name, value in yaml.read(project / ANSWERS).items()}
