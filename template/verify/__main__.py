@@ -31,6 +31,7 @@ ON_REQUEST = "drift"  # it needs the template and not the service: with --thorou
 FILES_ALONE = ("owned", "drift")
 """Stages that import nothing of the service; by their names they run where its libraries are not installed."""
 STEPS = (*STAGES, *attacks.STEPS)
+ORDER = (Outcome.INSECURE, Outcome.UNVERIFIED, Outcome.WARNING, Outcome.PROVED)
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 
 
@@ -133,7 +134,7 @@ class Run:
         screen = self.screen
         open_ends = [check for check in self.checks if check.outcome is not Outcome.PROVED]
         shown = self.checks if self.options.only else open_ends
-        for check in sorted(shown, key=lambda each: (each.outcome != Outcome.INSECURE, each.outcome == Outcome.PROVED)):
+        for check in sorted(shown, key=lambda each: ORDER.index(each.outcome)):
             screen.line()
             self._show(check)
         screen.line()
@@ -148,14 +149,16 @@ class Run:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
         proved = len(self.checks) - len(open_ends)
+        warned = sum(check.outcome is Outcome.WARNING for check in open_ends)
+        apart = f", {warned} warning{'s' * (warned != 1)}" if warned else ""
         outcome = overall(self.checks)
         words = {
-            Outcome.PROVED: "all that was tried is proved" if self.not_made else "all proved",
+            Outcome.PROVED: "all that was tried is proved" if self.not_made else f"all {'else ' * bool(warned)}proved",
             Outcome.INSECURE: "this service is not secure",
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
         screen.line(
-            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks; {words[outcome]}."
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks{apart}; {words[outcome]}."
         )
         screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
 

@@ -68,14 +68,14 @@ class Template:
     scratch: Path
 
     @classmethod
-    def of(cls, project: Path, scratch: Path) -> "Template":
-        """Clone the template that a service records.
+    def of(cls, project: Path, scratch: Path, source: str = "") -> "Template":
+        """Clone the template that a service records, or a clone of it that is at hand.
 
         Raises:
             UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
         found = cls(recorded_answers(project), scratch)
-        ran = found._git("clone", "--quiet", "--bare", "--", _expanded(found.address), str(found._clone))
+        ran = found._git("clone", "--quiet", "--bare", "--", source or _expanded(found.address), str(found._clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
             raise _unverified(
@@ -190,19 +190,24 @@ class Template:
             )
         folder.mkdir()
         shutil.copyfile(answers, folder / ANSWERS)
-        self._recopy(folder)
+        self.recopy(folder)
         # What belongs to the team is for the release to say, and Copier to understand: it leaves a seed that is there.
         names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         stub = b"there already"
         for name in names - {ANSWERS}:
             (folder / name).write_bytes(stub)
-        self._recopy(folder)
+        self.recopy(folder)
         seeds = {name for name in names if (folder / name).read_bytes() == stub}
         for name in seeds:
             (folder / name).unlink()
         return names - seeds, seeds
 
-    def _recopy(self, folder: Path) -> None:
+    def recopy(self, folder: Path) -> None:
+        """Let Copier render the release that the answers in a folder record, into that folder.
+
+        Raises:
+            UnverifiedError: It does not.
+        """
         (self.scratch / "settings.yml").write_text("{}\n", encoding="utf-8")  # those of this machine change nothing
         count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
         address = _expanded(self.address).removesuffix(".git")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ...result import Check, Options, Rule
 from ...upkeep import bounds
-from . import compose, docker, ignores, secrets, settings, workflows
+from ...upkeep.seeds import softened
+from . import compose, docker, ignores, secrets, seeds, settings, workflows
 
 FILES: dict[str, tuple[Callable[[Path], Iterator[Check]], tuple[Rule, ...]]] = {
     "Dockerfile": (docker.checks, docker.RULES),
@@ -28,8 +29,10 @@ def stage(options: Options) -> Iterator[Check]:
     for name, (checks, rules) in FILES.items():
         path = options.project / name
         if path.is_file():
-            yield from checks(path)
+            yield from softened(checks(path), options.project, options.package, name)
         else:
             yield from (rule.proved(f"{name} is not used") for rule in rules)
-    yield from workflows.checks(options.project)
+    pipelines = [path.relative_to(options.project).as_posix() for path in workflows.files(options.project)]
+    yield from softened(workflows.checks(options.project), options.project, options.package, *pipelines)
     yield from secrets.checks(options.project)
+    yield from seeds.checks(options)
