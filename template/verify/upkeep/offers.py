@@ -107,7 +107,8 @@ class Search:
             return None
         same = [each for each in known if each.digest == seed_digest(theirs, self.package)]
         versions = {each.commit: self.rendered(each.commit).get(name, b"") for each in (same or known)}
-        if not versions and not file:  # no release that this service may come from had it
+        new_here = not file and not self._existed(name)
+        if new_here:
             entries, base = named, b""
         elif not versions:
             return None  # a file of the team's own, under a name that the template has now
@@ -117,7 +118,7 @@ class Search:
             newer = since(self.template.read(self.template.version, CHANGELOG), self.template.read(commit, CHANGELOG))
             entries = [each for each in newer if each in named]
         offer = self._answered(name, file or name, entries, edited=not same and bool(file))
-        if offer is None or (not file and versions):
+        if offer is None or not (file or new_here):
             return offer and replace(offer, state="gone", say=f"{name} is not here any more, so nothing is offered for it.")
         merged = wanted if theirs == base else _merged(theirs, base, wanted, self.template.scratch)
         if merged == theirs:
@@ -125,6 +126,10 @@ class Search:
         new = merged.replace(b"\n", b"\r\n") if merged is not None and b"\r\n" in raw else merged
         offer = replace(offer, digest=seed_digest(raw, self.package), old=raw, new=new, diff=_diff(name, base, wanted))
         return replace(offer, say=offer.say + self._what(offer, here=bool(file)))
+
+    def _existed(self, name: str) -> bool:
+        """Whether the service has ever had such a file, as far as its history here goes back."""
+        return bool(subprocesses.run(["git", "log", "-1", "--format=%h", "--", name], self.project, 60).out)
 
     def _present(self, name: str, digests: set[str]) -> tuple[str, bytes]:
         """The file's name in this service and its content: of a renamed file that nobody has edited, the new name."""
