@@ -95,8 +95,12 @@ def record(project: Path, release: str, found: Sequence[Offer]) -> None:
 
 def listed(found: Sequence[Offer]) -> Iterator[str]:
     """The offers for a person, with the command that takes those that can be taken."""
+    before = ""
     for each in found:
-        yield f"{each.state}: {printable(each.say)}\n    {each.release}: {printable(each.reason)}"
+        yield f"{each.state}: {printable(each.say)}"
+        if each.reason != before:
+            yield f"    {each.release}: {printable(each.reason)}"
+        before = each.reason
         if each.state == "open" and each.edited:
             yield "\n".join(f"    {printable(line)}" for line in each.diff.splitlines())
     waiting = [each for each in found if each.state == "open"]

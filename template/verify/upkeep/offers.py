@@ -106,7 +106,7 @@ class Search:
         if theirs == wanted:
             return None
         same = [each for each in known if each.digest == seed_digest(theirs, self.package)]
-        versions = {each.commit: self.rendered(each.commit).get(name, b"") for each in (same or known)}
+        versions = {each.commit: theirs if same else self.rendered(each.commit).get(name, b"") for each in same or known}
         new_here = not file and not self._existed(name)
         if new_here:
             entries, base = named, b""
@@ -125,7 +125,7 @@ class Search:
             return None
         new = merged.replace(b"\n", b"\r\n") if merged is not None and b"\r\n" in raw else merged
         offer = replace(offer, digest=seed_digest(raw, self.package), old=raw, new=new, diff=_diff(name, base, wanted))
-        return replace(offer, say=offer.say + self._what(offer, here=bool(file)))
+        return offer if offer.state == "declined" else replace(offer, say=offer.say + self._what(offer, here=bool(file)))
 
     def _existed(self, name: str) -> bool:
         """Whether the service has ever had such a file, as far as its history here goes back."""
@@ -153,7 +153,7 @@ class Search:
         if answer is None:
             return offer
         if answer.release == release or not self._names_again(entries, answer):
-            return replace(offer, state="declined", say=f"{file} was declined: {answer.reason} ")
+            return replace(offer, state="declined", say=f"{file} was declined: {answer.reason}")
         return replace(offer, say=f"{file} was declined up to {answer.release} ({answer.reason}), and is named again. ")
 
     def _names_again(self, entries: list[Entry], answer: Declined) -> bool:
