@@ -34,7 +34,7 @@ from verify.upkeep.seeds import LIST, Emitted, seed_digest
 COMMITTED = REPOSITORY / "template" / LIST
 HEADER = """\
 # Owned by the template: an update rewrites this file.
-# SHA-256 of what older releases emitted where the changelog offers a change to a file of the team's: the path, the newest
+# SHA-256 of what older releases emitted where the changelog offers a change to a file of the team's: path, the newest
 # release that emitted it, its commit, the section of the changelog that names the file, and the kinds of its entries.
 """
 
