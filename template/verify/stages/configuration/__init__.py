@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...result import Check, Options, Rule
-from ...upkeep import bounds
+from ...upkeep import bounds, open_offers
 from ...upkeep.seeds import softened
-from . import compose, docker, ignores, secrets, seeds, settings, workflows
+from . import compose, docker, ignores, secrets, settings, workflows
 
 FILES: dict[str, tuple[Callable[[Path], Iterator[Check]], tuple[Rule, ...]]] = {
     "Dockerfile": (docker.checks, docker.RULES),
@@ -35,4 +35,4 @@ def stage(options: Options) -> Iterator[Check]:
     pipelines = [path.relative_to(options.project).as_posix() for path in workflows.files(options.project)]
     yield from softened(workflows.checks(options.project), options.project, options.package, *pipelines)
     yield from secrets.checks(options.project)
-    yield from seeds.checks(options)
+    yield open_offers.check(options)

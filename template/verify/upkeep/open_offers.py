@@ -5,20 +5,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...result import Check, Options, Rule
-from ...upkeep.seeds import FOUND, OFFERS, declined, is_after, seed_digest, unedited
-from ...upkeep.template_repo import recorded_answers
+from ..result import Check, Options, Rule
+from .seeds import FOUND, OFFERS, declined, is_after, seed_digest, unedited
+from .template_repo import recorded_answers
 
 ANSWERED = Rule("configuration", "seeds.offers", "every offer of the template for your own files is answered")
 
 
-def checks(options: Options) -> Iterator[Check]:
+def check(options: Options) -> Check:
     """Which offers are open: of files that nobody has edited, and of others as far as somebody has looked."""
     try:
         waiting = {each.path: each.since for each in unedited(options.project, options.package).values()}
     except OSError as error:
-        yield ANSWERED.unverified(f"could not tell: {error}", "Put it back from git.")
-        return
+        return ANSWERED.unverified(f"could not tell: {error}", "Put it back from git.")
     waiting |= {file: release for file, release in _looked_up(options) if file not in waiting}
     answers = {each.file: each for each in declined(options.project)}
     kept = {
@@ -30,9 +29,8 @@ def checks(options: Options) -> Iterator[Check]:
     opened = sorted(waiting.keys() - kept.keys())
     if opened:
         remedy = f"`{OFFERS}` shows what it is for, takes it with --take FILE, or remembers with --decline FILE why not."
-        yield ANSWERED.warning(f"open: {', '.join(opened)}{said}", remedy)
-    else:
-        yield ANSWERED.proved(f"none is open{said}")
+        return ANSWERED.warning(f"open: {', '.join(opened)}{said}", remedy)
+    return ANSWERED.proved(f"none is open{said}")
 
 
 def _looked_up(options: Options) -> Iterator[tuple[str, str]]:
@@ -46,5 +44,6 @@ def _looked_up(options: Options) -> Iterator[tuple[str, str]]:
         return
     for file, digest, state in offers:
         path: Path = options.project / file
-        if state != "gone" and path.is_file() and seed_digest(path.read_bytes(), options.package) == digest:
+        present = path.read_bytes() if path.is_file() else b""  # as of a file that is new
+        if state != "gone" and seed_digest(present, options.package) == digest:
             yield file, str(found["release"])
