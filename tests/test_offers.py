@@ -1,6 +1,7 @@
 """Offers: what a release would change in files of the team's is asked for, and nothing of theirs is ever lost."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -65,7 +66,7 @@ def service(updated: Service, tmp_path: Path) -> Service:
 @pytest.fixture(scope="module")
 def renderings(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
     """What both releases emit."""
-    found = {}
+    found: dict[str, dict[str, bytes]] = {}
     for ref in ("v1.0.0", "v1.1.0"):
         folder = tmp_path_factory.mktemp("rendered") / "orders-api"
         data = {"project_name": "orders-api", "checks": "off"}
@@ -218,9 +219,12 @@ def test_a_file_that_cannot_be_written_is_said(
 ) -> None:
     full = OSError(28, "No space left on device", APP)
 
-    def fail(*_: object) -> None:
-        raise full
+    def fail(path: Path, _: bytes) -> None:
+        if path.name == "app.py":
+            raise full
 
+    assert run("--offers") == 0
+    monkeypatch.setattr(answering, "record", lambda *_: None)
     monkeypatch.setattr(answering, "write_atomically", fail)
 
     assert run("--take", APP) == 2
@@ -325,12 +329,7 @@ def test_the_command_renders_with_copier_and_a_template_that_is_away_is_said(ser
     assert states(service) == dict.fromkeys((".gitignore", "README.md", APP), "open")
 
     answers = service / ".copier-answers.yml"
-    answers.write_text(
-        "".join(
-            "_src_path: /nowhere\n" if x.startswith("_src") else x
-            for x in answers.read_text().splitlines(keepends=True)
-        )
-    )
+    answers.write_text(re.sub(r"(?m)^_src_path: .*$", "_src_path: /nowhere", answers.read_text()))
     away = command("--offers")
     assert away.returncode == 2
     assert "the template at /nowhere cannot be reached" in away.stderr
