@@ -124,9 +124,8 @@ def take(project: Path, found: Sequence[Offer], files: Sequence[str]) -> Iterato
         if problem := _in_the_way(project, offer):
             raise RefusedError(f"Nothing was changed. {problem}")
     for offer in chosen:
-        assert offer.new is not None
         (project / offer.file).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(project / offer.file, offer.new)
+        write_atomically(project / offer.file, offer.new or b"")
         yield f"{offer.file} has what {offer.release} offers."
     record(project, chosen[0].release, [each for each in found if each not in chosen])
     yield "Look at `git diff`, then `uv run --locked python -m verify`, and commit it."
