@@ -150,7 +150,9 @@ def _in_the_way(project: Path, offer: Offer) -> str:
         return f"{offer.file} is read-only: `chmod u+w {offer.file}` first."
     status = subprocesses.run(["git", "status", "--porcelain", "--", offer.file], project, 60)
     if not status.ok or status.out:
-        return f"{offer.file} has edits that are not committed: commit or stash them first. {status.err.strip()}".strip()
+        return (
+            f"{offer.file} has edits that are not committed: commit or stash them first. {status.err.strip()}".strip()
+        )
     return ""
 
 

@@ -106,7 +106,9 @@ class Search:
         if theirs == wanted:
             return None
         same = [each for each in known if each.digest == seed_digest(theirs, self.package)]
-        versions = {each.commit: theirs if same else self.rendered(each.commit).get(name, b"") for each in same or known}
+        versions = {
+            each.commit: theirs if same else self.rendered(each.commit).get(name, b"") for each in same or known
+        }
         new_here = not file and not self._existed(name)
         if new_here:
             entries, base = named, b""
@@ -119,13 +121,17 @@ class Search:
             entries = [each for each in newer if each in named]
         offer = self._answered(name, file or name, entries, edited=not same and bool(file))
         if offer is None or not (file or new_here):
-            return offer and replace(offer, state="gone", say=f"{name} is not here any more, so nothing is offered for it.")
+            return offer and replace(
+                offer, state="gone", say=f"{name} is not here any more, so nothing is offered for it."
+            )
         merged = wanted if theirs == base else _merged(theirs, base, wanted, self.template.scratch)
         if merged == theirs:
             return None
         new = merged.replace(b"\n", b"\r\n") if merged is not None and b"\r\n" in raw else merged
         offer = replace(offer, digest=seed_digest(raw, self.package), old=raw, new=new, diff=_diff(name, base, wanted))
-        return offer if offer.state == "declined" else replace(offer, say=offer.say + self._what(offer, here=bool(file)))
+        return (
+            offer if offer.state == "declined" else replace(offer, say=offer.say + self._what(offer, here=bool(file)))
+        )
 
     def _existed(self, name: str) -> bool:
         """Whether the service has ever had such a file, as far as its history here goes back."""

@@ -28,7 +28,9 @@ def check(options: Options) -> Check:
     said = "".join(f"; {file} was declined: {reason}" for file, reason in sorted(kept.items()))
     opened = sorted(waiting.keys() - kept.keys())
     if opened:
-        remedy = f"`{OFFERS}` shows what it is for, takes it with --take FILE, or remembers with --decline FILE why not."
+        remedy = (
+            f"`{OFFERS}` shows what it is for, takes it with --take FILE, or remembers with --decline FILE why not."
+        )
         return ANSWERED.warning(f"open: {', '.join(opened)}{said}", remedy)
     return ANSWERED.proved(f"none is open{said}")
 
