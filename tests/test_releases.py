@@ -107,16 +107,16 @@ def test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_of
     bring(service)
     commit(service, "updated")
 
-    assert failing(service) == {}
+    assert not (found := failing(service)), "\n".join(found.values())
     assert warned(service) == ["seeds.offers"]
-    found = offers(service)
-    assert found == dict.fromkeys({".gitignore", "renovate.json"} | PIPELINE[answers["ci"]] | more, "open")
-    assert offers(service, *found) == {}
+    offered = offers(service)
+    assert offered == dict.fromkeys({".gitignore", "renovate.json"} | PIPELINE[answers["ci"]] | more, "open")
+    assert offers(service, *offered) == {}
     commit(service, "taken")
-    assert failing(service) == {}
+    assert not (found := failing(service)), "\n".join(found.values())
     assert warned(service) == []
     fresh = services.emit(PRESENT, answers)
-    assert [name for name in found if (service / name).read_bytes() != (fresh / name).read_bytes()] == []
+    assert [name for name in offered if (service / name).read_bytes() != (fresh / name).read_bytes()] == []
 
 
 def test_the_list_of_what_older_releases_emitted_is_current(services: Services) -> None:
