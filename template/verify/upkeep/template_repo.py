@@ -63,14 +63,14 @@ class Template:
     scratch: Path
 
     @classmethod
-    def of(cls, project: Path, scratch: Path) -> "Template":
-        """Clone the template that a service records.
+    def of(cls, project: Path, scratch: Path, source: str = "") -> "Template":
+        """Clone the template that a service records, or a clone of it that is at hand.
 
         Raises:
             UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
         found = cls(recorded_answers(project), scratch)
-        ran = found.git("clone", "--quiet", "--bare", "--", expanded(found.address), str(found.clone))
+        ran = found.git("clone", "--quiet", "--bare", "--", source or expanded(found.address), str(found.clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
             raise unverified(

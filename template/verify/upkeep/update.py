@@ -7,12 +7,14 @@ where no right to write is at hand, and let another job push. What changed is al
 there, 2 the update could not be made, or it was stopped and half of it is not worth a pull request.
 """
 
+import json
 import sys
 import uuid
 from pathlib import Path
 
 from ..result import Outcome
 from ..runner import processes, report, subprocesses
+from .seeds import FOUND, OFFERS, PATCH
 from .template_repo import COPIER, masked
 
 FOLDER = ".hardening"
@@ -20,6 +22,9 @@ TIMEOUT = 1500.0
 """Seconds that the update, and the proof after it, may take."""
 LONGEST = 28_000
 """Characters of each part of the report: a pull request takes 65,536 in all."""
+
+SHORTER = 7_000
+"""Characters of the patch that is offered."""
 
 _UPDATE = ["tool", "run", "--from", COPIER, "copier", "update", "--trust", "--defaults"]
 _VERIFY = ["run", "--locked", "python", "-m", "verify"]
@@ -66,7 +71,20 @@ def _update(project: Path, patch: Path) -> tuple[str, Outcome]:
     run_id = uuid.uuid4().hex
     ran = subprocesses.run([subprocesses.uv(), *_VERIFY], project, TIMEOUT, {report.RUN_ID: run_id})
     about_verify = _section("verify", ran, report.verdict(project, run_id, ran.code))
-    return f"{about_verify}\n{about_update}", Outcome.PROVED
+    return f"{about_verify}\n{_offers(project)}{about_update}", Outcome.PROVED
+
+
+def _offers(project: Path) -> str:
+    """What the hook found to offer for the team's own files: a second patch, of which nothing is in the first."""
+    try:
+        text = (project / PATCH).read_text(encoding="utf-8", errors="replace")
+        offers = json.loads((project / FOUND).read_text(encoding="utf-8"))["offers"]
+        says = [f"- {each['say']} {each['release']}: {each['reason']}" for each in offers if each["state"] == "open"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    shown = text if len(text) <= SHORTER else f"`{OFFERS}` shows it: it is too long for this page.\n"
+    head = "Offered for your own files, and not part of this proposal (`git apply`, or `--take` after the merge):"
+    return masked("\n".join([head, "", *says, "", "~~~~~~diff", f"{shown.replace('~~~', '~ ~ ~')}~~~~~~", "", ""]))
 
 
 def _was_stopped(code: int | None) -> bool:
