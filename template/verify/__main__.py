@@ -21,11 +21,12 @@ from typing import Any
 
 from . import attacks
 from .result import Check, Options, Outcome, Rule, UnverifiedError, overall
-from .runner import processes, report
+from .runner import certificates, processes, report
 from .runner.terminal import WORDS, Terminal, printable
+from .upkeep import overlay
 from .upkeep.prerequisites import first_command
 
-STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "overlay", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
 FILES_ALONE = ("owned", "drift")
@@ -95,6 +96,8 @@ class Run:
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
             return self.options.only == name or (self.options.thorough and not self.options.only)
+        if name == "overlay" and not self.options.only:
+            return overlay.is_there(self.options.project)
         return self.options.wants(name) or (name == "attacks" and self.options.only in attacks.STEPS)
 
     def _stage(self, name: str, module: str) -> None:
@@ -240,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return Outcome.UNVERIFIED
+    certificates.trust(options.project)
     run = Run(options, Terminal(sys.stderr if form == "json" else sys.stdout), _forget_settings())
     try:
         run.everything()

@@ -38,20 +38,20 @@ def masked(text: str) -> str:
     return _CREDENTIALS.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
-def recorded_answers(project: Path) -> dict[str, str]:
+def recorded_answers(project: Path, file: str = ANSWERS) -> dict[str, str]:
     """What a service records: its answers, the template's address (`_src_path`) and the release (`_commit`).
 
     Raises:
         UnverifiedError: The record is gone, or is none.
     """
-    back = f"Put {ANSWERS} back from git; updates need it too."
+    back = f"Put {file} back from git; updates need it too."
     try:
-        answers = _answers((project / ANSWERS).read_text(encoding="utf-8"))
+        answers = _answers((project / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _unverified(f"{ANSWERS} cannot be read: {error}", back) from None
+        raise _unverified(f"{file} cannot be read: {error}", back) from None
     for name in ("_src_path", "_commit"):
         if not answers.get(name):
-            raise _unverified(f"{ANSWERS} records no {name}", back)
+            raise _unverified(f"{file} records no {name}", back)
     return answers
 
 

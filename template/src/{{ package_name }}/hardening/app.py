@@ -71,9 +71,8 @@ class Hardened(FastAPI):
     ) -> None:
         self.settings = settings
         self.insecure_mounts = dict(insecure_mounts or {})
-        if broken := list(step_findings(steps)):
-            raise InsecureConfigurationError(broken)
-        self._steps = tuple(steps)
+        self._steps: tuple[type[Step], ...] = ()
+        self.add_steps(steps)
         self._prepare = prepare
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
@@ -84,6 +83,16 @@ class Hardened(FastAPI):
         super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **_telemetry(), **fastapi})
         if settings.docs:
             add_docs(self)
+
+    def add_steps(self, steps: Sequence[type[Step]]) -> None:
+        """Let steps run after those that are there already, as `__main__` does with the steps of an organisation.
+
+        Raises:
+            InsecureConfigurationError: One of them is none.
+        """
+        if broken := list(step_findings((*self._steps, *steps))):
+            raise InsecureConfigurationError(broken)
+        self._steps += tuple(steps)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
