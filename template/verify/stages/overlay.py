@@ -70,7 +70,7 @@ def _checks(options: Options) -> Iterator[Check]:
     try:
         for check in import_module(CHECKS.parent.name).checks(options):
             if not isinstance(check, Check):
-                raise TypeError(f"checks() yields {check!r}, which is no Check")  # noqa: TRY301
+                raise TypeError(f"checks() yields {check!r}, which is no Check")
             yield replace(check, step="overlay", id=f"overlay.{check.id.removeprefix('overlay.')}")
     except UnverifiedError as error:
         yield RUN.unverified(error)

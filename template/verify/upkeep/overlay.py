@@ -16,7 +16,9 @@ UPDATE = f"uvx '{COPIER}' {' '.join(COMMAND)}"
 
 def is_there(project: Path) -> bool:
     """Whether this service has an overlay, or a part of one."""
-    return any((project / name).exists() for name in (ANSWERS, CHECKS)) or any(project.glob(f"src/*/{STEPS.parent}/*.*"))
+    return any((project / name).exists() for name in (ANSWERS, CHECKS)) or any(
+        project.glob(f"src/*/{STEPS.parent}/*.*")
+    )
 
 
 def update(project: Path) -> str:
@@ -41,16 +43,15 @@ def update(project: Path) -> str:
         steps: list[tuple[list[str], Path]] = [
             (["git", "clone", "--quiet", top, str(clone)], project),
             (copier, inside),
+            (["git", "diff", "--quiet", "--diff-filter=U"], inside),
             (["git", "add", "--all", "."], inside),
             (["git", "diff", "--cached", "--binary", f"--output={patch}"], clone),
         ]
         for command, folder in steps:
             ran = subprocesses.run(command, folder, TIMEOUT)
             if not ran.ok:
-                return f"\nThe overlay was not updated: {masked(ran.tail())}. `{UPDATE}` by hand says more.\n"
-        unmerged = subprocesses.run(["git", "diff", "--cached", "--check"], clone, 60)
-        if "conflict marker" in unmerged.out:
-            return f"\nThe overlay was not updated, since its files were edited here: run `{UPDATE}` and merge them.\n"
+                why = masked(ran.tail()) or "its files were edited here, and have to be merged"
+                return f"\nThe overlay was not updated: {why}. Run `{UPDATE}` by hand.\n"
         if not patch.stat().st_size:
             return "\nThe overlay is as its newest release has it.\n"
         ran = subprocesses.run(["git", "apply", "--index", "--whitespace=nowarn", str(patch)], Path(top), 60)
