@@ -43,7 +43,10 @@ def trust(project: Path) -> None:
         if certificates := own(project):
             path = project / BUNDLE
             path.parent.mkdir(exist_ok=True)
-            write_atomically(path, "\n".join([*_trusted(), certificates]).encode())
+            trusted = "\n".join(_trusted())
+            if certificates not in trusted:  # it is, in what a hook or verify has started
+                trusted += f"\n{certificates}"
+            write_atomically(path, trusted.encode())
             of_the_system = any(os.environ.get(name) for name in ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS"))
             for name in VARIABLES:
                 if name != "SSL_CERT_FILE" or not of_the_system or os.environ.get(name):
