@@ -12,29 +12,16 @@ from verify.upkeep import overlay as of_verify
 
 from .conftest import REPOSITORY, commit, files, git
 from .edited_service import state
+from .organisation import ANSWERS, CHECKS, EXAMPLE, overlay_with
 
-EXAMPLE = REPOSITORY / "examples" / "organisation"
-ANSWERS = ".copier-answers.overlay.yml"
-STEPS = "src/{{ package_name }}/hardening_overlay/__init__.py"
-CHECKS = "verify_overlay/__init__.py"
 OWNED = {ANSWERS, CHECKS, "verify_overlay/answers.yml", "src/orders_api/hardening_overlay/ca.crt"}
 OWNED |= {"src/orders_api/hardening_overlay/__init__.py"}
 
 
 @pytest.fixture(scope="module")
 def overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository of an organisation with three releases, of which the second moves a file in."""
-    folder = tmp_path_factory.mktemp("organisation") / "overlay"
-    shutil.copytree(EXAMPLE, folder)
-    for release in ("v1.0.0", "v1.1.0", "v1.2.0"):
-        for name in (STEPS, CHECKS):
-            with (folder / "overlay" / name).open("a") as file:
-                file.write(f"# {release}\n")
-        if release == "v1.1.0":
-            (folder / "overlay" / "verify_overlay" / "images.py").write_text('"""New."""\n')
-        commit(folder, release)
-        git(folder, "tag", release)
-    return folder
+    """The repository of an organisation with three releases."""
+    return overlay_with(tmp_path_factory.mktemp("organisation") / "overlay", "v1.0.0", "v1.1.0", "v1.2.0")
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from copier import run_copy
 
-from ..conftest import REPOSITORY, commit, git, in_one_text
+from ..conftest import REPOSITORY, in_one_text
 from ..fake_osv import serving
+from ..organisation import CHECKS, overlay_with
 from .runs import PACKAGE, Prove, outcomes, told
 
 STEPS = f"src/{PACKAGE}/hardening_overlay"
-CHECKS = "verify_overlay/__init__.py"
 PRODUCTION = {"APP_ENV": "production", "APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "none"}
 # What `serve` and its workers do, and then one request.
 ASK = """
@@ -44,11 +44,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="session")
 def overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository of an organisation that begins with the example."""
-    folder = tmp_path_factory.mktemp("organisation") / "overlay"
-    shutil.copytree(REPOSITORY / "examples" / "organisation", folder)
-    commit(folder, "Begin")
-    git(folder, "tag", "v1.0.0")
-    return folder
+    return overlay_with(tmp_path_factory.mktemp("organisation") / "overlay", "v1.0.0")
 
 
 @pytest.fixture
