@@ -1,4 +1,4 @@
-"""`fleet --update --overlay`: the overlay of an organisation is brought along, and without the option stays as it is."""
+"""`fleet --update --overlay`: the overlay of an organisation is brought along, and stays as it is without."""
 
 from pathlib import Path
 
