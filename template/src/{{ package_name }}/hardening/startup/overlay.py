@@ -31,4 +31,4 @@ def overlay_steps(package: str) -> tuple[type[Step], ...]:
             return ()
         why = f"The organisation's steps cannot be taken from {name}: {type(error).__name__}: {error}."
         hint = "It has to name a tuple `STEPS`. It comes from the organisation's overlay, so report it to those who keep that."
-        raise InsecureConfigurationError([Finding("steps.E005", why, hint)]) from error
+        raise InsecureConfigurationError([Finding("steps.E007", why, hint)]) from error
