@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 
-from ..result import Check, Options, Rule, UnverifiedError
+from ..result import Check, Options, Rule, UnverifiedError, listed
 from ..runner import certificates
 from ..upkeep.overlay import ANSWERS, CHECKS, STEPS, is_there
 from ..upkeep.template_repo import masked, recorded_answers
-from .lock import listed
 
 USED = Rule("overlay", "overlay.used", "what the organisation lays over this service is in use")
 CERTIFICATES = Rule("overlay", "overlay.certificates", "the organisation's certificates can be read")
