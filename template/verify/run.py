@@ -17,7 +17,7 @@ from .runner import processes, report
 from .runner.terminal import WORDS, Terminal, printable
 from .upkeep.prerequisites import first_command
 
-STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "overlay", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
 ORDER = (Outcome.INSECURE, Outcome.UNVERIFIED, Outcome.WARNING, Outcome.PROVED)
@@ -87,6 +87,10 @@ class Run:
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
             return self.options.only == name or (self.options.thorough and not self.options.only)
+        if name == "overlay" and not self.options.only:
+            from .upkeep.overlay import is_there
+
+            return is_there(self.options.project)
         return self.options.wants(name) or (name == "attacks" and self.options.only in STEPS)
 
     def _stage(self, name: str, module: str) -> None:

@@ -14,16 +14,19 @@ from .hardening import Finding, Hardened, InsecureConfigurationError, load
 from .hardening.core.log import log
 from .hardening.settings import PREFIX
 from .hardening.startup.construction import unmade
+from .hardening.startup.overlay import overlay_steps
 from .hardening.startup.report import report
 from .hardening.startup.settings import near_misses, secrets_in, workers_finding
 from .settings import Settings
 
 
 def create_app(settings: Settings) -> Hardened:
-    """The application of the service; a model or a route that cannot be made is a finding, even on import."""
+    """The application of the service with the organisation's steps; what cannot be made is a finding, even on import."""
     from .app import create_app
 
-    return create_app(settings)
+    app = create_app(settings)
+    app.add_steps(overlay_steps(str(__package__)))
+    return app
 
 
 def build() -> Hardened:

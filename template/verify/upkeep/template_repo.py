@@ -31,7 +31,7 @@ def masked(text: str) -> str:
     return _CREDENTIALS.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
-def recorded_answers(project: Path) -> dict[str, str]:
+def recorded_answers(project: Path, file: str = ANSWERS) -> dict[str, str]:
     """What a service records: its answers, the template's address (`_src_path`) and the release (`_commit`).
 
     Raises:
@@ -39,14 +39,14 @@ def recorded_answers(project: Path) -> dict[str, str]:
     """
     from ..common import yaml  # what updates needs no library that an update brings
 
-    back = f"Put {ANSWERS} back from git; updates need it too."
+    back = f"Put {file} back from git; updates need it too."
     try:
-        answers = {name: str(value) for name, value in yaml.read(project / ANSWERS).items()}
+        answers = {name: str(value) for name, value in yaml.read(project / file).items()}
     except UnverifiedError as error:
         raise unverified(error.seen, back) from None
     for name in ("_src_path", "_commit"):
         if not answers.get(name):
-            raise unverified(f"{ANSWERS} records no {name}", back)
+            raise unverified(f"{file} records no {name}", back)
     return answers
 
 

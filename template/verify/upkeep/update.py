@@ -13,7 +13,8 @@ import uuid
 from pathlib import Path
 
 from ..result import Outcome
-from ..runner import processes, report, subprocesses
+from ..runner import certificates, processes, report, subprocesses
+from . import overlay
 from .seeds import FOUND, OFFERS, PATCH
 from .template_repo import COPIER, masked
 
@@ -33,6 +34,7 @@ _VERIFY = ["run", "--locked", "python", "-m", "verify"]
 def main() -> int:
     """Update the service that this file belongs to."""
     project = Path(__file__).resolve().parent.parent.parent
+    certificates.trust(project)
     patch, summary = (project / FOLDER / name for name in ("update.patch", "update.md"))
     patch.parent.mkdir(exist_ok=True)
     for older in (patch, summary):
@@ -64,8 +66,9 @@ def _update(project: Path, patch: Path) -> tuple[str, Outcome]:
             Outcome.UNVERIFIED
         )
     subprocesses.run(["git", "add", "--all", "."], project, 60)
+    about_overlay = overlay.update(project)
     made = subprocesses.run(["git", "diff", "--cached", "--binary", f"--output={patch}"], project, 60)
-    about_update = _section("copier update", updated)
+    about_update = _section("copier update", updated) + about_overlay
     if not (made.ok and patch.stat().st_size):
         return about_update, Outcome.PROVED if made.ok and updated.ok else Outcome.UNVERIFIED
     run_id = uuid.uuid4().hex
