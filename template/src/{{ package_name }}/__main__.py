@@ -28,6 +28,7 @@ def create_app(settings: Settings) -> Hardened:
 
 def build() -> Hardened:
     """The application, ready to serve: what each worker process calls."""
+    log.never_block()
     try:
         settings = load(Settings)
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
@@ -67,6 +68,8 @@ def _found(error: Exception) -> tuple[Finding, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 1 when an error was found."""
     options = _parse(arguments)
+    if options.command == "serve":
+        log.never_block()
     sources = _develop() if options.dev else {}
     settings, app, findings = examine(options.workers)
     errors = [finding for finding in findings if finding.level == "error"]

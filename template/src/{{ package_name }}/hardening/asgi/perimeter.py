@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from ..core.log import log, request_id
+from ..core.log_writer import drain
 from ..core.problems import OVERLOADED, UNHANDLED, Refusal
 from ..steps import STEPS
 from ..steps.base import Services, Step
@@ -88,6 +89,7 @@ class Perimeter:
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
+            drain()
 
     async def _http(self, exchange: Exchange) -> None:
         request = exchange.request
