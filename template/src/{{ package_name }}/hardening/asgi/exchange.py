@@ -75,13 +75,13 @@ class Exchange:
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Answer in the application's place."""
         self.refusal = None
-        if self.request.unsettled:
-            await self.request.settle(None)
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         try:
+            if self.request.unsettled:
+                await self.request.settle(None)
             complete = self._runtime.response_headers.finalize(self.request, status, headers)
             await self._send_answer(status, complete, body)
-        except Exception as error:
+        except BaseException as error:
             if self.started:  # the client is gone
                 raise
             self.note_failure(error)  # a step of the team's, whatever it raises or writes

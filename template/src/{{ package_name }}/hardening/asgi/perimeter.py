@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from ..core.log import log, request_id
 from ..core.log_writer import drain
-from ..core.problems import OVERLOADED, UNHANDLED, Refusal
+from ..core.problems import OVERLOADED, UNHANDLED, WEBSOCKET_REJECTED, Refusal
 from ..steps import STEPS
 from ..steps.base import Services, Step
 from ..steps.client import Client
@@ -96,11 +96,10 @@ class Perimeter:
         token = request_id.set(request.request_id)
         refusal = None
         try:
-            if request.path in _HEALTH and request.method in ("GET", "HEAD"):
-                await self._answer_health(exchange)
-                return
             try:
-                if (refusal := await self._refusal(exchange)) is None:
+                if request.path in _HEALTH and request.method in ("GET", "HEAD"):
+                    await self._answer_health(exchange)
+                elif (refusal := await self._refusal(exchange)) is None:
                     scope = request.scope
                     scope["hardening"] = request
                     if request.method == "HEAD":
@@ -111,7 +110,9 @@ class Perimeter:
                     )
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
-            except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort
+            except BaseException as error:  # the last resort: the server would answer bare
+                if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
+                    raise  # nobody waits for it any more
                 await exchange.fail(error)
             if not exchange.started:
                 await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
@@ -158,7 +159,9 @@ class Perimeter:
             request.scope["hardening"] = request
             with suppress(WebSocketDisconnect):
                 await self._app(request.scope, exchange.raw_receive, exchange.send)
-        except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
+                if not exchange.started:
+                    await exchange.refuse(WEBSOCKET_REJECTED)
+        except BaseException as error:  # noqa: BLE001 - the last resort for whatever a route raises
             await exchange.fail(error)
         finally:
             request_id.reset(token)
