@@ -4,6 +4,7 @@
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
 from .hardening.core.log import log
+from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
 from .hardening.startup.construction import unmade
 from .hardening.startup.report import report
@@ -34,6 +36,8 @@ def build() -> Hardened:
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
         app = create_app(settings)
         app.seal()
+        if multiprocessing.parent_process() is not None:
+            cut_unread(settings.body_timeout)
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         for finding in _found(error):
             log("error", "check", id=finding.id, message=finding.message, hint=finding.hint)

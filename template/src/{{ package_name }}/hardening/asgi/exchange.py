@@ -52,7 +52,7 @@ class Exchange:
 
     def acquire_slot(self) -> None:
         """Take a place among the requests at work."""
-        self.slot = Slot(self._runtime.deadlines)
+        self.slot = Slot(self._runtime.deadlines, self.give_up)
 
     def await_response(self) -> None:
         """Give the route its time to begin its response; one that has begun may take as long as it takes."""
@@ -65,6 +65,13 @@ class Exchange:
         if self._runtime.has_timeouts:
             seconds = self.request.policy.request_timeout or seconds
         self.slot.set_deadline(seconds, ROUTE_TIMEOUT)
+
+    async def give_up(self, refusal: Refusal) -> None:
+        """Answer in the place of an application that does not stop; what it holds it holds until it does."""
+        request = self.request
+        log("warning", "work_goes_on", request_id=request.request_id, path=request.path, reason=refusal.event)
+        if not self.started:
+            await self.refuse(refusal)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""

@@ -194,6 +194,8 @@ class HttpExchange(Exchange):
         task = asyncio.current_task()
         overdue = self.slot.overdue if self.slot is not None else None
         if overdue is not None and task is not None and not task.uncancel():
+            if self.finished:
+                return  # it was answered while it could not be stopped
             self.refusal = overdue
             await asyncio.sleep(_LETTING_GO)
             if self.started:
