@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from .asgi import HOST, Answer, exchange, request, run, scope_of
+from .asgi_client import HOST, Answer, exchange, request, run, scope_of
+from .assertions import assert_problem
 from .conftest import Lines
-from .expect import assert_problem
 from .live import Server, server
 from .probe import probe
 

@@ -7,8 +7,8 @@ import pytest
 
 from verify.probe.misbehaving import AFTER, BEFORE, RIGHT
 
-from .asgi import HOST, Answer, handshake
-from .expect import assert_hardened, assert_problem
+from .asgi_client import HOST, Answer, handshake
+from .assertions import assert_hardened, assert_problem
 from .live import Server, drain, read
 from .probe import shared
 

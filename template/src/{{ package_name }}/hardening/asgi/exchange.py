@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """One request and the answer that the perimeter itself gives to it, whatever the protocol."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
 from .deadlines import Deadlines, Slot
 from .response_headers import ResponseHeaders
+
+# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
+_LETTING_GO = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Exchange:
     # What most exchanges never change stands on the class: an instance sets only what it needs.
     refusal: Refusal | None = None
     """The answer from now on, whatever the application still sends."""
+    if_unanswered: Refusal | None = None
+    """The answer where the application has neither begun one nor failed."""
     slot: Slot | None = None
     status = 0
     started = finished = False
@@ -54,6 +60,10 @@ class Exchange:
         """Take a place among the requests at work."""
         self.slot = Slot(self._runtime.deadlines, self.give_up)
 
+    async def fail(self, error: BaseException) -> None:
+        """Answer what the application or a step raised."""
+        raise NotImplementedError
+
     def await_response(self) -> None:
         """Give the route its time to begin its response; one that has begun may take as long as it takes."""
         if self.slot is None:
@@ -61,10 +71,8 @@ class Exchange:
         if self.started:
             self.slot.clear_deadline()
             return
-        seconds = self._runtime.request_timeout
-        if self._runtime.has_timeouts:
-            seconds = self.request.policy.request_timeout or seconds
-        self.slot.set_deadline(seconds, ROUTE_TIMEOUT)
+        seconds = self.request.policy.request_timeout if self._runtime.has_timeouts else None
+        self.slot.set_deadline(seconds or self._runtime.request_timeout, ROUTE_TIMEOUT)
 
     async def give_up(self, refusal: Refusal) -> None:
         """Answer in the place of an application that does not stop; what it holds it holds until it does."""
@@ -110,6 +118,32 @@ class Exchange:
             self.started = False
             raise
 
+    async def cancelled(self, error: asyncio.CancelledError) -> None:
+        """Say why the request was cancelled: its time is up, the server stops, or the application did it itself.
+
+        Raises:
+            CancelledError: The server stops.
+            ConnectionAbortedError: Half of a response is out, so the server is to cut the connection.
+        """
+        task = asyncio.current_task()
+        overdue = self.slot.overdue if self.slot is not None else None
+        if overdue is not None and task is not None and not task.uncancel():
+            if self.finished:
+                return  # it was answered while it could not be stopped
+            self.refusal = overdue
+            await asyncio.sleep(_LETTING_GO)
+            if self.started:
+                self.request.note(overdue.event)
+                raise ConnectionAbortedError(overdue.event)
+        elif task is not None and (number := task.cancelling()):
+            if not self.started:
+                for _ in range(number):
+                    task.uncancel()
+                await self.fail(error)  # or the server would answer, barely
+            raise error
+        else:
+            await self.fail(error)
+
     def note_failure(self, error: BaseException) -> None:
-        """Let the log tell of an exception."""
+        """Log an exception with the line of the request."""
         self.request.note("unhandled_error", exception=mask(describe(error), log.secrets))

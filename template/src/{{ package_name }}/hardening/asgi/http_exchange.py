@@ -1,10 +1,9 @@
 # Owned by the template: an update rewrites this file.
 """The messages of one HTTP request and its response: counted, timed, completed."""
 
-import asyncio
 import os
 
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from ..core.headers import HeaderList
 from ..core.json_text import InvalidJSONError, check_json
@@ -22,38 +21,38 @@ from .exchange import Exchange
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
-# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
-_LETTING_GO = 0.05
 
 
 class HttpExchange(Exchange):
     """The application is given its `receive` and `send`."""
 
+    if_unanswered: Refusal | None = UNHANDLED
     _received = 0
     _is_awaited = _is_read = False
     _start: Message
     _length_left: int | None = None
 
-    def _await_body(self) -> None:
-        """Give the client its time to send the body."""
-        seconds = self._runtime.body_timeout
-        if self._runtime.has_timeouts:
-            seconds = self.request.policy.body_timeout or seconds
-        if self.slot is not None:
-            self.slot.set_deadline(seconds, BODY_TIMEOUT)
+    def begin(self) -> Receive:
+        """Give the route its time, and return the application's `receive`."""
+        if self.request.method == "HEAD":
+            self.request.scope["method"] = "GET"
+        self.await_response()
+        return self.receive if self.request.has_body else self.raw_receive
 
     async def receive(self) -> Message:
         """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
 
         Raises:
-            Refused: The body is too large, too slow or not what it says; the perimeter answers, whatever
+            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
                 the application makes of it.
         """
         if self.finished or self._is_read:
             return await self.raw_receive()
         if not self._is_awaited:
             self._is_awaited = True
-            self._await_body()
+            if self.slot is not None:
+                seconds = self.request.policy.body_timeout if self._runtime.has_timeouts else None
+                self.slot.set_deadline(seconds or self._runtime.body_timeout, BODY_TIMEOUT)
         is_json = self.request.is_json
         message = self._counted(await self.raw_receive())
         if is_json and message["more_body"]:
@@ -183,32 +182,6 @@ class HttpExchange(Exchange):
         await self.raw_send({"type": "http.response.body", "body": body})
         if self.slot is not None:
             self.slot.release()
-
-    async def cancelled(self, error: asyncio.CancelledError) -> None:
-        """Say why the request was cancelled: its time is up, the server stops, or the application did it itself.
-
-        Raises:
-            CancelledError: The server stops.
-            ConnectionAbortedError: Half of a response is out, so the server is to cut the connection.
-        """
-        task = asyncio.current_task()
-        overdue = self.slot.overdue if self.slot is not None else None
-        if overdue is not None and task is not None and not task.uncancel():
-            if self.finished:
-                return  # it was answered while it could not be stopped
-            self.refusal = overdue
-            await asyncio.sleep(_LETTING_GO)
-            if self.started:
-                self.request.note(overdue.event)
-                raise ConnectionAbortedError(overdue.event)
-        elif task is not None and (number := task.cancelling()):
-            if not self.started:
-                for _ in range(number):
-                    task.uncancel()
-                await self.fail(error)  # or the server would answer, barely
-            raise error
-        else:
-            await self.fail(error)
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application raised: 500, unless it was refused something on the way.
