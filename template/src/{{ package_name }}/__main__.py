@@ -4,6 +4,7 @@
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
 from .hardening.core.log import log
+from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
 from .hardening.startup.construction import unmade
 from .hardening.startup.overlay import overlay_steps
@@ -31,11 +33,14 @@ def create_app(settings: Settings) -> Hardened:
 
 def build() -> Hardened:
     """The application, ready to serve: what each worker process calls."""
+    log.never_block()
     try:
         settings = load(Settings)
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
         app = create_app(settings)
         app.seal()
+        if multiprocessing.parent_process() is not None:
+            cut_unread(settings.body_timeout)
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         for finding in _found(error):
             log("error", "check", id=finding.id, message=finding.message, hint=finding.hint)
@@ -70,6 +75,8 @@ def _found(error: Exception) -> tuple[Finding, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 1 when an error was found."""
     options = _parse(arguments)
+    if options.command == "serve":
+        log.never_block()
     sources = _develop() if options.dev else {}
     settings, app, findings = examine(options.workers)
     errors = [finding for finding in findings if finding.level == "error"]
