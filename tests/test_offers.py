@@ -11,6 +11,7 @@ import pytest
 import verify.upkeep.offers as searching
 from copier import run_copy
 from verify.result import Options, Outcome, Rule
+from verify.runner.files import write_atomically
 from verify.upkeep import answering, open_offers
 from verify.upkeep.seeds import LIST, Emitted, seed_digest, softened
 from verify.upkeep.update import _offers
@@ -254,12 +255,11 @@ def test_without_git_it_is_not_said_that_there_are_edits(
 
 def test_of_several_offers_all_are_taken_or_none(service: Service, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {name: (service / name).read_bytes() for name in files(service)}
-    write = answering.write_atomically
 
     def fail(path: Path, content: bytes) -> None:
         if path.name == ".gitignore" and b"cookies" in content:
             raise OSError(28, "No space left on device")
-        write(path, content)
+        write_atomically(path, content)
 
     monkeypatch.setattr(answering, "write_atomically", fail)
 

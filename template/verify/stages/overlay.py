@@ -81,10 +81,9 @@ def _checks(options: Options) -> Iterator[Check]:
                 if not (isinstance(check, Check) and isinstance(check.outcome, Outcome)):
                     raise TypeError(f"checks() yields {check!r}, which is no Check")
                 found.append(replace(check, step="overlay", id=f"overlay.{check.id.removeprefix('overlay.')}"))
+        ended = RUN.proved(f"{len(found)} of {CHECKS.parent}")
     except UnverifiedError as error:
-        yield RUN.unverified(error)
+        ended = RUN.unverified(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it says nothing about the service
-        yield RUN.unverified(f"{CHECKS.parent} failed: {type(error).__name__}: {error}", KEEPERS)
-    else:
-        yield RUN.proved(f"{len(found)} of {CHECKS.parent}")
-    yield from found
+        ended = RUN.unverified(f"{CHECKS.parent} failed: {type(error).__name__}: {error}", KEEPERS)
+    yield from (*found, ended)

@@ -52,6 +52,10 @@ def _looked_up(options: Options) -> list[tuple[str, str]] | None:
         if found["release"] != recorded_answers(options.project)["_commit"]:
             return None
         offers = [(str(each["file"]), str(each["digest"]), str(each["state"])) for each in found["offers"]]
-        return [(file, str(found["release"])) for file, digest, state in offers if state != "gone" and is_still(file, digest)]
+        return [
+            (file, str(found["release"]))
+            for file, digest, state in offers
+            if state != "gone" and is_still(file, digest)
+        ]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, UnverifiedError):
         return None

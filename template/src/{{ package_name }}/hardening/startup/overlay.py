@@ -28,7 +28,7 @@ def overlay_steps(package: str) -> tuple[type[Step], ...]:
         steps = overlay.STEPS
         if isinstance(steps, tuple | list):  # what is used up by the first application would leave the second without
             return tuple(steps)
-        raise TypeError(f"STEPS is a {type(steps).__name__}")  # noqa: TRY301 - a finding like any other
+        raise TypeError(f"STEPS is a {type(steps).__name__}")
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             return ()
