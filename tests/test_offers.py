@@ -1,6 +1,7 @@
 """Offers: what a release would change in files of the team's is asked for, and nothing of theirs is ever lost."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -118,10 +119,14 @@ def test_the_patch_is_one_that_git_applies_in_a_folder_of_a_repository(
     service: Service, run: Run, tmp_path: Path
 ) -> None:
     shutil.rmtree(service / ".git")
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")  # no UTF-8
+    os.mkdir(folder)
+    moved = Path(shutil.move(service, folder))
     commit(tmp_path, "all services in one repository")
 
-    run("--offers")
-    git(service, "apply", ".hardening/seeds.patch")
+    answering.main(moved, ["--offers"])
+    git(moved, "apply", ".hardening/seeds.patch")
+    shutil.move(moved, service)
 
     assert (service / APP).read_text() == NEW
     assert "/cookies" in (service / ".gitignore").read_text()
