@@ -1,7 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """One request and its response on the way through the perimeter: counted, timed, completed."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope, Send
@@ -23,6 +24,7 @@ from ..core.problems import (
 )
 from ..steps.base import RequestContext, Services
 from .deadlines import Deadlines, Slot
+from .drain import MAX_IDLE, Drains, ends_connection
 from .response_headers import ResponseHeaders
 
 # Messages that are no part of the response itself.
@@ -36,6 +38,7 @@ class Runtime:
     services: Services
     identify: Callable[[RequestContext], str]
     deadlines: Deadlines
+    drains: Drains
     response_headers: ResponseHeaders
     own_headers: ResponseHeaders
     """The same without the steps of the team, for when one of them fails."""
@@ -54,6 +57,8 @@ class Exchange:
     # What most exchanges never change stands on the class: an instance sets only what it needs.
     refusal: Refusal | None = None
     slot: Slot | None = None
+    drain: asyncio.Task[None] | None = None
+    """Reads what is left of the body after its answer."""
     status = 0
     started = finished = False
     _received = 0
@@ -82,13 +87,17 @@ class Exchange:
             seconds = self.request.policy.request_timeout or seconds
         self.slot.set_deadline(seconds, ROUTE_TIMEOUT)
 
-    def _await_body(self) -> None:
-        """Give the client its time to send the body."""
+    @property
+    def _body_timeout(self) -> float:
         seconds = self._runtime.body_timeout
         if self._runtime.has_timeouts:
             seconds = self.request.policy.body_timeout or seconds
+        return seconds
+
+    def _await_body(self) -> None:
+        """Give the client its time to send the body."""
         if self.slot is not None:
-            self.slot.set_deadline(seconds, BODY_TIMEOUT)
+            self.slot.set_deadline(self._body_timeout, BODY_TIMEOUT)
 
     async def receive(self) -> Message:
         """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
@@ -97,6 +106,8 @@ class Exchange:
             Refused: The body is too large, too slow or not what it says; the perimeter answers, whatever
                 the application makes of it.
         """
+        if self.drain is not None:
+            return {"type": "http.disconnect"}
         if self.finished or self._is_read:
             return await self.raw_receive()
         if not self._is_awaited:
@@ -110,8 +121,7 @@ class Exchange:
                 message = self._counted(await self.raw_receive())
                 chunks.append(message["body"])
             message["body"] = b"".join(chunks)
-        if not message["more_body"]:
-            self._is_read = True
+        if self._is_read:
             self.await_response()
         if is_json:
             try:
@@ -123,9 +133,11 @@ class Exchange:
 
     def _counted(self, message: Message) -> Message:
         if message["type"] == "http.disconnect":
+            self._is_read = True
             raise self._refused(CLIENT_DISCONNECTED)
         message.setdefault("body", b"")
         message.setdefault("more_body", False)
+        self._is_read = not message["more_body"]
         self._received += len(message["body"])
         if self._received > self.request.max_body_bytes:
             raise self._refused(BODY_TOO_LARGE)
@@ -163,8 +175,7 @@ class Exchange:
                 self.started = False  # a header that the server refuses: the answer is still to be given
                 raise
         if self.request.method == "HEAD":
-            self.finished = True
-            await self.raw_send({"type": "http.response.body", "body": b""})
+            await self._finish({"type": "http.response.body", "body": b""})
             if message.get("more_body"):
                 raise OSError("the answer to HEAD has no body to stream")
             return
@@ -176,10 +187,26 @@ class Exchange:
             if slot is not None:
                 slot.clear_deadline()
         else:
-            self.finished = True
-            await self.raw_send(message)
-            if slot is not None:
-                slot.release()
+            await self._finish(message)
+
+    async def _finish(self, message: Message) -> None:
+        """Send the last part, give the place back, and read on what the client may still send of its body."""
+        self.finished = True
+        await self.raw_send(message)
+        if self.slot is not None:
+            self.slot.release()
+        if self.request.has_body and not self._is_read and self.drain is None:
+            is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
+            seconds = MAX_IDLE if is_overdue else self._body_timeout
+            self.drain = self._runtime.drains.begin(self.request, self.raw_receive, seconds)
+
+    def _finalize(
+        self, response_headers: ResponseHeaders, status: int, headers: Iterable[tuple[bytes, bytes]]
+    ) -> HeaderList:
+        complete = response_headers.finalize(self.request, status, headers)
+        if self.request.has_body and not self._is_read and ends_connection(self.request):
+            complete = [*(header for header in complete if header[0] != b"connection"), (b"connection", b"close")]
+        return complete
 
     def _begin(self) -> Message:
         start = self._start
@@ -187,7 +214,7 @@ class Exchange:
             raise ValueError(f"{start['status']} is not the status of a response")
         self.status = int(start["status"])
         headers = start.get("headers", ())
-        start["headers"] = self._runtime.response_headers.finalize(self.request, self.status, headers)
+        start["headers"] = self._finalize(self._runtime.response_headers, self.status, headers)
         self.started = True
         if self.slot is not None:
             self.slot.clear_deadline()
@@ -217,7 +244,7 @@ class Exchange:
             await self.request.settle(None)
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         try:
-            complete = self._runtime.response_headers.finalize(self.request, status, headers)
+            complete = self._finalize(self._runtime.response_headers, status, headers)
             await self._answer(status, complete, body)
         except Exception as error:
             if self.started:  # the client is gone
@@ -226,18 +253,15 @@ class Exchange:
             self.request.response_headers[:] = [each for each in self.request.response_headers if is_field(*each)]
             status, body = UNHANDLED.status, self._runtime.unhandled(self.request.request_id, error)
             headers = [*UNHANDLED.headers, (b"content-length", b"%d" % len(body))]
-            await self._answer(status, self._runtime.own_headers.finalize(self.request, status, headers), body)
+            await self._answer(status, self._finalize(self._runtime.own_headers, status, headers), body)
 
     async def _answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         if not self.request.is_websocket:
             if self.slot is not None:
                 self.slot.clear_deadline()
             await self._start_with({"type": "http.response.start", "status": status, "headers": headers})
-            self.finished = True
             body = b"" if self.request.method == "HEAD" else body
-            await self.raw_send({"type": "http.response.body", "body": body})
-            if self.slot is not None:
-                self.slot.release()
+            await self._finish({"type": "http.response.body", "body": body})
         elif "websocket.http.response" in self.request.scope.get("extensions", ()):
             await self._start_with({"type": "websocket.http.response.start", "status": status, "headers": headers})
             await self.raw_send({"type": "websocket.http.response.body", "body": body})

@@ -18,12 +18,11 @@ from ..steps.base import Services, Step
 from ..steps.client import Client
 from ..steps.errors import Errors
 from .deadlines import Deadlines
+from .drain import LETTING_GO, Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
 from .response_headers import ResponseHeaders
 
-# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
-_LETTING_GO = 0.05
 _HEALTH = frozenset({LIVE, READY})
 _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
 
@@ -62,6 +61,7 @@ class Perimeter:
             services,
             identify,
             self._deadlines,
+            Drains(),
             ResponseHeaders(every),
             ResponseHeaders(own),
             errors.unhandled,
@@ -118,6 +118,9 @@ class Perimeter:
                 await request.settle(None)
             request_id.reset(token)
             self._end(exchange)
+        if exchange.drain is not None:  # the server drops the body when this returns
+            await exchange.drain
+            exchange.drain = None  # a cycle, see `_end`
 
     async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -151,7 +154,7 @@ class Perimeter:
         overdue = exchange.slot.overdue if exchange.slot is not None else None
         if overdue is not None and task is not None and not task.uncancel():
             exchange.give_up(overdue)
-            await asyncio.sleep(_LETTING_GO)
+            await asyncio.sleep(LETTING_GO)
             if exchange.started:
                 exchange.request.note(overdue.event)
                 raise ConnectionAbortedError(overdue.event)  # the server cuts the connection
