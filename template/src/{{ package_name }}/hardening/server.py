@@ -16,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from .asgi import connections as kept
 from .core.log import Log
 from .settings import HardeningSettings
 
@@ -80,6 +81,10 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
     elif sys.platform == "linux":
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
+    header_timeout, most = settings.header_timeout, connections()
+    if not reload and kept.can_look():
+        # Granian's one time-out is also that of idle connections; what is shorter is kept by `asgi/connections.py`.
+        header_timeout, kept.served = max(header_timeout, settings.keepalive_timeout), (port, most)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
@@ -91,10 +96,8 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=ceil(settings.header_timeout * 1000), max_buffer_size=MAX_HEADER_BYTES
-        ),
-        backpressure=connections(),
+        http1_settings=HTTP1Settings(header_read_timeout=ceil(header_timeout * 1000), max_buffer_size=MAX_HEADER_BYTES),
+        backpressure=most,
         backlog=2048,
         workers_kill_timeout=ceil(settings.request_timeout),
         respawn_failed_workers=True,

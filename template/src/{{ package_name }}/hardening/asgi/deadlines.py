@@ -13,12 +13,15 @@ from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
 
+Peer = tuple[str, int]
 _INTERVAL = 0.1
 
 
 class Slot:
     """The place of one request, taken as it is made, and until when what the request waits for has to come."""
 
+    peer: Peer | None = None
+    """The other end of its connection."""
     overdue: Refusal | None = None
     """The answer to a request whose deadline has passed."""
     _task: asyncio.Task[Any] | None = None

@@ -8,11 +8,13 @@ it to that, since no document promises it.
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 
 from starlette.types import Receive
 
 from ..steps.base import RequestContext
 from ..steps.client import client_key
+from .deadlines import Peer
 
 MAX_BYTES = 16_777_216
 """Of a body that no route has taken; one whose route takes more may be as long as that."""
@@ -40,24 +42,29 @@ class Drains:
     """The bodies that are being read after their answer. They hold no place of `APP_MAX_CONCURRENCY`."""
 
     def __init__(self) -> None:
-        self._clients: dict[asyncio.Task[None], str] = {}
+        self._clients: dict[asyncio.Task[None], tuple[str, Peer | None]] = {}
         self._shares: Counter[str] = Counter()
 
-    def begin(self, request: RequestContext, receive: Receive, seconds: float) -> asyncio.Task[None]:
+    @property
+    def peers(self) -> Iterable[Peer | None]:
+        """The other ends of their connections."""
+        return (peer for _, peer in self._clients.values())
+
+    def begin(self, request: RequestContext, peer: Peer | None, receive: Receive, seconds: float) -> asyncio.Task[None]:
         """Read on in a task of its own, from the server's `receive` and for that many seconds at most."""
         key = client_key(request.client)
         if self._shares[key] >= MAX_DRAINS // 4:
-            next(task for task, other in self._clients.items() if other == key).cancel()
+            next(task for task, (other, _) in self._clients.items() if other == key).cancel()
         elif len(self._clients) >= MAX_DRAINS:
             next(iter(self._clients)).cancel()
         task = asyncio.ensure_future(_drain(receive, max_bytes(request), seconds))
-        self._clients[task] = key
+        self._clients[task] = key, peer
         self._shares[key] += 1
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        key = self._clients.pop(task)
+        key, _ = self._clients.pop(task)
         self._shares[key] -= 1
         if not self._shares[key]:
             del self._shares[key]

@@ -67,6 +67,7 @@ class Exchange:
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
+        self._peer = scope.get("client")  # `identify` puts the one there that a proxy names
         self.request = RequestContext(scope, runtime.services, runtime.identify, runtime.root_path)
         self.raw_receive = receive
         self.raw_send = send
@@ -74,6 +75,7 @@ class Exchange:
     def acquire_slot(self) -> None:
         """Take a place among the requests at work."""
         self.slot = Slot(self._runtime.deadlines)
+        self.slot.peer = self._peer
 
     def await_response(self) -> None:
         """Give the route its time to begin its response; one that has begun may take as long as it takes."""
@@ -198,7 +200,7 @@ class Exchange:
         if self.request.has_body and not self._is_read and self.drain is None:
             is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
             seconds = MAX_IDLE if is_overdue else self._body_timeout
-            self.drain = self._runtime.drains.begin(self.request, self.raw_receive, seconds)
+            self.drain = self._runtime.drains.begin(self.request, self._peer, self.raw_receive, seconds)
 
     def _finalize(
         self, response_headers: ResponseHeaders, status: int, headers: Iterable[tuple[bytes, bytes]]

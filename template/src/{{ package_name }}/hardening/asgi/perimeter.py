@@ -5,7 +5,7 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +17,8 @@ from ..steps import STEPS
 from ..steps.base import Services, Step
 from ..steps.client import Client
 from ..steps.errors import Errors
-from .deadlines import Deadlines
+from .connections import Connections
+from .deadlines import Deadlines, Peer
 from .drain import LETTING_GO, Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
@@ -54,14 +55,15 @@ class Perimeter:
         every = [*own, *(step(services) for step in steps)]
         identify = next(step.identify for step in own if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if type(step).refuse is not Step.refuse)
-        self._deadlines = Deadlines()
+        self._deadlines, self._drains = Deadlines(), Drains()
         settings = services.settings
+        self._connections = Connections(self._busy_peers, settings.header_timeout)
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
         self._runtime = Runtime(
             services,
             identify,
             self._deadlines,
-            Drains(),
+            self._drains,
             ResponseHeaders(every),
             ResponseHeaders(own),
             errors.unhandled,
@@ -82,12 +84,18 @@ class Perimeter:
         store = self.services.store
         await store.open()
         log.start_batching(asyncio.get_running_loop())
+        watching = asyncio.ensure_future(self._connections.watch())
         try:
             await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout), send)
         finally:
+            watching.cancel()
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
+
+    def _busy_peers(self) -> Iterator[Peer | None]:
+        yield from (slot.peer for slot in self._deadlines.slots)
+        yield from self._drains.peers
 
     async def _http(self, exchange: Exchange) -> None:
         request = exchange.request
