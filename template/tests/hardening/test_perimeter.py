@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""The perimeter: `hardening/asgi/perimeter.py` and `exchange.py`. Whoever answers, the response leaves complete."""
+"""The perimeter: `hardening/asgi/perimeter.py` and the exchanges beside it. Whoever answers, the response leaves complete."""
 
 import asyncio
 import time

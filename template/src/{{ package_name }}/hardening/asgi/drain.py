@@ -42,7 +42,7 @@ class Drains:
     """The bodies that are being read after their answer. They hold no place of `APP_MAX_CONCURRENCY`."""
 
     def __init__(self) -> None:
-        self._clients: dict[asyncio.Task[None], tuple[str, Peer | None]] = {}
+        self._clients: dict[asyncio.Task[bool], tuple[str, Peer | None]] = {}
         self._shares: Counter[str] = Counter()
 
     @property
@@ -50,7 +50,7 @@ class Drains:
         """The other ends of their connections."""
         return (peer for _, peer in self._clients.values())
 
-    def begin(self, request: RequestContext, peer: Peer | None, receive: Receive, seconds: float) -> asyncio.Task[None]:
+    def begin(self, request: RequestContext, peer: Peer | None, receive: Receive, seconds: float) -> asyncio.Task[bool]:
         """Read on in a task of its own, from the server's `receive` and for that many seconds at most."""
         key = client_key(request.client)
         if self._shares[key] >= MAX_DRAINS // 4:
@@ -63,15 +63,15 @@ class Drains:
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[bool]) -> None:
         key, _ = self._clients.pop(task)
         self._shares[key] -= 1
         if not self._shares[key]:
             del self._shares[key]
 
 
-async def _drain(receive: Receive, left: int, seconds: float) -> None:
-    """Read until the body or a bound ends. A cancellation, by the server's stop too, only ends the reading."""
+async def _drain(receive: Receive, left: int, seconds: float) -> bool:
+    """Read until the body or a bound ends; whether it was the body. A cancellation, by the server's stop too, only ends the reading."""
     now = asyncio.get_running_loop().time
     end = now() + seconds
     try:
@@ -79,7 +79,7 @@ async def _drain(receive: Receive, left: int, seconds: float) -> None:
             while left > 0:
                 message = await receive()
                 if not message.get("more_body", False):  # whole, or the client is gone
-                    return
+                    return True
                 size = len(message.get("body", b""))
                 left -= size
                 if size < _SMALL:
@@ -87,3 +87,4 @@ async def _drain(receive: Receive, left: int, seconds: float) -> None:
                 limit.reschedule(min(end, now() + MAX_IDLE))
     except (TimeoutError, asyncio.CancelledError):
         await asyncio.sleep(LETTING_GO)
+    return False

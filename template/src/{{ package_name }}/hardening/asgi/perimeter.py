@@ -19,10 +19,12 @@ from ..steps.client import Client
 from ..steps.errors import Errors
 from .connections import Connections
 from .deadlines import Deadlines, Peer
-from .drain import LETTING_GO, Drains
+from .drain import Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
+from .http_exchange import HttpExchange
 from .response_headers import ResponseHeaders
+from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
 _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
@@ -75,9 +77,9 @@ class Perimeter:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            return self._http(Exchange(self._runtime, scope, receive, send))
+            return self._http(HttpExchange(self._runtime, scope, receive, send))
         if scope["type"] == "websocket":
-            return self._websocket(Exchange(self._runtime, scope, receive, send))
+            return self._websocket(WebSocketExchange(self._runtime, scope, receive, send))
         return self._lifespan(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +99,7 @@ class Perimeter:
         yield from (slot.peer for slot in self._deadlines.slots)
         yield from self._drains.peers
 
-    async def _http(self, exchange: Exchange) -> None:
+    async def _http(self, exchange: HttpExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
         refusal = None
@@ -116,9 +118,9 @@ class Perimeter:
                         scope, exchange.receive if request.has_body else exchange.raw_receive, exchange.send
                     )
             except asyncio.CancelledError as error:
-                await self._cancelled(exchange, error)
+                await exchange.cancelled(error)
             except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort
-                await self._fail(exchange, error)
+                await exchange.fail(error)
             if not exchange.started:
                 await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
         finally:
@@ -157,31 +159,7 @@ class Perimeter:
             return verdict
         return None
 
-    async def _cancelled(self, exchange: Exchange, error: asyncio.CancelledError) -> None:
-        task = asyncio.current_task()
-        overdue = exchange.slot.overdue if exchange.slot is not None else None
-        if overdue is not None and task is not None and not task.uncancel():
-            exchange.give_up(overdue)
-            await asyncio.sleep(LETTING_GO)
-            if exchange.started:
-                exchange.request.note(overdue.event)
-                raise ConnectionAbortedError(overdue.event)  # the server cuts the connection
-        elif task is not None and task.cancelling():
-            raise error  # the server stops
-        else:
-            await self._fail(exchange, error)
-
-    async def _fail(self, exchange: Exchange, error: BaseException) -> None:
-        refusal = exchange.refusal
-        if refusal is None and not (exchange.request.method == "HEAD" and exchange.finished):
-            exchange.note_failure(error)
-        if exchange.started:
-            if not exchange.finished:
-                raise error  # the server cuts the connection, so that nobody takes half a response for a whole one
-        elif refusal is None:
-            await exchange.fail(error)
-
-    async def _websocket(self, exchange: Exchange) -> None:
+    async def _websocket(self, exchange: WebSocketExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
         try:
@@ -190,13 +168,9 @@ class Perimeter:
                 return
             request.scope["hardening"] = request
             with suppress(WebSocketDisconnect):
-                await self._app(request.scope, exchange.raw_receive, exchange.send_websocket)
+                await self._app(request.scope, exchange.raw_receive, exchange.send)
         except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
-            exchange.note_failure(error)
-            if exchange.started:
-                await exchange.raw_send({"type": "websocket.close", "code": 1011})
-            else:
-                await exchange.refuse(UNHANDLED)
+            await exchange.fail(error)
         finally:
             request_id.reset(token)
             self._end(exchange)

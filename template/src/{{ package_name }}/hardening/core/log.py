@@ -7,10 +7,8 @@ import atexit
 import json
 import logging.config
 import os
-import re
 import sys
 import time
-import traceback
 from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -18,42 +16,18 @@ from json.encoder import encode_basestring_ascii as quoted
 from threading import get_ident
 from typing import Any
 
-from fastapi.exceptions import ResponseValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from .problems import MAX_ERRORS
+from .masking import describe, mask
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-MAX_TEXT = 16_384
 # What several workers write to one pipe does not mix up to here (PIPE_BUF of POSIX, as Linux has it).
 MAX_WRITE = 4096
-# Bounded and possessive throughout: this runs over text that a client may have written.
-_SECRET = re.compile(
-    r"""(?ix)
-        (?P<name> (?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session) [\w-]{0,64}+ ["']? )
-        (?P<mark> [ \t]{0,8}+ [:=,] \s{0,8}+ )
-        (?: b?["'] [^"']{0,512}+ ["'] | (?:(?:bearer|basic)\s{1,8}+)? [^\s,;&"')\]}]{1,4096}+ )
-      | (?P<scheme> \b(?:bearer|basic)\s{1,8}+ ) [\w.~+/=-]{8,4096}+
-      | (?P<user> ://[^/\s:@]{0,256}+: ) [^/\s]{1,512} (?=@)
-      | (?P<query> [?&][\w.\[\]-]{1,64}+= ) [^\s"'&]{1,4096}+ """
-)
 _RESERVED = frozenset({"time", "level", "event", "logger", "request_id", "exception"})
 _LINE_PREFIX = '{"time":"'
 _MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-
-def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """Replace passwords, tokens, cookies, credentials in addresses, query values and the given secrets by `***`."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return _SECRET.sub(_masked, text[:MAX_TEXT])
-
-
-def _masked(match: re.Match[str]) -> str:
-    name = "".join(match[group] or "" for group in ("name", "mark", "scheme", "user", "query"))
-    return f"{name}***"
 
 
 def _masked_extra(key: str, value: Any) -> Any:
@@ -175,11 +149,7 @@ class Log:
             sys.stdout.write(text)
             sys.stdout.flush()
             self.dropped_lines = 0
-        except (
-            OSError,
-            ValueError,
-            AttributeError,
-        ):  # nobody reads the log any more, which is no reason to fail the request
+        except (OSError, ValueError, AttributeError):  # nobody reads the log any more: no reason to fail the request
             self.dropped_lines += number
 
 
@@ -202,15 +172,6 @@ def _readable(stamp: str, level: str, event: str, log_fields: dict[str, Any]) ->
 
 def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def describe(exc: BaseException) -> str:
-    """The traceback for the log; without the data that a failed response model would repeat."""
-    if isinstance(exc, ResponseValidationError):
-        lines = traceback.format_tb(exc.__traceback__)
-        faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
-        return "".join([*lines, f"ResponseValidationError: {faults}"])
-    return "".join(traceback.format_exception(exc))
 
 
 class Handler(logging.Handler):

@@ -8,21 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from types import UnionType
-from typing import Any, Union, get_origin
+from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext
-from pydantic import AliasChoices, AliasPath, BaseModel, Json
-from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 
 from ..models import Bounded
 from ..policy import DEFAULT, Policy
 from .operations import Operation, Way, version
+from .params import dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
 from .schemas import known, models_in
-from .unresolved import parts
 
 
 class Access(Enum):
@@ -67,7 +64,7 @@ class Route:
     def dependants(self) -> Iterator[Dependant]:
         """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
         if (dependant := getattr(self.context, "dependant", None)) is not None:
-            yield from _tree(dependant)
+            yield from dependants_of(dependant)
 
     def apply_default_bounds(self) -> None:
         """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
@@ -78,50 +75,6 @@ class Route:
                 if not is_bounded and not any(models_in(known(param))):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
-
-
-def _tree(dependant: Dependant) -> Iterator[Dependant]:
-    yield dependant
-    for each in dependant.dependencies:
-        yield from _tree(each)
-
-
-def params_of(dependant: Dependant) -> Iterator[Any]:
-    """Every parameter that one endpoint or dependency reads from a request."""
-    for kind in ("path_params", "query_params", "header_params", "cookie_params", "body_params"):
-        yield from getattr(dependant, kind)
-
-
-def _names(name: str, info: FieldInfo) -> Iterator[str]:
-    alias = info.validation_alias or info.alias or name
-    for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
-        yield str(choice.path[0]) if isinstance(choice, AliasPath) else choice
-
-
-def _repeats(annotation: Any) -> bool:
-    origin = get_origin(annotation) or annotation
-    if isinstance(origin, type) and issubclass(origin, list | set | frozenset | tuple):
-        return True
-    return any(map(_repeats, parts(annotation)))
-
-
-def _models(info: FieldInfo) -> list[type[BaseModel]]:
-    """The model whose fields are query parameters each, as FastAPI decides it: alone or beside `None`, and not JSON."""
-    is_optional = get_origin(info.annotation) in (Union, UnionType)
-    choices = parts(info.annotation) if is_optional else [info.annotation]
-    is_json = any(type(each) is Json for each in info.metadata)
-    return [] if is_json else [each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)]
-
-
-def _query(dependant: Dependant) -> dict[str, bool]:
-    declared: dict[str, bool] = {}
-    for each in _tree(dependant):
-        for param in each.query_params:
-            models = _models(param.field_info)
-            model_fields = [each for model in models for each in model.model_fields.items()]
-            for name, info in model_fields if models else [(param.name, param.field_info)]:
-                declared.update(dict.fromkeys(_names(name, info), _repeats(info.annotation)))
-    return declared
 
 
 class RouteTable:
@@ -174,7 +127,7 @@ class RouteTable:
                     names |= {param.name, param.alias}
                     for model in models_in(known(param)):
                         for name, info in model.model_fields.items():
-                            names |= {name, *_names(name, info)}
+                            names |= {name, *names_of(name, info)}
         return frozenset(names)
 
     def _collect(
@@ -195,7 +148,7 @@ class RouteTable:
     @staticmethod
     def _route(context: RouteContext, path: str, operation: Operation | None) -> Route:
         dependant = getattr(context, "dependant", None)
-        tree = list(_tree(dependant)) if dependant is not None else []
+        tree = list(dependants_of(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
         is_websocket = isinstance(context.original_route, WebSocketRoute)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
@@ -206,7 +159,7 @@ class RouteTable:
             getattr(context.endpoint, "__policy__", DEFAULT),
             context,
             max_body_bytes=getattr(context, "max_body_size", None),
-            query=_query(dependant) if dependant is not None else None,
+            query=query_of(dependant) if dependant is not None else None,
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
             operation=operation,
         )

@@ -1,6 +1,6 @@
 # Owned by the template: an update rewrites this file.
-"""Who is signed in, kept on the server. The cookie carries 256 random bits and nothing else, and only their hash is
-kept: an id that this service did not make opens nothing, and one that has ended opens nothing again.
+"""Who is signed in, kept on the server: an id that this service did not make opens nothing, and one that has ended
+opens nothing again.
 ASVS v5.0.0-7.2.3, 7.2.4, 7.3.1, 7.3.2, 7.4.1, 14.3.1.
 """
 
@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
-from secrets import randbelow, token_urlsafe
+from secrets import randbelow
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -24,7 +23,7 @@ from ..core.log import log
 from ..core.problems import Problem
 from ..stores.base import Record, StoreFullError
 from .base import RequestContext, context_of
-from .cookies import COOKIE_ID, cookie, values_of
+from .session_cookie import SessionCookie
 
 MAX_BYTES = 4096
 MAX_ACCOUNT = 255
@@ -60,13 +59,12 @@ class Sessions(SecurityBase, Generic[Data]):
     def __init__(self, model: type[Data], *, account: str, name: str = "session") -> None:
         if account not in model.model_fields:
             raise ValueError(f"{model.__name__} has no field {account}, which would say whose session it is")
-        cookie(name, "")
+        self._cookie = SessionCookie(name)
         self.name = self.__name__ = self.scheme_name = name
-        self._model = model
+        self._model, self._account = model, account
         self.model = APIKey.model_validate({"in": "cookie", "name": f"__Host-{name}"})
-        self._account = account
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.challenge = {"www-authenticate": f'Cookie cookie-name="__Host-{name}"'}
+        self.challenge = self._cookie.challenge
 
     async def __call__(self, connection: HTTPConnection) -> Session[Data]:
         """The session of the request.
@@ -74,20 +72,17 @@ class Sessions(SecurityBase, Generic[Data]):
         Raises:
             Problem: 401, there is none.
         """
-        session = await self.read(connection)
-        if session is None:
+        if (session := await self.read(connection)) is None:
             context = context_of(connection)
             if context.event == "request":
                 context.note("session_refused", reason="no cookie")
-            raise self._unknown()
+            raise self._cookie.unknown()
         return session
 
     async def read(self, connection: HTTPConnection) -> Session[Data] | None:
         """The session of the request, or `None`; it is idle from now on."""
-        context, key = self._sent(connection)
-        if key is None:
-            return None
-        return await self._open(context, key, await context.services.sessions.read(key))
+        context, key = self._cookie.read(connection)
+        return None if key is None else await self._open(context, key, await context.services.sessions.read(key))
 
     async def create(self, request: Request, data: Data) -> Session[Data]:
         """Sign in: begin a session under a new id, and end the one that the request came with.
@@ -98,9 +93,9 @@ class Sessions(SecurityBase, Generic[Data]):
             ValueError: The data is too large, or is not the same after JSON; or the account is empty or too long.
             RuntimeError: The response has begun.
         """
-        context, old = self._before_response(request)
-        session_id, account, encoded = token_urlsafe(32), self._key_of(getattr(data, self._account)), self._encode(data)
-        key = self._hash(session_id)
+        context, old = self._cookie.read_before_response(request)
+        account, encoded = self._key_of(getattr(data, self._account)), self._encode(data)
+        session_id, key = self._cookie.new_id()
         age = None if context.ignores_revocation else time.perf_counter() - context.started_at
         try:
             is_created = await context.services.sessions.create(key, account, encoded, old, age)
@@ -109,8 +104,8 @@ class Sessions(SecurityBase, Generic[Data]):
             raise Problem(503, "No more sessions at present", headers={"retry-after": "60"}) from None
         if not is_created:
             context.note("session_refused", reason="all sessions of the account were ended during the sign-in")
-            raise self._unknown()
-        self._send_cookie(context, session_id, key)
+            raise self._cookie.unknown()
+        self._cookie.send(context, session_id, key)
         log("info", "session_created", request_id=context.request_id, account=account.partition(":")[2])
         return Session(data)
 
@@ -125,14 +120,13 @@ class Sessions(SecurityBase, Generic[Data]):
             Problem: 401, the session has ended.
             ValueError: As with `create`; or the data is another account's.
         """
-        context, key = self._sent(request)
+        context, key = self._cookie.read(request)
         if key is None:
-            raise self._unknown()
+            raise self._cookie.unknown()
         # The lock spares those of this process the tries; what is right does not hang on it.
         async with self._locks.setdefault(key, asyncio.Lock()):
             while (record := await context.services.sessions.read(key)) is not None:
-                session = await self._open(context, key, record)
-                if session is None:
+                if (session := await self._open(context, key, record)) is None:
                     break
                 account = getattr(session.data, self._account)
                 data = change(session.data)
@@ -141,7 +135,7 @@ class Sessions(SecurityBase, Generic[Data]):
                 if await context.services.sessions.change(key, record.version, self._encode(data)):
                     return Session(data, session.created)
                 await asyncio.sleep(randbelow(20_000) / 1e6)  # several processes not at once again
-        raise self._unknown()
+        raise self._cookie.unknown()
 
     async def renew(self, request: Request) -> None:
         """Give the session a new id, at a change of privilege; what it holds and when it ends stay.
@@ -150,20 +144,18 @@ class Sessions(SecurityBase, Generic[Data]):
             Problem: 401, the session has ended.
             RuntimeError: The response has begun.
         """
-        context, key = self._before_response(request)
-        session_id = token_urlsafe(32)
-        new = self._hash(session_id)
+        context, key = self._cookie.read_before_response(request)
+        session_id, new = self._cookie.new_id()
         if key is None or not await context.services.sessions.move(key, new):
-            raise self._unknown()
-        self._send_cookie(context, session_id, new)
+            raise self._cookie.unknown()
+        self._cookie.send(context, session_id, new)
 
     async def end(self, request: Request) -> None:
         """Sign out: end the session, expire its cookie, and have the browser forget what it kept."""
-        context, key = self._sent(request)
-        account = await context.services.sessions.end(key) if key is not None else None
-        if account is not None:
+        context, key = self._cookie.read(request)
+        if key is not None and (account := await context.services.sessions.end(key)) is not None:
             log("info", "session_ended", request_id=context.request_id, account=account.partition(":")[2])
-        self._send_cookie(context, "", None)
+        self._cookie.send(context, "", None)
         context.add_on_success("clear-site-data", _CLEAR)
 
     async def end_all(self, request: Request, account: Any) -> int:
@@ -177,35 +169,6 @@ class Sessions(SecurityBase, Generic[Data]):
         context.ignore_revocation()
         log("info", "sessions_ended", request_id=context.request_id, account=str(account), number=number)
         return number
-
-    def _sent(self, connection: HTTPConnection) -> tuple[RequestContext, str | None]:
-        """The key of the session that the request names, if its cookie looks like one that this service made."""
-        context = context_of(connection)
-        if self.name in context.session_keys:
-            return context, context.session_keys[self.name]
-        values = values_of(context.scope["headers"], f"__Host-{self.name}".encode())
-        if len(values) > 1:
-            context.note("session_refused", reason="several cookies of its name")
-        elif values and not COOKIE_ID.fullmatch(values[0]):
-            context.note("session_refused", reason="no id of this service's form")
-        elif values:
-            return context, self._hash(values[0].decode())
-        return context, None
-
-    def _before_response(self, request: Request) -> tuple[RequestContext, str | None]:
-        context, key = self._sent(request)
-        if context.has_response:
-            raise RuntimeError("the response has begun, so the cookie of a session cannot leave with it any more")
-        return context, key
-
-    def _send_cookie(self, context: RequestContext, session_id: str, key: str | None) -> None:
-        """Set the cookie, and know the session under its new id for the rest of the request."""
-        value = cookie(self.name, session_id, max_age=None if key else 0)
-        context.add_on_success(self.name, (b"set-cookie", value.encode()))
-        context.keep_session(self.name, key)
-
-    def _hash(self, session_id: str) -> str:
-        return sha256(f"{self.name}={session_id}".encode()).hexdigest()
 
     def _key_of(self, account: Any) -> str:
         text = str(account)
@@ -233,6 +196,3 @@ class Sessions(SecurityBase, Generic[Data]):
         if self._model.model_validate_json(encoded) != data:
             raise ValueError(f"{self._model.__name__} is not the same after JSON, so a session cannot hold it")
         return encoded
-
-    def _unknown(self) -> Problem:
-        return Problem(401, "Sign in first", headers=self.challenge)

@@ -14,11 +14,16 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+
+
+def _timed(text: str) -> Script:
+    """A script that knows what time it is."""
+    return Script(_NOW + text)
+
+
 # KEYS: session, sessions of the account, end of all of them, session to end. Returns how long after the last end of all
 # the sign-in began.
-_CREATE = Script(
-    _NOW
-    + """
+_CREATE = _timed("""
 local id, account, data, idle, lifetime, age, capacity, prefix = unpack(ARGV)
 local ended = redis.call('GET', KEYS[3])
 if ended and tonumber(ended) >= now - age then
@@ -45,11 +50,8 @@ redis.call('PEXPIRE', KEYS[1], math.min(idle, lifetime))
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], id)
 redis.call('PEXPIRE', KEYS[2], lifetime)
 return ended and now - age - ended or 2 ^ 40
-"""
-)
-_READ = Script(
-    _NOW
-    + """
+""")
+_READ = _timed("""
 local found = redis.call('HMGET', KEYS[1], 'created', 'version', 'data', 'ends')
 if not found[4] then
     return false
@@ -61,8 +63,7 @@ if left <= 0 then
 end
 redis.call('PEXPIRE', KEYS[1], math.min(ARGV[1], left))
 return {found[1], found[2], found[3]}
-"""
-)
+""")
 _CHANGE = Script("""
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then
     return 0
@@ -92,9 +93,7 @@ return account
 # KEYS: sessions of the account, end of all of them. It may be carried out late: a sign-in that began since it was asked
 # for keeps its session. One that began later than now is of a clock that was set back. Sessions of 0.3.0 do not say
 # when their sign-in began.
-_END_ALL = Script(
-    _NOW
-    + """
+_END_ALL = _timed("""
 local prefix, remembered, age = unpack(ARGV)
 local asked, number = now - age, 0
 for _, each in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
@@ -110,32 +109,22 @@ if ended < asked or ended > now then
     redis.call('SET', KEYS[2], asked, 'PX', remembered)
 end
 return number
-"""
-)
-_WHOSE = Script(
-    _NOW
-    + """
+""")
+_WHOSE = _timed("""
 local found = redis.call('HMGET', KEYS[1], 'account', 'began', 'created')
 return found[1] and {found[1], now - (found[2] or found[3])}
-"""
-)
-_KNOWS = Script(
-    _NOW
-    + """
+""")
+_KNOWS = _timed("""
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 return ends and tonumber(ends) > now and 1 or 0
-"""
-)
-_REMEMBER = Script(
-    _NOW
-    + """
+""")
+_REMEMBER = _timed("""
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
-"""
-)
+""")
 
 
 class RedisSessions:

@@ -1,0 +1,43 @@
+# Owned by the template: an update rewrites this file.
+"""What the log may not repeat of a text or an exception: secrets, and the data of a failed response."""
+
+import re
+import traceback
+from collections.abc import Iterable
+
+from fastapi.exceptions import ResponseValidationError
+
+from .problems import MAX_ERRORS
+
+MAX_TEXT = 16_384
+# Bounded and possessive throughout: this runs over text that a client may have written.
+_SECRET = re.compile(
+    r"""(?ix)
+        (?P<name> (?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session) [\w-]{0,64}+ ["']? )
+        (?P<mark> [ \t]{0,8}+ [:=,] \s{0,8}+ )
+        (?: b?["'] [^"']{0,512}+ ["'] | (?:(?:bearer|basic)\s{1,8}+)? [^\s,;&"')\]}]{1,4096}+ )
+      | (?P<scheme> \b(?:bearer|basic)\s{1,8}+ ) [\w.~+/=-]{8,4096}+
+      | (?P<user> ://[^/\s:@]{0,256}+: ) [^/\s]{1,512} (?=@)
+      | (?P<query> [?&][\w.\[\]-]{1,64}+= ) [^\s"'&]{1,4096}+ """
+)
+
+
+def mask(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace passwords, tokens, cookies, credentials in addresses, query values and the given secrets by `***`."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return _SECRET.sub(_masked, text[:MAX_TEXT])
+
+
+def _masked(match: re.Match[str]) -> str:
+    name = "".join(match[group] or "" for group in ("name", "mark", "scheme", "user", "query"))
+    return f"{name}***"
+
+
+def describe(exc: BaseException) -> str:
+    """The traceback for the log; without the data that a failed response model would repeat."""
+    if isinstance(exc, ResponseValidationError):
+        lines = traceback.format_tb(exc.__traceback__)
+        faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
+        return "".join([*lines, f"ResponseValidationError: {faults}"])
+    return "".join(traceback.format_exception(exc))
