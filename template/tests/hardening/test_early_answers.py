@@ -39,6 +39,8 @@ EARLY: dict[str, tuple[str, str, int]] = {
     "a route that raises": ("/unread/500", HEAD, 500),
     "a route's 503": ("/unread/503", HEAD, 503),
     "a route that is too slow": ("/unread-slow", HEAD, 503),
+    "a stream": ("/unread-stream", HEAD, 200),
+    "a mounted stream": ("/mounted-raw/parts", HEAD, 200),
     "a mounted application": ("/mounted-raw/x", HEAD, 200),
 }
 NEXT = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()

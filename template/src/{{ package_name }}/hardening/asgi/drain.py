@@ -71,7 +71,9 @@ class Drains:
 
 
 async def _drain(receive: Receive, left: int, seconds: float) -> bool:
-    """Read until the body or a bound ends; whether it was the body. A cancellation, by the server's stop too, only ends the reading."""
+    """Read until the body ends, or a bound; whether it was the body. A cancellation, such as that of the server's stop,
+    only ends the reading.
+    """
     now = asyncio.get_running_loop().time
     end = now() + seconds
     try:

@@ -22,6 +22,7 @@ from .exchange import Exchange
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
+_POLL = 0.01
 
 
 class HttpExchange(Exchange):
@@ -30,7 +31,7 @@ class HttpExchange(Exchange):
     drain: asyncio.Task[bool] | None = None
     """Reads what is left of the body after its answer."""
     _received = 0
-    _is_awaited = _is_read = False
+    _is_awaited = _is_read = _has_part = _is_stream = False
     _start: Message
 
     @property
@@ -59,6 +60,19 @@ class HttpExchange(Exchange):
         if not self._is_awaited:
             self._is_awaited = True
             self._await_body()
+        try:
+            message = await self._receive_body()
+        except Refused:
+            if not self.started or self._has_part or self.refusal is CLIENT_DISCONNECTED:
+                raise
+            # A stream of Starlette's has begun and only listens for the client's end: it is not to be cut.
+            self.refusal = None
+            is_whole = self._is_read or await self._read_on(self._body_timeout)
+            return await self.raw_receive() if is_whole else {"type": "http.disconnect"}
+        self._has_part = True
+        return message
+
+    async def _receive_body(self) -> Message:
         is_json = self.request.is_json
         message = self._counted(await self.raw_receive())
         if is_json and message["more_body"]:
@@ -123,6 +137,7 @@ class HttpExchange(Exchange):
             return
         slot = self.slot
         if message.get("more_body", False):
+            self._is_stream = True
             if slot is not None:
                 slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
             await self.raw_send(message)
@@ -133,6 +148,8 @@ class HttpExchange(Exchange):
 
     async def _finish(self, message: Message) -> None:
         """Send the last part, give the place back, and read on what the client may still send of its body."""
+        if self._is_stream and self.request.has_body and not self._is_read:
+            await self._let_body_end()
         self.finished = True
         await self.raw_send(message)
         if self.slot is not None:
@@ -140,7 +157,19 @@ class HttpExchange(Exchange):
         if self.request.has_body and not self._is_read and self.drain is None:
             is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
             seconds = MAX_IDLE if is_overdue else self._body_timeout
-            self.drain = self._runtime.drains.begin(self.request, self._peer, self.raw_receive, seconds)
+            self.drain = self._read_on(seconds)
+
+    def _read_on(self, seconds: float) -> asyncio.Task[bool]:
+        return self._runtime.drains.begin(self.request, self._peer, self.raw_receive, seconds)
+
+    async def _let_body_end(self) -> None:
+        """Wait for the body before the last part of a stream: with that, Granian ends the connection."""
+        if not self._is_awaited:
+            self._is_read = await self._read_on(self._body_timeout)
+        for _ in range(int(MAX_IDLE / _POLL)):
+            if self._is_read:
+                break
+            await asyncio.sleep(_POLL)  # the application listens, and so reads
 
     def _with_its_end(self, headers: HeaderList) -> HeaderList:
         """The headers, with `connection: close` where the rest of an unread body may be too much or never come."""
