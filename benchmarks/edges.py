@@ -223,7 +223,7 @@ def _signalled(subject: Subject, number: signal.Signals, after: float, **variabl
 
 
 def term_while_it_starts(subject: Subject) -> str:
-    """A worker that takes 4 s to make the application, told to stop meanwhile. `serve` makes it twice: to look at it."""
+    """A worker that takes 4 s to make the application, told to stop meanwhile; `serve` makes it twice."""
     return _signalled(subject, signal.SIGTERM, 7.5 if subject.prefix else 1.5, SLOW_START="4")
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .conftest import REPOSITORY
+
 HOST = "api.example.com"
 
 NGINX = """
@@ -104,7 +106,19 @@ def _filled(text: str, **parts: str) -> str:
     return text
 
 
+def documented(program: str, language: str, around: str) -> Proxy:
+    """A proxy as HARDENING.md says, on ports of the tests. `@` stands for what it says."""
+    said = (REPOSITORY / "template/HARDENING.md").read_text().split(f"```{language}\n")[1].partition("```")[0]
+    said = said.replace("{", "{{").replace("}", "}}").replace(":8000", ":{one}")
+    said = said.replace("listen 80", "listen 127.0.0.1:{port}").replace("bind :80", "bind 127.0.0.1:{port}")
+    said = said.replace("api.example.com", "http://127.0.0.1:{port}, http://api.example.com:{port}")
+    return Proxy(program, around.replace("@", said))
+
+
 PROXIES = {
+    "nginx, as HARDENING.md says": documented("nginx", "nginx", NGINX.partition("    {upstream}")[0] + "@}}"),
+    "haproxy, as HARDENING.md says": documented("haproxy", "haproxy", HAPROXY.partition("    {defaults}")[0] + "@"),
+    "caddy, as HARDENING.md says": documented("caddy", "caddyfile", CADDY.partition("    {options}")[0] + "}}\n@"),
     "nginx, as its manual begins": nginx("proxy_pass http://127.0.0.1:{one};"),
     "nginx, two servers": nginx(NGINX_KEPT, NGINX_UPSTREAM),
     "nginx, nothing buffered": nginx(f"{NGINX_KEPT} proxy_buffering off; proxy_request_buffering off;", NGINX_UPSTREAM),
