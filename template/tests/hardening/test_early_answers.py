@@ -65,10 +65,10 @@ def message(target: str, headers: str, size: int, framing: str = "length", versi
     return [f"POST {target} HTTP/{version}\r\n{headers}{head}\r\n".encode() + first, *pieces]
 
 
-def slowly(connection: socket.socket, parts: list[bytes]) -> Answer:
+def slowly(connection: socket.socket, parts: list[bytes], pause: float = 0.1) -> Answer:
     """Send as over a real line, the answer unread until all is sent: whoever cannot send to the end has lost it."""
     connection.sendall(parts[0])
-    time.sleep(0.1)
+    time.sleep(pause)
     for part in parts[1:]:
         connection.sendall(part)
         time.sleep(0.002)
@@ -95,6 +95,13 @@ def test_an_early_answer_arrives_and_the_connection_goes_on(
             answer = slowly(connection, message(target, headers, size, framing))
             assert answer.status == status
             assert_goes_on(connection, answer)
+
+
+def test_who_goes_on_after_a_408_reads_it(early: Server) -> None:
+    with early.connect() as connection:
+        answer = slowly(connection, message("/slow-body", HEAD, 900 * KB), pause=1.0)
+        assert answer.status == 408
+        assert_goes_on(connection, answer)
 
 
 @pytest.mark.parametrize("target", ["/nope", "/items", "/unread/200"])
