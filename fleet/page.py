@@ -94,10 +94,10 @@ def page(rows: Sequence[Row], template: str, notes: Iterable[str] = (), now: dat
 
 def _services(rows: Iterable[Row], now: datetime) -> Iterator[list[str]]:
     for row in rows:
-        told = {key: _text(_WORDS.get(value, value)) for key, value in cells(row, now).items()}
-        told["state"] = f'<span class="{_CLASSES[row.state]}">{WORDS[row.state]}</span>'
-        told["request"] = _link(row.reading.request or "", told["request"])
-        yield [_link(row.reading.link, _text(row.name)), *(told[key] for key in _COLUMNS)]
+        shown = {key: _text(_WORDS.get(value, value)) for key, value in cells(row, now).items()}
+        shown["state"] = f'<span class="{_CLASSES[row.state]}">{WORDS[row.state]}</span>'
+        shown["request"] = _link(row.reading.request or "", shown["request"])
+        yield [_link(row.reading.link, _text(row.name)), *(shown[key] for key in _COLUMNS)]
 
 
 def _why(row: Row) -> str:

@@ -41,7 +41,7 @@ def checks(service: Path) -> Iterator[str]:
 
 def steps(service: Path) -> Iterator[str]:
     """The names that `--only` takes."""
-    (stages,) = re.findall(r"^STAGES = \(([^)]*)\)", (service / "verify/__main__.py").read_text(), re.MULTILINE)
+    (stages,) = re.findall(r"^STAGES = \(([^)]*)\)", (service / "verify/run.py").read_text(), re.MULTILINE)
     yield from re.findall(r'"(\w+)"', stages)
     yield from (path.stem for path in (service / "verify/attacks").glob("*.py") if path.stem != "__init__")
 
@@ -55,8 +55,8 @@ def _record(service: Path) -> Iterator[str]:
         if isinstance(node, ast.ClassDef) and node.name == "Check":
             fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
             yield from (f"last-verify.json checks[].{ast.unparse(each)}" for each in fields)
-    for node in ast.walk(ast.parse((service / "verify/runner/report.py").read_text())):
-        if isinstance(node, ast.FunctionDef) and node.name == "made":
+    for node in ast.walk(ast.parse((service / "verify/run.py").read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name == "record":
             (returned,) = (each.value for each in node.body if isinstance(each, ast.Return))
             assert isinstance(returned, ast.Dict)
             yield from (f"last-verify.json {each.value!s}" for each in returned.keys if isinstance(each, ast.Constant))

@@ -27,7 +27,7 @@ from .releases import PACKAGE as NAME
 
 sys.path.insert(0, str(REPOSITORY / "template"))
 
-from verify.upkeep.owned_files import LIST, PACKAGE, Entry, digest
+from verify.upkeep.owned_files import LIST, PACKAGE, Entry, digest, sealed
 
 COMMITTED = REPOSITORY / "template" / LIST
 HEADER = """\
@@ -84,7 +84,7 @@ def written(folder: Path) -> str:
         service = folder / str(number) / NAME
         run_copy(str(template), service, data=answers, defaults=True, quiet=True, skip_tasks=True)
         emitted.append((answers, owned(service)))
-    return HEADER + "".join(f"{entry}\n" for entry in entries(emitted))
+    return sealed(HEADER + "".join(f"{entry}\n" for entry in entries(emitted)))
 
 
 def main() -> int:

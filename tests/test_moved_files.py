@@ -121,6 +121,22 @@ def test_what_the_user_makes_of_a_diff_changes_nothing(service: Path, tmp_path: 
     assert "6 files of the template have moved or gone" in told
 
 
+def test_an_update_without_tasks_names_the_edited_ones_too(service: Path) -> None:
+    append(service / HERE / "cors.py", "ours = True\n")
+    append(service / GONE, "ours = True\n")
+    commit(service, "ours")
+
+    told = update(service, "--skip-tasks")
+
+    assert "5 files of the template have moved or gone; nobody had edited them." in told
+    assert f"{HERE}/cors.py is now {HERE}/steps/cors.py, and it had been edited." in told
+    assert f"{GONE} is gone: the template has it no more, and it had been edited." in told
+    commit(service, "updated")
+    (command,) = re.findall(r"`(git apply .*?)`", told)
+    run(service, command)
+    assert (service / HERE / "steps/cors.py").read_text().endswith("ours = True\n")
+
+
 def hook(service: Path, template: Path, before: str = "v1.1.0") -> str:
     """Run the hook by itself, as by hand."""
     arguments = {"package": "orders_api", "checks": "off", "destination": ".", "source": str(template), "run": "now"}

@@ -59,6 +59,7 @@ def test_every_owned_file_of_every_service_is_in_it(emit: Emit, answers: dict[st
 
     assert found["owned.unchanged"].startswith("PROVED"), found
     assert found["owned.recorded"].startswith("PROVED"), found
+    assert found["owned.added"].startswith("PROVED"), found
     listed = int(re.findall(r"owned.unchanged (\d+) files", found["owned.unchanged"])[0])
     assert listed == len([name for name in files(service) if matches(OWNED, name)]) - 2, (
         "all but the answers and the list"
@@ -103,6 +104,16 @@ def another_answer(service: Path) -> None:
     answers.write_text(answers.read_text().replace("store: memory", "store: redis"))
 
 
+def cut(service: Path, kept: slice) -> None:
+    """Leave some lines of the list."""
+    lines = (service / LIST).read_text().splitlines(keepends=True)
+    (service / LIST).write_text("".join(lines[kept]))
+
+
+NOT_WHOLE = (
+    r"UNVERIFIED owned\.unchanged could not tell: verify/owned.sha256 cannot be read: it is cut off, doubled or edited"
+    r".* \| `git checkout -- verify/owned.sha256`"
+)
 HASTE: dict[str, tuple[Callable[[Path], object], str]] = {
     "an edited file": (
         lambda folder: append(folder / HEADERS, "# Ours.\n"),
@@ -127,10 +138,74 @@ HASTE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a broken list": (
         lambda folder: append(folder / LIST, "all\n"),
-        r"UNVERIFIED owned\.unchanged .*holds the line 'all'",
+        NOT_WHOLE,
     ),
-    "an empty list": (lambda folder: (folder / LIST).write_text(""), r"UNVERIFIED owned\.unchanged .*names no file"),
+    "an empty list": (lambda folder: (folder / LIST).write_text(""), NOT_WHOLE),
+    "a list without its last line": (lambda folder: cut(folder, slice(-1)), NOT_WHOLE),
+    "a list without its first lines": (lambda folder: cut(folder, slice(9, None)), NOT_WHOLE),
+    "a list that is cut off": (lambda folder: cut(folder, slice(40)), NOT_WHOLE),
+    "a list that is there twice": (lambda folder: append(folder / LIST, (folder / LIST).read_text()), NOT_WHOLE),
+    "a list with the marks of a conflict": (
+        lambda folder: (folder / LIST).write_text(f"<<<<<<< HEAD\n{(folder / LIST).read_text()}"),
+        NOT_WHOLE,
+    ),
 }
+
+
+def put(service: Path, name: str) -> None:
+    """Put a file of the team there."""
+    (service / name).parent.mkdir(parents=True, exist_ok=True)
+    (service / name).write_text("ours = True\n")
+
+
+ADDED = {
+    "verify/target/__init__.py",
+    "verify/stages/audit.abi3.so",
+    "verify/attacks/ours.py",
+    "verify/sitecustomize.py",
+    "tests/hardening/test_ours.py",
+    "tests/hardening/deeper/conftest.py",
+    "src/orders_api/hardening/settings/__init__.py",
+    "src/orders_api/hardening/steps/cors.pyc",
+    "src/orders_api/__main__/__init__.py",
+    "src/orders_api/__main__.abi3.so",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ADDED))
+def test_a_module_among_the_owned_ones_is_found(service: Path, name: str) -> None:
+    put(service, name)
+
+    found = ask(service)
+
+    assert re.match(rf"INSECURE owned\.added {re.escape(name)} \| Move it", found["owned.added"]), found
+    assert found["owned.unchanged"].startswith("PROVED")
+
+
+def test_a_link_to_a_folder_of_modules_is_found(service: Path) -> None:
+    put(service, "ours/__init__.py")
+    (service / "verify/target").symlink_to(service / "ours")
+
+    assert ask(service)["owned.added"].startswith("INSECURE owned.added verify/target")
+
+
+def test_what_a_team_puts_elsewhere_is_its_own(service: Path) -> None:
+    for name in (
+        "verify.py",
+        "sitecustomize.py",
+        "verifying/target.py",
+        "tests/conftest.py",
+        "tests/hardening_of_ours/test_ours.py",
+        "src/orders_api/hardening.py",
+        "src/orders_api/main.py",
+        "src/orders_api/verify/target.py",
+        "src/hardening/settings.py",
+        "verify/README.txt",
+        "verify/__pycache__/target.cpython-311.pyc",
+    ):
+        put(service, name)
+
+    assert ask(service)["owned.added"].startswith("PROVED"), ask(service)
 
 
 @pytest.mark.parametrize(("deed", "said"), HASTE.values(), ids=HASTE)

@@ -20,6 +20,7 @@ import pytest
 
 from .conftest import Emit, include_orders
 from .default_signals import with_default_signals
+from .stages.runs import named_twice
 
 STEPS = ("headers", "rate_limit", "validation", "errors", "cors", "cookies", "sessions", "server")
 HARDENING = Path("src/orders_api/hardening")
@@ -108,6 +109,7 @@ def test_a_fresh_service_withstands_every_attack_in_seconds(synced: Path, tmp_pa
 
     assert run.code == 0, run.out
     assert {check["step"] for check in run.record["checks"]} == set(STEPS)
+    assert not named_twice(run.record["checks"])
     assert not run.red()
     assert run.record["outcome"] == "proved"
     assert run.record["overridden"]["ignored"] == ["APP_ENV", "APP_RATE_LIMIT"]
@@ -303,7 +305,7 @@ def test_a_service_that_does_not_start_shows_its_last_words(synced: Path, tmp_pa
     assert verify(service, "--only", "cors").code == 0
 
 
-@pytest.mark.parametrize(("number", "wait"), [(signal.SIGINT, 1.0), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.0)])
+@pytest.mark.parametrize(("number", "wait"), [(signal.SIGINT, 0.0), (signal.SIGINT, 1.5), (signal.SIGTERM, 1.0)])
 def test_an_interrupt_leaves_no_process_and_no_traceback(
     synced: Path, tmp_path: Path, number: int, wait: float
 ) -> None:
@@ -315,6 +317,8 @@ def test_an_interrupt_leaves_no_process_and_no_traceback(
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "attacks ...\n"
     time.sleep(wait)
     ports = listening(service)
     process.send_signal(number)
@@ -328,6 +332,34 @@ def test_an_interrupt_leaves_no_process_and_no_traceback(
     assert not ports & listening(service)
     record = json.loads((service / ".hardening/last-verify.json").read_text())
     assert (record["interrupted"], record["stopped_at"], record["outcome"]) == (True, "attacks", "unverified")
+
+
+@pytest.mark.parametrize(
+    ("command", "at"),
+    [
+        *(
+            ("verify", at)
+            for at in ("__init__", "result", "attacks/__init__", "runner/terminal", "upkeep/prerequisites")
+        ),
+        *(("verify.bounds", at) for at in ("__init__", "runner/subprocesses", "upkeep/bounds")),
+        *(("verify.update", at) for at in ("__init__", "upkeep/prerequisites", "upkeep/template_repo")),
+    ],
+)
+def test_an_interrupt_during_the_imports_is_one_line(synced: Path, tmp_path: Path, command: str, at: str) -> None:
+    service = copy(synced, tmp_path)
+    module = service / f"verify/{at}.py"
+    module.write_text(f"{module.read_text()}\nimport os\nos.kill(os.getpid(), 2)\nprint('imported')\n")
+
+    ended = subprocess.run(
+        with_default_signals([service / ".venv/bin/python", "-m", command]),
+        cwd=service,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "Stopped before its end: nothing is proved. Run it again.\n"
 
 
 def test_a_run_that_is_killed_leaves_no_older_proof(synced: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ LAYERS = (
     {"probe", "harness", "upkeep"},
     {"attacks"},
     {"stages", "target"},
+    {"run"},
     {"__main__", "bounds", "update", "__init__"},
 )
 
@@ -64,6 +65,18 @@ def test_the_proof_depends_neither_on_the_tests_nor_on_the_application() -> None
 
     assert {each for each in others if "service.hardening" not in each} == {"probe.__main__ imports service"}
     assert {each.split(".")[0] for each in others} == {"probe"}
+
+
+def test_each_rule_has_an_id_of_its_own() -> None:
+    ids = [
+        ast.unparse(each.args[1])
+        for path in MODULES.values()
+        for each in ast.walk(parsed(path))
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "Rule" and isinstance(each.args[1], ast.Constant)
+    ]
+
+    assert len(ids) > 40
+    assert [each for each in ids if ids.count(each) > 1] == []
 
 
 def test_the_folder_of_attacks_is_the_list_of_steps() -> None:

@@ -64,7 +64,8 @@ class Check:
     Args:
         step: The step that it belongs to, a name that `--only` takes: `audit`, `headers`, `rate_limit`, ...
         id: The rule, such as `docker.user`. Ids are kept: reports, acceptances and links name them.
-        object: What it is about, if the rule is about several: a file, a route, a package.
+        object: What it is about, if the rule is about several: a file, a route, a package. In one run, `step`, `id` and
+            `object` together name one check.
         name: What was tried, in the words of a colleague.
         outcome: What came of it.
         seen: The answer that was seen, short.
@@ -125,3 +126,10 @@ def overall(checks: Iterable[Check]) -> Outcome:
     if Outcome.INSECURE in outcomes:
         return Outcome.INSECURE
     return Outcome.PROVED if outcomes == {Outcome.PROVED} else Outcome.UNVERIFIED
+
+
+def listed(names: Iterable[str], at_most: int = 5) -> str:
+    """Some names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - at_most} more" if len(every) > at_most else ""
+    return ", ".join(every[:at_most]) + more

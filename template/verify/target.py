@@ -8,27 +8,19 @@ that all that was tried was proved.
 
 import http.client
 import re
-import socket
-import ssl
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from .attacks.cookies import unsafe
 from .attacks.cors import granted
 from .attacks.errors import leaks
 from .attacks.headers import lacking, telling
 from .common.answer import Answer
-from .result import Check, Options, Rule
+from .harness.arena import EVIL
+from .harness.remote import Target, exchange
+from .result import Check, Options, Rule, UnverifiedError
 
-AGENT = "hardened-fastapi-verify (a check by the owner of this service)"
-PAUSE = 0.5
-MOST = 40
-TIMEOUT = 10.0
 ADDRESS = Rule("target", "target.address", "the address can be read")
-EVIL = "https://evil.example"
 MARK = "verify-nothing-here"
 NOT_MADE = (
     "rate limit (it would take the quota of others)",
@@ -38,58 +30,6 @@ NOT_MADE = (
     "ambiguous framing",
     "routes of your own",
 )
-_LOCAL = ("127.0.0.1", "localhost", "::1")
-_PATIENT = "Run it again later, from an address that has quota left."
-
-
-class StoppedError(Exception):
-    """The service asks to be left alone, or the number of requests is used up."""
-
-
-@dataclass
-class Target:
-    """The deployed service, asked one question at a time."""
-
-    address: SplitResult
-    pause: float = PAUSE
-    made: int = 0
-    _last: float = 0.0
-
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
-        """Send one request under the path of the address.
-
-        Raises:
-            StoppedError: No further request may be sent.
-            OSError, http.client.HTTPException: There was no answer.
-        """
-        if self.made >= MOST:
-            raise StoppedError(f"{MOST} requests were made, and no more are sent")
-        time.sleep(max(0.0, self._last + self.pause - time.monotonic()))
-        self.made += 1
-        answer = _exchange(self.address, method, self.address.path.rstrip("/") + path, headers or {})
-        self._last = time.monotonic()
-        if answer.status == 429 or (answer.status == 503 and "retry-after" in answer):
-            raise StoppedError(f"the service answered {answer.status}, so no further request was sent")
-        return answer
-
-
-def _exchange(address: SplitResult, method: str, path: str, headers: dict[str, str]) -> Answer:
-    host = address.hostname or ""
-    connection: http.client.HTTPConnection
-    if address.scheme == "https":
-        connection = http.client.HTTPSConnection(host, address.port, timeout=TIMEOUT, context=_context())
-    else:
-        connection = http.client.HTTPConnection(host, address.port, timeout=TIMEOUT)
-    try:
-        connection.request(method, path or "/", headers={"User-Agent": AGENT, "Accept": "*/*", **headers})
-        response = connection.getresponse()
-        return Answer(response.status, response.getheaders(), response.read(65_536))
-    finally:
-        connection.close()
-
-
-def _context() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -109,8 +49,8 @@ def stage(options: Options) -> Iterator[Check]:
             continue
         try:
             seen, faults = attempt(target)
-        except StoppedError as stopped:
-            yield rule.unverified(str(stopped), _PATIENT)
+        except UnverifiedError as error:
+            yield rule.unverified(error.seen, error.remedy)
         except (OSError, http.client.HTTPException) as error:
             yield rule.unverified(f"no answer: {error}", "See that the service runs, and can be reached.")
         except ValueError as error:
@@ -124,43 +64,10 @@ Attempt = Callable[[Target], tuple[str, list[str]]]
 
 def _tls(target: Target) -> tuple[str, list[str]]:
     if target.address.scheme == "http":
-        if target.address.hostname in _LOCAL:
+        if target.address.hostname in ("127.0.0.1", "localhost", "::1"):
             return "plain http, which does not leave this machine", []
         return "", ["everything goes over plain http, readable and changeable on the way"]
-    host, port = target.address.hostname or "", target.address.port or 443
-    target.made += 1
-    try:
-        with (
-            socket.create_connection((host, port), TIMEOUT) as plain,
-            _context().wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            version, certificate = secured.version(), secured.getpeercert()
-    except ssl.SSLCertVerificationError as error:
-        return "", [f"the certificate is not valid: {error.verify_message}"]
-    until = str((certificate or {}).get("notAfter", ""))
-    days = int((ssl.cert_time_to_seconds(until) - datetime.now(UTC).timestamp()) // 86_400)
-    faults = [f"the certificate ends in {days} days"] if days < 7 else []
-    faults += [f"it still speaks {old}" for old in _old_versions(host, port)]
-    return f"{version}, certificate valid for {days} days, nothing older than TLS 1.2", faults
-
-
-def _old_versions(host: str, port: int) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-    except (ValueError, ssl.SSLError):
-        return  # this machine cannot speak them, so it cannot be asked
-    try:
-        with (
-            socket.create_connection((host, port), TIMEOUT) as plain,
-            context.wrap_socket(plain, server_hostname=host) as old,
-        ):
-            yield str(old.version())
-    except OSError:
-        return
+    return target.handshake()
 
 
 def _plain(target: Target) -> tuple[str, list[str]]:
@@ -169,7 +76,7 @@ def _plain(target: Target) -> tuple[str, list[str]]:
     address = target.address._replace(scheme="http", netloc=target.address.hostname or "")
     target.made += 1
     try:
-        answer = _exchange(address, "GET", f"{target.address.path.rstrip('/')}/health/live", {})
+        answer = exchange(address, "GET", f"{target.address.path.rstrip('/')}/health/live", {})
     except (OSError, http.client.HTTPException):
         return "port 80 is closed", []
     if answer.status < 300:

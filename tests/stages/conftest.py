@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Emit
-from .runs import DRIVER, Check, Prove, ask_for
+from .runs import DRIVER, Check, Prove, ask_for, named_twice
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +48,7 @@ def prove(python: tuple[Path, Path], service: Path) -> Prove:
         )
         assert result.returncode == 0, result.stderr
         found: list[Check] = json.loads(result.stdout)
+        assert not named_twice(found)
         return found
 
     return checks

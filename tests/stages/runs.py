@@ -4,6 +4,7 @@ vulnerable and could not tell are three answers, and no fault of the service or 
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ DRIVER = """
 import importlib, json, sys
 from pathlib import Path
 from verify.runner import subprocesses
-from verify.stages import audit
+from verify.stages import audit, pip_audit
 from verify.result import Options
-audit.SOCKET_TIMEOUT, audit.PAUSES, audit.PATIENCE = 1, (0.01, 0.01), 300.0
+pip_audit.SOCKET_TIMEOUT, pip_audit.PAUSES, pip_audit.PATIENCE = 1, (0.01, 0.01), 300.0
 exec(sys.argv[1])
 stages = [importlib.import_module(f"verify.stages.{name}").stage for name in sys.argv[2:]]
 options = Options(Path.cwd(), "orders_api")
@@ -34,16 +35,22 @@ def few(project):
     lock = read(project)
     return replace(lock, packages=tuple(each for each in lock.packages if each.is_own or each.name == "click"))
 audit.Lock.read = few
-export = audit._export
+export = pip_audit.exported
 def shorter(project, lock):
     head, canary, *rest = export(project, lock).split("[[packages]]\\n")
     return "[[packages]]\\n".join([head, canary, *(each for each in rest if 'name = "click"' in each)])
-audit._export = shorter
+pip_audit.exported = shorter
 """
 
 
 def outcomes(checks: list[Check]) -> set[str]:
     return {check["outcome"] for check in checks}
+
+
+def named_twice(checks: list[Check]) -> list[tuple[str, ...]]:
+    """Checks of one run that a report, an acceptance or a link could not tell from another one."""
+    names = Counter((check["step"], check["id"], check["object"]) for check in checks)
+    return [name for name, count in names.items() if count > 1]
 
 
 def told(checks: list[Check]) -> str:

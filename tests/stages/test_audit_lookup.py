@@ -96,7 +96,7 @@ def test_an_unreachable_service_is_said_to_be_unreachable(prove: Prove) -> None:
 
 def test_a_run_that_takes_too_long_is_ended(prove: Prove) -> None:
     with serving(fault="slow") as osv:
-        prepare = f"{SHORT}\naudit.SOCKET_TIMEOUT, audit.RUN_TIMEOUT, audit.PATIENCE = 20, 2.0, 0.0"
+        prepare = f"{SHORT}\npip_audit.SOCKET_TIMEOUT, pip_audit.RUN_TIMEOUT, pip_audit.PATIENCE = 20, 2.0, 0.0"
         checks = prove("audit", osv=osv.address, prepare=prepare)
 
     refuses(checks, "no full answer within 2 s")

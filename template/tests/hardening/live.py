@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .asgi import HOST, Answer
+from .asgi_client import HOST, Answer
 
 START = 20.0
 PRODUCTION = {

@@ -3,9 +3,9 @@
 
 import pytest
 
-from .asgi import request
+from .asgi_client import request
+from .assertions import assert_hardened, assert_problem
 from .conftest import Lines
-from .expect import assert_hardened, assert_problem
 from .probe import happened, probe, shared
 
 LISTED = "https://app.example.com"

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from .asgi import request
-from .expect import assert_hardened, assert_problem
+from .asgi_client import request
+from .assertions import assert_hardened, assert_problem
 from .probe import probe, shared
 
 

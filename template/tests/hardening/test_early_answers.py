@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .asgi import HOST, Answer
+from .asgi_client import HOST, Answer
 from .live import Server, drain, read, server
 
 pytestmark = pytest.mark.slow
@@ -97,9 +97,9 @@ def test_an_early_answer_arrives_and_the_connection_goes_on(
             assert_goes_on(connection, answer)
 
 
-def test_who_goes_on_after_a_408_reads_it(early: Server) -> None:
-    with early.connect() as connection:
-        answer = slowly(connection, message("/slow-body", HEAD, 900 * KB), pause=1.0)
+def test_who_goes_on_after_a_408_reads_it(live: Server) -> None:
+    with live.connect() as connection:
+        answer = slowly(connection, message("/items", HEAD, 900 * KB), pause=1.0)
         assert answer.status == 408
         assert_goes_on(connection, answer)
 
@@ -114,6 +114,14 @@ def test_a_small_body_that_comes_after_its_headers_spoils_no_connection(early: S
             time.sleep(0.003)
             connection.sendall(b"0123456789")
             assert read(connection, "POST").status in (200, 404, 415)
+
+
+def test_a_health_check_with_a_body_is_answered(early: Server) -> None:
+    with early.connect() as connection:
+        first, *rest = message("/health/live", HEAD, 900 * KB)
+        answer = slowly(connection, [first.replace(b"POST", b"GET", 1), *rest])
+        assert answer.status == 200
+        assert_goes_on(connection, answer)
 
 
 def test_an_early_answer_to_http_1_0_arrives(early: Server) -> None:

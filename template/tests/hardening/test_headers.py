@@ -1,8 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """Headers: `hardening/steps/headers.py`. That every kind of response has them is in `test_perimeter.py`."""
 
-from .asgi import request
-from .expect import assert_hardened
+from .asgi_client import request
+from .assertions import assert_hardened
 from .probe import probe, shared
 
 

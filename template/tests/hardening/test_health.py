@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from .asgi import exchange, request, run, together
+from .asgi_client import exchange, request, run, together
+from .assertions import assert_hardened, assert_problem
 from .conftest import Lines
-from .expect import assert_hardened, assert_problem
 from .probe import at_the_root, made, probe, shared
 
 PATHS = ["/health/live", "/health/ready"]

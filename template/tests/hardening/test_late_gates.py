@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .asgi import request, run
+from .asgi_client import request, run
 from .test_gates import GUARDED, Outer, Wrapped, asks, assert_same, bare, early, endpoint, hardened, live, pair
 
 

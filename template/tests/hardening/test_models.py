@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .asgi import request
-from .expect import assert_problem
+from .asgi_client import request
+from .assertions import assert_problem
 from .probe import shared
 
 ROUTES = ["/everything", "/nested/deeper/everything", "/mounted/everything"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from .asgi import Answer, Leave, Stall, exchange, handshake, request, run, scope_of, together
+from .asgi_client import Answer, Leave, Stall, exchange, handshake, request, run, scope_of, together
+from .assertions import assert_hardened, assert_problem
 from .conftest import Lines
-from .expect import assert_hardened, assert_problem
 from .probe import happened, probe, shared
 
 ITEM = b'{"name":"x"}'

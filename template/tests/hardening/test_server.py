@@ -19,8 +19,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from .asgi import HOST, Answer
-from .expect import assert_hardened, assert_problem
+from .asgi_client import HOST, Answer
+from .assertions import assert_hardened, assert_problem
 from .live import Server, drain, read, server
 
 pytestmark = pytest.mark.slow

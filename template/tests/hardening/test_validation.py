@@ -13,9 +13,9 @@ from starlette.types import ASGIApp
 
 from verify.common.hostile_json import JSON
 
-from .asgi import Part, Stall, request
+from .asgi_client import Part, Stall, request
+from .assertions import assert_problem
 from .conftest import Lines
-from .expect import assert_problem
 from .probe import assemble, happened, made, probe, shared
 
 PREFIXES = ["", "/nested/deeper", "/mounted"]

@@ -40,7 +40,7 @@ def whoever_set_it(arena: Arena) -> Seen:
         "/mounted/cookies/raw": "a mounted application",
         "/mounted-raw/x": "an application that is not hardened",
     }
-    answers = {name: arena.probe_service.ask("GET", target) for target, name in sources.items()}
+    answers = {name: arena.probe("GET", target) for target, name in sources.items()}
     faults = [f"{name}: {fault}" for name, answer in answers.items() for fault in unsafe(answer)]
     faults += [f"{name}: the cookie is lost" for name, answer in answers.items() if "set-cookie" not in answer]
     count = sum(len(answer.all("set-cookie")) for answer in answers.values())
@@ -49,13 +49,13 @@ def whoever_set_it(arena: Arena) -> Seen:
 
 @attacks("cookies.script", "scripts read no cookie but the one that the route lets them read")
 def readable(arena: Arena) -> Seen:
-    answer = arena.probe_service.ask("GET", "/cookies/script")
+    answer = arena.probe("GET", "/cookies/script")
     return Seen("only the cookie that the policy names", unsafe(answer, {"theme"}))
 
 
 @attacks("cookies.prefix", "the service's own cookie cannot be set from a sibling domain")
 def prefixed(arena: Arena) -> Seen:
-    values = [value for value in arena.probe_service.ask("GET", "/cookies/ours").all("set-cookie") if "mine" in value]
+    values = [value for value in arena.probe("GET", "/cookies/ours").all("set-cookie") if "mine" in value]
     faults = [] if values and "samesite=strict" in values[0].lower() else ["the helper's cookie is not SameSite=Strict"]
     faults += [] if values and values[0].startswith("__Host-") else ["the helper's cookie has no __Host- prefix"]
     return Seen("`set_cookie` gives __Host-, which no other domain can set, and SameSite=Strict", faults)

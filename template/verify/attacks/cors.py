@@ -33,9 +33,9 @@ def granted(answer: Answer) -> list[str]:
 
 @attacks("cors.read", "no other origin reads an answer, nor one that looks like a listed one")
 def read(arena: Arena) -> Seen:
-    answers = {origin: arena.probe_service.ask("GET", "/ok", [("Origin", origin)]) for origin in LOOKALIKES}
+    answers = {origin: arena.probe("GET", "/ok", [("Origin", origin)]) for origin in LOOKALIKES}
     faults = [f"{origin} gets {', '.join(gets)}" for origin, answer in answers.items() if (gets := granted(answer))]
-    listed = arena.probe_service.ask("GET", "/ok", [("Origin", ORIGIN)])
+    listed = arena.probe("GET", "/ok", [("Origin", ORIGIN)])
     if listed.all("access-control-allow-origin") != [ORIGIN]:
         faults.append("the listed origin gets no access, so nothing is known of the others")
     return Seen(f"{len(answers)} origins get no CORS header, the listed one does", faults)
@@ -43,9 +43,7 @@ def read(arena: Arena) -> Seen:
 
 @attacks("cors.preflight", "no other origin gets a preflight answered")
 def preflight(arena: Arena) -> Seen:
-    answers = {
-        origin: arena.probe_service.ask("OPTIONS", "/items", [("Origin", origin), PREFLIGHT]) for origin in LOOKALIKES
-    }
+    answers = {origin: arena.probe("OPTIONS", "/items", [("Origin", origin), PREFLIGHT]) for origin in LOOKALIKES}
     faults = [f"{origin} gets {', '.join(gets)}" for origin, answer in answers.items() if (gets := granted(answer))]
     seen = expect(answers, 403)
     return Seen(f"{seen.text}, without a CORS header", [*seen.faults, *faults])
@@ -54,7 +52,7 @@ def preflight(arena: Arena) -> Seen:
 @attacks("cors.change", "no other site makes a browser change something")
 def change(arena: Arena) -> Seen:
     def post(*headers: tuple[str, str]) -> Answer:
-        return arena.probe_service.ask("POST", "/nothing", headers)
+        return arena.probe("POST", "/nothing", headers)
 
     return expect(
         {
@@ -63,7 +61,7 @@ def change(arena: Arena) -> Seen:
             "another site without an origin": post(("Sec-Fetch-Site", "cross-site")),
             "a sibling domain": post(("Origin", "https://sibling.example.com"), ("Sec-Fetch-Site", "same-site")),
             "a sandboxed frame": post(("Origin", "null")),
-            "a DELETE": arena.probe_service.ask("DELETE", "/items/1", [("Origin", EVIL)]),
+            "a DELETE": arena.probe("DELETE", "/items/1", [("Origin", EVIL)]),
         },
         403,
     )
@@ -71,9 +69,7 @@ def change(arena: Arena) -> Seen:
 
 @attacks("cors.websocket", "no other site opens a WebSocket")
 def websocket(arena: Arena) -> Seen:
-    answers = {
-        origin: arena.probe_service.ask("GET", "/ws", [*HANDSHAKE, ("Origin", origin)]) for origin in (EVIL, "null")
-    }
+    answers = {origin: arena.probe("GET", "/ws", [*HANDSHAKE, ("Origin", origin)]) for origin in (EVIL, "null")}
     return expect(answers, 403)
 
 

@@ -42,15 +42,15 @@ def silent(answers: dict[str, Answer], *canaries: str) -> Seen:
 @attacks("errors.failures", "a route that fails does not say why")
 def failures(arena: Arena) -> Seen:
     answers = {
-        "an exception": arena.probe_service.ask("GET", "/boom"),
-        "an exception in a mounted application": arena.probe_service.ask("GET", "/mounted/boom"),
-        "a wrong answer": arena.probe_service.ask("GET", "/wrong-answer"),
-        "an HTTPException": arena.probe_service.ask("GET", "/http-exception/404"),
-        "a refusal of its own": arena.probe_service.ask("GET", "/http-exception/500"),
+        "an exception": arena.probe("GET", "/boom"),
+        "an exception in a mounted application": arena.probe("GET", "/mounted/boom"),
+        "a wrong answer": arena.probe("GET", "/wrong-answer"),
+        "an HTTPException": arena.probe("GET", "/http-exception/404"),
+        "a refusal of its own": arena.probe("GET", "/http-exception/500"),
     }
     seen = silent(answers, "canary", SECRET)
     faults = [f"{name}: {answer.status}" for name, answer in answers.items() if answer.status < 400]
-    after = arena.probe_service.ask("GET", "/ok").status
+    after = arena.probe("GET", "/ok").status
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"{seen.text}; the service lives on", [*seen.faults, *faults])
 
@@ -58,16 +58,14 @@ def failures(arena: Arena) -> Seen:
 @attacks("errors.echoes", "no input is sent back in an error")
 def echoes(arena: Arena) -> Seen:
     answers = {
-        "a value": arena.probe_service.ask("POST", "/items", body=json.dumps({"name": [CANARY]}).encode()),
-        "a field's name": arena.probe_service.ask("POST", "/items", body=json.dumps({"name": "x", CANARY: 1}).encode()),
-        "a validator's message": arena.probe_service.ask(
-            "POST", "/everything", body=json.dumps({"pin": CANARY}).encode()
-        ),
-        "a path": arena.probe_service.ask("GET", f"/{CANARY}"),
-        "a path parameter": arena.probe_service.ask("DELETE", f"/items/{CANARY}"),
-        "a query": arena.probe_service.ask("GET", f"/search?page={CANARY}"),
-        "a query's name": arena.probe_service.ask("GET", f"/search?{CANARY}=1"),
-        "a method": arena.probe_service.ask(CANARY.upper(), "/ok"),
+        "a value": arena.probe("POST", "/items", body=json.dumps({"name": [CANARY]}).encode()),
+        "a field's name": arena.probe("POST", "/items", body=json.dumps({"name": "x", CANARY: 1}).encode()),
+        "a validator's message": arena.probe("POST", "/pin", body=json.dumps({"pin": CANARY}).encode()),
+        "a path": arena.probe("GET", f"/{CANARY}"),
+        "a path parameter": arena.probe("DELETE", f"/items/{CANARY}"),
+        "a query": arena.probe("GET", f"/search?page={CANARY}"),
+        "a query's name": arena.probe("GET", f"/search?{CANARY}=1"),
+        "a method": arena.probe(CANARY.upper(), "/ok"),
     }
     seen = silent(answers, CANARY)
     large = max(len(answer.body) for answer in answers.values())
@@ -76,14 +74,14 @@ def echoes(arena: Arena) -> Seen:
 
 @attacks("errors.streams", "a stream that breaks off does not say why")
 def streams(arena: Arena) -> Seen:
-    answer = arena.probe_service.ask("GET", "/stream-breaks")
+    answer = arena.probe("GET", "/stream-breaks")
     leaked = b"canary" in answer.body or b"Traceback" in answer.body
     return Seen("cut off without a word", ["the answer tells the exception"] if leaked else [])
 
 
 @attacks("errors.log", "a failure is in the log, and no password with it")
 def logged(arena: Arena) -> Seen:
-    answer = arena.probe_service.ask("GET", "/boom?")
+    answer = arena.probe("GET", "/boom?")
     ident = "".join(answer.all("x-request-id"))
     lines: list[str] = []
     end = time.monotonic() + 2

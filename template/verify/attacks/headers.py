@@ -75,23 +75,29 @@ def telling(answer: Answer) -> list[str]:
     return [*named, *(f"server: {value}" for value in answer.all("server") if value)]
 
 
+def complete(answers: dict[str, Answer]) -> Seen:
+    """Each answer, by its name, must have every header, and none that names the software."""
+    faults = [
+        f"{name} ({answer.status}) lacks {', '.join(lacks)}"
+        for name, answer in answers.items()
+        if answer.status != 101 and (lacks := [*lacking(answer), *telling(answer)])
+    ]
+    return Seen(f"each with all: {statuses(answers.values())}", faults)
+
+
 @attacks("headers.complete", "every kind of answer has the security headers")
 def every_kind(arena: Arena) -> Seen:
     answers = {name: send(arena.probe_service.port, data) for name, data in KINDS.items()}
     for _ in range(3):
-        answers["too many requests"] = arena.probe_service.ask("GET", "/mounted/scarce")
-    faults = [
-        f"{name} ({answer.status}) lacks {', '.join(lacks)}"
-        for name, answer in answers.items()
-        if answer.status != 101 and (lacks := lacking(answer))
-    ]
-    return Seen(f"{len(answers)} kinds of answers, each with all: {statuses(answers.values())}", faults)
+        answers["too many requests"] = arena.probe("GET", "/mounted/scarce")
+    seen = complete(answers)
+    return Seen(f"{len(answers)} kinds of answers, {seen.text}", seen.faults)
 
 
 @attacks("headers.software", "no answer names the software or its version")
 def software(arena: Arena) -> Seen:
     targets = ("/ok", "/own-headers", "/mounted-raw/x", "/nope", "/boom")
-    answers = {target: arena.probe_service.ask("GET", target) for target in targets}
+    answers = {target: arena.probe("GET", target) for target in targets}
     answers["the service's own /health/live"] = arena.ask("GET", "/health/live")
     faults = [f"{target}: {', '.join(names)}" for target, answer in answers.items() if (names := telling(answer))]
     return Seen(f"nothing in {len(answers)} answers names it", faults)
@@ -116,9 +122,4 @@ def own_refusals(arena: Arena) -> Seen:
         "a wrong host": arena.ask("GET", "/", [("Host", "evil.example")]),
         "a refused preflight": arena.ask("OPTIONS", "/", [("Origin", EVIL), PREFLIGHT]),
     }
-    faults = [
-        f"{name} ({answer.status}) lacks {', '.join(lacks)}"
-        for name, answer in answers.items()
-        if (lacks := [*lacking(answer), *telling(answer)])
-    ]
-    return Seen(f"{statuses(answers.values())}, each with all", faults)
+    return complete(answers)

@@ -151,7 +151,7 @@ def ipv6(arena: Arena) -> Seen:
 @attacks("rate_limit.spoofed", "X-Forwarded-For, Forwarded and X-Real-IP make no new client without a proxy")
 def disguised(arena: Arena) -> Seen:
     answers = [
-        arena.probe_service.ask(
+        arena.probe(
             "GET",
             "/nested/deeper/scarce",
             [

@@ -17,6 +17,8 @@ last = Attacks(attacks.remedy)
 """Made when all other attacks are over: they use the service up, or end it."""
 SLACK = 4.0
 HEAD = f"POST /raw HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+HALF_A_HEADER = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
+HALF_A_BODY = f"{HEAD}Content-Length: 100000\r\n\r\n[".encode()
 INNER = f"GET /whoami HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
 FRAMINGS = {
     "both, the chunked one empty": f"{HEAD}Content-Length: {len(INNER) + 5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{INNER}",
@@ -30,15 +32,6 @@ FRAMINGS = {
     "a bad chunk size": f"{HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n{INNER}",
     "a negative chunk size": f"{HEAD}Transfer-Encoding: chunked\r\n\r\n-1\r\n{INNER}",
 }
-
-
-def _closing(port: int, data: bytes, seconds: float) -> tuple[bytes, float]:
-    """What comes after these bytes and then silence, and how long it takes until the connection is closed."""
-    began = time.monotonic()
-    with connect(port, seconds + SLACK) as connection:
-        connection.sendall(data)
-        said = until_closed(connection)
-    return said, time.monotonic() - began
 
 
 def _refused(name: str, port: int, data: bytes, seconds: float) -> tuple[str, str]:
@@ -57,12 +50,10 @@ def _refused(name: str, port: int, data: bytes, seconds: float) -> tuple[str, st
 
 @attacks("server.slow", "connections that say nothing, or only half, are closed in time")
 def slow(arena: Arena) -> Seen:
-    half = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
-    body = f"{HEAD}Content-Length: 100\r\n\r\n[".encode()
     silences = {
         "nothing": b"",
-        "half a header": half,
-        "half a body": body,
+        "half a header": HALF_A_HEADER,
+        "half a body": HALF_A_BODY,
         "a route that hangs": raw("GET", "/slow"),
     }
     with ThreadPoolExecutor(len(silences)) as pool:
@@ -92,10 +83,8 @@ def dripping(arena: Arena) -> Seen:
                 return name, f"{name}: still open after {1 + SLACK:g} s"
         return f"{name}: ended after {time.monotonic() - began:.1f} s", ""
 
-    half = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
-    body = f"{HEAD}Content-Length: 100000\r\n\r\n[".encode()
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(drip, {"a header": half, "a body": body}.items()))
+        results = list(pool.map(drip, {"a header": HALF_A_HEADER, "a body": HALF_A_BODY}.items()))
     return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
 
 
@@ -104,7 +93,9 @@ def framings(arena: Arena) -> Seen:
     seen, faults = [], []
     for name, data in FRAMINGS.items():
         try:
-            said, _ = _closing(arena.probe_service.port, data.encode(), 1.0)
+            with connect(arena.probe_service.port, 1 + SLACK) as connection:
+                connection.sendall(data.encode())
+                said = until_closed(connection)
         except TimeoutError:
             faults.append(f"{name}: the connection stays open")
             continue
@@ -184,7 +175,7 @@ def idle(arena: Arena) -> Seen:
         for _ in range(wanted):
             stack.enter_context(connect(arena.probe_service.port))
         began = time.monotonic()
-        status = arena.probe_service.ask("GET", "/ok").status
+        status = arena.probe("GET", "/ok").status
         took = time.monotonic() - began
     faults = (
         [] if status == 200 else [f"with {wanted} idle connections an honest request is answered {status or 'nothing'}"]
@@ -219,10 +210,10 @@ def defaults(arena: Arena) -> Seen:
 @last("server.overload", "requests that take long keep nobody out")
 def overload(arena: Arena) -> Seen:
     with ThreadPoolExecutor(28) as pool:
-        answers = list(pool.map(lambda _: arena.probe_service.ask("GET", "/sleep/800"), range(28)))
+        answers = list(pool.map(lambda _: arena.probe("GET", "/sleep/800"), range(28)))
     served = sum(answer.status == 200 for answer in answers)
     refused = sum(answer.status == 503 and "retry-after" in answer for answer in answers)
-    after = arena.probe_service.ask("GET", "/ok").status
+    after = arena.probe("GET", "/ok").status
     faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 is the bound"]
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"28 at once: {statuses(answers)} with Retry-After; then 200 again", faults)

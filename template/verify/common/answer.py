@@ -3,10 +3,7 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from starlette.types import Message
 
 HOST = "api.example.com"
 
@@ -18,24 +15,6 @@ class Answer:
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
-    messages: list[Message] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, messages: list[Message]) -> "Answer":
-        """Put together what an application sent."""
-        answer = cls(messages=messages)
-        for message in messages:
-            kind = message["type"].removeprefix("websocket.")
-            if kind == "http.response.start":
-                if answer.status:
-                    raise ValueError("a response began twice")
-                answer.status = message["status"]
-                answer.headers = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
-            elif kind == "http.response.pathsend":
-                answer.body += Path(message["path"]).read_bytes()
-            elif kind == "http.response.body":
-                answer.body += message.get("body", b"")
-        return answer
 
     def all(self, name: str) -> list[str]:
         """Every value of a header."""
@@ -52,8 +31,3 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the body came to its end."""
-        return not self.messages[-1].get("more_body", False)

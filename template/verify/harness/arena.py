@@ -51,16 +51,19 @@ class Arena:
             number = next(self._numbers)
         return f"100.{64 + number // 65_536}.{number // 256 % 256}.{number % 256}"
 
+    def probe(self, method: str, target: str, headers: Pairs = (), body: bytes | None = None) -> Answer:
+        """Send one request to the probe application."""
+        return self.probe_service.ask(method, target, headers, body)
+
     def ask(self, method: str, target: str, headers: Pairs = (), body: bytes | None = None) -> Answer:
         """Send one request to the service itself, as a client that it has never seen.
 
         Raises:
             UnverifiedError: There was no answer in time.
         """
+        address = ("X-Forwarded-For", self.fresh_client_address())
         try:
-            return self.real_service.ask(
-                method, target, [*headers, ("X-Forwarded-For", self.fresh_client_address())], body
-            )
+            return self.real_service.ask(method, target, [*headers, address], body)
         except TimeoutError:
             message = f"{method} {target.partition('?')[0]} was not answered within {TIMEOUT:g} s"
             remedy = "Let the route begin its answer sooner; look for what it waits for that is not there in verify."

@@ -12,30 +12,12 @@ DROPPED = ("APP_", "COPIER_", "VERSION_", "VIRTUAL_ENV", "PYTHON", "PYTEST_", "C
 DROPPED_NAMES = {"STAGE", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 # uv has a variable for nearly every option, and most of them change what is resolved, where it is installed or what is
 # left out. Kept is only where packages come from and how this machine gets at them.
-KEPT_OF_UV = (
-    "UV_CACHE_DIR",
-    "UV_CONCURRENT_",
-    "UV_CONFIG_FILE",
-    "UV_CREDENTIALS_DIR",
-    "UV_DEFAULT_INDEX",
-    "UV_EXCLUDE_NEWER",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-    "UV_HTTP_",
-    "UV_INDEX",
-    "UV_INSECURE_HOST",
-    "UV_KEYRING_PROVIDER",
-    "UV_LINK_MODE",
-    "UV_LOCK_TIMEOUT",
-    "UV_NATIVE_TLS",
-    "UV_NO_CACHE",
-    "UV_NO_CONFIG",
-    "UV_NO_INDEX",
-    "UV_OFFLINE",
-    "UV_PYTHON",
-    "UV_REQUEST_TIMEOUT",
-    "UV_SYSTEM_CERTS",
-)
+_OF_UV = """
+    UV_CACHE_DIR UV_CONCURRENT_ UV_CONFIG_FILE UV_CREDENTIALS_DIR UV_DEFAULT_INDEX UV_EXCLUDE_NEWER UV_EXTRA_INDEX_URL
+    UV_FIND_LINKS UV_HTTP_ UV_INDEX UV_INSECURE_HOST UV_KEYRING_PROVIDER UV_LINK_MODE UV_LOCK_TIMEOUT UV_NATIVE_TLS
+    UV_NO_CACHE UV_NO_CONFIG UV_NO_INDEX UV_OFFLINE UV_PYTHON UV_REQUEST_TIMEOUT UV_SYSTEM_CERTS
+"""
+KEPT_OF_UV = tuple(_OF_UV.split())
 
 
 def is_kept(name: str) -> bool:

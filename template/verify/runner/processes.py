@@ -15,6 +15,10 @@ GRACE = 5.0
 # `uv run` passes Ctrl-C on a second time, a moment later; only what comes after this is a second one.
 SAME_SIGNAL = 1.0
 _WINDOWS = sys.platform == "win32"
+OWN_GROUP: dict[str, Any] = {"start_new_session": True}
+"""Arguments of `Popen` that put a process at the head of a group of its own."""
+if _WINDOWS:
+    OWN_GROUP = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
@@ -58,6 +62,8 @@ class _Interrupts:
 
 
 _interrupts = _Interrupts()
+hold = _interrupts.hold
+"""For imports as well: their callbacks swallow a `KeyboardInterrupt`."""
 
 
 # A shell that starts a job in the background of a script ignores SIGINT for it, and `nohup` SIGHUP. A program that
@@ -84,9 +90,6 @@ def start(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes]
 ) -> "subprocess.Popen[bytes]":
     """Start a process at the head of a group of its own; end it with `end`."""
-    group: dict[str, Any] = {"start_new_session": True}
-    if _WINDOWS:
-        group = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     with _interrupts.hold():
         process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
             command,
@@ -95,7 +98,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            **group,
+            **OWN_GROUP,
         )
         _running.add(process)
     return process

@@ -4,60 +4,17 @@ each stage does, so that a run which is killed leaves no older proof in its plac
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..result import Check, Options, Outcome, overall
+from ..result import Outcome
 from .files import write_atomically
 from .subprocesses import run
 
 FILE = Path(".hardening", "last-verify.json")
 RUN_ID = "VERIFY_RUN_ID"
 """The variable in which whoever starts verify names the run, to know its record from those of other runs."""
-
-
-def made(
-    options: Options,
-    checks: Sequence[Check],
-    seconds: Mapping[str, float],
-    overridden: Mapping[str, Any],
-    not_made: Sequence[str],
-    *,
-    run_id: str = "",
-    commit: str | None = None,
-    stopped_at: str | None = None,
-) -> dict[str, Any]:
-    """The record of a run.
-
-    Args:
-        options: What was asked for.
-        checks: What was found.
-        seconds: How long each stage took.
-        overridden: The settings that verify kept out, and those that it set itself.
-        not_made: Checks that belong to the proof, but were not made.
-        run_id: What the starter called this run.
-        commit: The commit that is proved.
-        stopped_at: The stage at which it was stopped before its end; `None` if it came to its end.
-    """
-    asked = {name: value for name, value in asdict(options).items() if name not in ("project", "package")}
-    interrupted = stopped_at is not None
-    return {
-        "run": run_id,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "package": options.package,
-        "options": asked,
-        "outcome": "unverified" if interrupted else overall(checks).name.lower(),
-        "interrupted": interrupted,
-        "stopped_at": stopped_at,
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "overridden": dict(overridden),
-        "not_made": list(not_made),
-        "checks": [check.as_json() for check in checks],
-    }
 
 
 def write(project: Path, record: Mapping[str, Any]) -> None:

@@ -4,11 +4,9 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from . import processes
 from .environment import clean
@@ -55,9 +53,6 @@ def run(command: Sequence[str | Path], folder: Path, timeout: float, variables: 
     Raises:
         OSError: It cannot be started.
     """
-    group: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     process = subprocess.Popen(  # noqa: S603 - an argument list of our own, no shell
         [str(argument) for argument in command],
         cwd=folder,
@@ -65,7 +60,7 @@ def run(command: Sequence[str | Path], folder: Path, timeout: float, variables: 
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **group,
+        **processes.OWN_GROUP,
     )
     code: int | None = None
     try:

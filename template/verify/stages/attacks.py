@@ -113,7 +113,8 @@ def _why(listed: Path) -> str:
 
 
 def _attack(arena: Arena, steps: list[str]) -> Iterator[Check]:
-    modules = {step: import_module(f"..attacks.{step}", __package__) for step in steps}
+    with processes.hold():
+        modules = {step: import_module(f"..attacks.{step}", __package__) for step in steps}
     attacked = [step for step in steps if step not in ("rate_limit", "sessions", "server")]
     if attacked and (unreached := arena.unreached):
         seen = f"not attacked, since no request reaches them: {', '.join(unreached)}"

@@ -8,11 +8,12 @@ import difflib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner import subprocesses
+from ..upkeep import owned_files
+from ..upkeep.rendering import render
 from ..upkeep.template_repo import ANSWERS, UPDATE, Template
 
 PATCH = Path(".hardening", "drift.patch")
@@ -45,7 +46,7 @@ def stage(options: Options) -> Iterator[Check]:
 
 def _compared(project: Path, template: Template) -> Iterator[Check]:
     release = template.scratch / "release"
-    owned, seeds = template.render(project / ANSWERS, release)
+    owned, seeds = render(template, project / ANSWERS, release)
     deleted = sorted(name for name in owned if not (project / name).is_file())
     changed = {
         name: difference
@@ -91,14 +92,8 @@ def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
     """Files in owned folders that the template does not emit, even ignored ones if Python could import them."""
     of_seeds = {folder for name in seeds for folder in PurePosixPath(name).parents}
     folders = {folder for name in owned for folder in PurePosixPath(name).parents} - of_seeds
-    files = {
-        PurePosixPath(path.relative_to(project).as_posix())
-        for folder in folders
-        for path in (project / folder).rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
-    found = {str(path) for path in files if "__pycache__" not in path.parts} - owned
-    harmless = {name for name in found if not name.endswith(tuple(all_suffixes()))}
+    found = set(owned_files.added(project, map(str, folders), owned))
+    harmless = {name for name in found if not owned_files.is_importable(project, name)}
     git = shutil.which("git")
     if harmless and git:
         ask = [git, "-c", "core.quotePath=off", "check-ignore", "--", *harmless]

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner.files import write_atomically
-from .lock import Lock, Package
+from .lockfile import Lock, Package
 
 COMPLETE = Rule("sbom", "sbom.complete", "a bill of materials lists what the service is made of")
 FILE = ".hardening/sbom.cdx.json"

@@ -85,7 +85,7 @@ def _read(text: str, data: dict[str, Any], today: date) -> Waivers:
         return Waivers(wrong=(*wrong, _wrong(lines.of("waiver"), "`waiver` is no list", "Write `[[waiver]]`.")))
     for number, table in enumerate(tables):
         problems = list(_problems(table, today))
-        wrong += [_wrong(lines.of("waiver", number, name), seen, remedy) for name, seen, remedy in problems]
+        wrong += [_wrong(lines.of("waiver", number, name), seen, remedy, name) for name, seen, remedy in problems]
         if problems:
             continue
         package = canonicalize_name(table.get("package", ""))
@@ -104,7 +104,7 @@ def _problems(table: dict[str, Any], today: date) -> Iterator[tuple[str, str, st
         yield name, f"`{name}` is not known", f"A waiver has {', '.join(NEEDED)} and, if it likes, package."
     for name in NEEDED:
         if name not in table:
-            yield "", f"a waiver has no {name}", f"Add a line `{name} = ...`."
+            yield name, f"a waiver has no {name}", f"Add a line `{name} = ...`."
     for name in ("advisory", "reason", "package"):
         value = table.get(name, "-")
         if not isinstance(value, str) or not value.strip():
@@ -122,9 +122,11 @@ def _problems(table: dict[str, Any], today: date) -> Iterator[tuple[str, str, st
         yield "expires", seen, f"The last possible day is {last.isoformat()}."
 
 
-def _wrong(line: int, seen: str, remedy: str) -> Check:
+def _wrong(line: int, seen: str, remedy: str, key: str = "") -> Check:
     place = f"{FILE}:{line}"
-    return WAIVER.of(place, f"{place} is a waiver that holds").insecure(f"line {line}: {seen}", remedy)
+    return WAIVER.of(f"{place} {key}".strip(), f"{place} is a waiver that holds").insecure(
+        f"line {line}: {seen}", remedy
+    )
 
 
 class _Lines:
@@ -143,7 +145,7 @@ class _Lines:
         """The line in which the last part of a path appears; that of its table where it never does."""
         while path:
             for line, data in self._cut:
-                if _holds(data, tuple(part for part in path if part != "")):
+                if _holds(data, path):
                     return line
             path = path[:-1]
         return 1

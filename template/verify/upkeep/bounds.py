@@ -58,7 +58,7 @@ def bring(pyproject: Pyproject, needs: dict[str, Any]) -> BoundsReport:
     development = [Requirement(each) for each in needs["dependency-groups"]["dev"]]
     if not isinstance(pyproject.get(("project",)), dict):
         found.unverified.append(
-            f"There is no table [project], so this has to be asked for elsewhere: {_listed(runtime)}."
+            f"There is no table [project], so this has to be asked for elsewhere: {', '.join(map(str, runtime))}."
         )
         return found
     for need in runtime:
@@ -111,10 +111,6 @@ def _bring(
 
 def _clash(line: Line, need: Requirement) -> str:
     return f"{line} leaves no version for {need}, which owned code needs: change it, then run `uv lock`."
-
-
-def _listed(needs: Sequence[Requirement]) -> str:
-    return ", ".join(map(str, needs))
 
 
 def _suffices(lines: Sequence[Line], need: Requirement) -> bool:

@@ -108,9 +108,9 @@ def between(changelog: str, after: str, upto: str, answers: Mapping[str, object]
     """
     low, high = version_key(after), version_key(upto)
     entries = list(parse(changelog))
-    keys = {name: _key_or_none(name) for name in dict.fromkeys(entry.version for entry in entries)}
+    keys = {name: version_or_none(name) for name in dict.fromkeys(entry.version for entry in entries)}
     # Not the entries alone: a section may be empty, and stands for its release all the same.
-    released = high in {_key_or_none(name) for name in _SECTION.findall(changelog)}
+    released = high in {version_or_none(name) for name in _SECTION.findall(changelog)}
 
     def is_in(name: str) -> bool:
         if name.casefold() == UNRELEASED.casefold():
@@ -157,7 +157,8 @@ def version_key(version: str) -> Version:
         raise ValueError(f"{version!r} is not a version") from None
 
 
-def _key_or_none(version: str) -> Version | None:
+def version_or_none(version: str) -> Version | None:
+    """The same; nothing for what is no version."""
     try:
         return version_key(version)
     except ValueError:

@@ -3,13 +3,18 @@
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import all_suffixes
 from pathlib import Path
 
 LIST = Path("verify", "owned.sha256")
 PACKAGE = "{package}"
 """What stands for the service's package, in a path of the list and in the hashed import lines."""
 
+FOLDERS = ("verify", "tests/hardening", f"src/{PACKAGE}/hardening")
+"""Where all files are owned."""
+_SEAL = "# SHA-256 of the lines above: "
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>.+?)(?:  # (?P<when>\S+))?")
 
 
@@ -41,20 +46,36 @@ class Entry:
         return all(answers.get(name) == value for name, value in self.asks.items())
 
 
+def sealed(lines: str) -> str:
+    """A list with its last line, which tells a whole one from one that was cut off, emptied, doubled or edited."""
+    return f"{lines}{_SEAL}{hashlib.sha256(lines.encode()).hexdigest()}\n"
+
+
 def parse(text: str) -> list[Entry]:
-    """The lines of a list.
+    """The entries of a list.
 
     Raises:
-        ValueError: One is neither an entry nor a comment.
+        ValueError: It is not as `sealed` wrote it.
     """
-    found = []
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            match = _LINE.fullmatch(line)
-            if match is None:
-                raise ValueError(f"it holds the line {line!r}")
-            found.append(Entry(match["digest"], match["path"], match["when"] or ""))
-    return found
+    lines = text.rpartition(_SEAL)[0]
+    if sealed(lines) != text:
+        raise ValueError("it is cut off, doubled or edited: its last line is not the hash of the lines above it")
+    return [Entry(*match.groups("")) for line in lines.splitlines() if (match := _LINE.fullmatch(line))]
+
+
+def added(project: Path, folders: Iterable[str], owned: Collection[str]) -> Iterator[str]:
+    """The files and links in these folders that are not among the owned ones; what Python caches is none of them."""
+    for folder in folders:
+        for path in (project / folder).rglob("*"):
+            name = path.relative_to(project).as_posix()
+            is_there = path.is_symlink() or path.is_file()
+            if is_there and "__pycache__" not in path.parts and name not in owned:
+                yield name
+
+
+def is_importable(project: Path, name: str) -> bool:
+    """Whether Python might import a file, or something through a link to a folder."""
+    return name.endswith(tuple(all_suffixes())) or (project / name).is_dir()
 
 
 def digest(content: bytes, package: str) -> str:

@@ -27,13 +27,13 @@ _VERIFY = ["run", "--locked", "python", "-m", "verify"]
 
 def main() -> int:
     """Update the service that this file belongs to."""
-    processes.install_signal_handlers()
     project = Path(__file__).resolve().parent.parent.parent
     patch, summary = (project / FOLDER / name for name in ("update.patch", "update.md"))
     patch.parent.mkdir(exist_ok=True)
     for older in (patch, summary):
         older.unlink(missing_ok=True)
     try:
+        processes.install_signal_handlers()
         status = subprocesses.run(["git", "status", "--porcelain"], project, 60)
         if not status.ok or status.out:
             print(f"Commit or stash first: {status.tail() or 'this is no git repository'}", file=sys.stderr)
@@ -43,6 +43,7 @@ def main() -> int:
         text, code = f"{error}. Both git and uv have to be on the PATH.\n", Outcome.UNVERIFIED
     except KeyboardInterrupt:
         text, code = "Stopped before its end: nothing is proved. Run it again.\n", Outcome.UNVERIFIED
+    processes.work_is_done()
     if code is not Outcome.PROVED:
         patch.write_bytes(b"")
     summary.write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.routes import route_findings, session_findings
 from .startup.settings import near_misses
-from .startup.steps import step_findings
+from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
 from .steps.base import Services, Step
 from .steps.errors import Errors
@@ -55,8 +55,8 @@ class Hardened(FastAPI):
         **fastapi: Whatever `FastAPI` takes.
 
     Raises:
-        InsecureConfigurationError: Here, if a step is none; on the first event, in production, if settings or routes
-            are not safe.
+        InsecureConfigurationError: Here, if a step is none; on the first event, if one cannot be made, and in
+            production if settings or routes are not safe.
     """
 
     def __init__(
@@ -71,9 +71,7 @@ class Hardened(FastAPI):
     ) -> None:
         self.settings = settings
         self.insecure_mounts = dict(insecure_mounts or {})
-        if broken := list(step_findings(steps)):
-            raise InsecureConfigurationError(broken)
-        self._steps = tuple(steps)
+        self._steps = listed(steps)
         self._prepare = prepare
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
@@ -110,11 +108,22 @@ class Hardened(FastAPI):
         return table_of(self.router)
 
     def findings(self) -> list[Finding]:
-        """All that is not safe, in the settings and in the routes."""
-        table = self.table()
+        """All that is not safe, in the settings and in the routes.
+
+        Raises:
+            InsecureConfigurationError: One of the team's steps cannot be made.
+        """
+        services = self._services()
+        make_steps(self._steps, services)
+        return self._findings(services.routes)
+
+    def _services(self) -> Services:
+        return Services(self.settings, self.store, open_sessions(self.settings, self.store), self.table())
+
+    def _findings(self, table: RouteTable) -> list[Finding]:
         return [
             *near_misses(self.settings),
-            *(finding for step in (*STEPS, *self._steps) for finding in step.findings(self.settings)),
+            *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
             *self._own_findings(),
@@ -161,16 +170,18 @@ class Hardened(FastAPI):
         """Look at everything and build the perimeter; what is added to the application later is not protected by it.
 
         Raises:
-            InsecureConfigurationError: In production, if settings or routes are not safe.
+            InsecureConfigurationError: One of the team's steps cannot be made; in production, also if settings or
+                routes are not safe.
         """
-        findings = self.findings()
+        services = self._services()
+        steps = make_steps(self._steps, services)
+        findings = self._findings(services.routes)
         errors = [finding for finding in findings if finding.level == "error"]
         if errors and self.settings.is_production:
             raise InsecureConfigurationError(errors)
         for finding in findings:
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
-        self._routes = routes = self.table()
-        routes.apply_default_bounds()
-        services = Services(self.settings, self.store, open_sessions(self.settings, self.store), routes)
-        self._perimeter = Perimeter(super().__call__, services, self._steps, self._health, self._errors, self.root_path)
+        self._routes = services.routes
+        self._routes.apply_default_bounds()
+        self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
         return self._perimeter

@@ -127,13 +127,13 @@ class _Hardener:
             if metadata.get("hardened"):
                 return
             metadata["hardened"] = True
-        said = around | schema.keys()
+        present = around | schema.keys()
         schema |= {
             key: bound
             for key, bound in _BOUNDS.get(kind, {}).items()
-            if (self._strict or key != "strict") and not said & {key, _EXCLUSIVE.get(key)}
+            if (self._strict or key != "strict") and not present & {key, _EXCLUSIVE.get(key)}
         }
-        if "variadic_item_index" in schema and "max_length" not in said:
+        if "variadic_item_index" in schema and "max_length" not in present:
             schema.setdefault("max_length", MAX_ITEMS)
         around = around | bounds(schema).keys() if kind in WRAPPERS else frozenset()
         for key in NESTED:

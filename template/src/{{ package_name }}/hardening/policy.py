@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""What a route says of itself: who may call it, and where it needs other bounds than the rest. Silence is an error,
+"""What a route declares of itself: who may call it, and where it needs other bounds than the rest. Silence is an error,
 since the route that forgot its guard is the one that leaks (OWASP API5:2023). `check` lists every policy.
 """
 

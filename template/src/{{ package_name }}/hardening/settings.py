@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file. Steer it by `APP_...` or by your own `settings.py`.
-"""Every setting, typed. Secure values are the defaults; what has no safe default must be said in production."""
+"""Every setting, typed. Secure values are the defaults; what has no safe default must be set in production."""
 
 import os
 import re
@@ -114,9 +114,9 @@ class HardeningSettings(BaseSettings):
     store_outage: Literal["local", "closed"] = "local"
     """While Redis is away: `local` counts in each process, `closed` answers 503."""
     trusted_proxies: Networks = None
-    """Addresses or networks whose `X-Forwarded-*` is believed, or `none`; production must say."""
+    """Addresses or networks whose `X-Forwarded-*` is believed, or `none`; production must set it."""
     max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
-    """Largest request body in bytes; a route may say `max_body_size=`."""
+    """Largest request body in bytes; a route may set `max_body_size=`."""
     header_timeout: Duration = 5.0
     """Seconds a client has for its request line and headers."""
     keepalive_timeout: Duration = 75.0

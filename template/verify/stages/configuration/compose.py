@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...result import Check, Rule, UnverifiedError
-from ..lock import listed
-from .yaml import mapping, pairs, read
+from ...common.yaml import mapping, pairs, read
+from ...result import Check, Rule, UnverifiedError, listed
 
 CONFINED = Rule("configuration", "compose.confined", "the containers of compose are confined")
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec, PathSpec
 
-from ...result import Check, Rule
-from ..lock import listed
+from ...result import Check, Rule, listed
 
 IMAGE = Rule(
     "configuration",

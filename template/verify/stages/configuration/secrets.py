@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...result import Check, Rule
+from ...result import Check, Rule, listed
 from ...runner import subprocesses
-from ..lock import listed
 
 TIMEOUT = 30.0
 TRACKED = Rule("configuration", "secrets.tracked", "git tracks no .env and no private key")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...harness.service import declared_environment
-from ...result import Check, Options, Rule, UnverifiedError
+from ...result import Check, Options, Rule, UnverifiedError, listed
 from ...runner import subprocesses
-from ..lock import listed
 
 TIMEOUT = 30.0
 """Seconds that the service may take to say what it would start with."""
@@ -102,7 +101,7 @@ def stage(options: Options) -> Iterator[Check]:
         yield SAFE.unverified(seen, by_hand(options))
     else:
         for each in output.data["findings"]:
-            rule = FINDING.of(each["id"], f"no {each['id']}")
+            rule = FINDING.of(f"{each['id']}: {each['message']}", f"no {each['id']}")
             judge = rule.insecure if each["level"] == "error" else rule.proved
             yield judge(str(each["message"]), str(each["hint"]))
         if not errors:

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...result import Check, Rule, UnverifiedError
-from ..lock import listed
-from .yaml import mapping, pairs, read
+from ...common.yaml import mapping, pairs, read
+from ...result import Check, Rule, UnverifiedError, listed
 
 RUNS_VERIFY = Rule("configuration", "ci.runs-verify", "continuous integration runs verify")
 PINNED = Rule("configuration", "ci.pinned", "every action is pinned by its full hash")

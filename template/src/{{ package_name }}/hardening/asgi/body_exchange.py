@@ -17,8 +17,6 @@ _POLL = 0.01
 class BodyExchange(Exchange):
     """What an exchange does with the body of its request; `HttpExchange` adds the response."""
 
-    drain: asyncio.Task[bool] | None = None
-    """Reads what is left of the body after its answer."""
     _received = 0
     _is_awaited = _is_read = _has_part = False
 
@@ -38,7 +36,7 @@ class BodyExchange(Exchange):
         """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
 
         Raises:
-            Refused: The body is too large, too slow or not what it says; the perimeter answers, whatever
+            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
                 the application makes of it.
         """
         if self.drain is not None:

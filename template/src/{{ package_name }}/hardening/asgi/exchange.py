@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """One request and the answer that the perimeter itself gives to it, whatever the protocol."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from ..core.masking import describe, mask
 from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
 from .deadlines import Deadlines, Slot
-from .drain import Drains
+from .drain import LETTING_GO, Drains
 from .response_headers import ResponseHeaders
 
 
@@ -42,7 +43,11 @@ class Exchange:
     # What most exchanges never change stands on the class: an instance sets only what it needs.
     refusal: Refusal | None = None
     """The answer from now on, whatever the application still sends."""
+    if_unanswered: Refusal | None = None
+    """The answer where the application has neither begun one nor failed."""
     slot: Slot | None = None
+    drain: asyncio.Task[bool] | None = None
+    """Reads what is left of the body after its answer."""
     status = 0
     started = finished = False
 
@@ -58,6 +63,10 @@ class Exchange:
         self.slot = Slot(self._runtime.deadlines)
         self.slot.peer = self._peer
 
+    async def fail(self, error: BaseException) -> None:
+        """Answer what the application or a step raised."""
+        raise NotImplementedError
+
     def await_response(self) -> None:
         """Give the route its time to begin its response; one that has begun may take as long as it takes."""
         if self.slot is None:
@@ -65,10 +74,8 @@ class Exchange:
         if self.started:
             self.slot.clear_deadline()
             return
-        seconds = self._runtime.request_timeout
-        if self._runtime.has_timeouts:
-            seconds = self.request.policy.request_timeout or seconds
-        self.slot.set_deadline(seconds, ROUTE_TIMEOUT)
+        seconds = self.request.policy.request_timeout if self._runtime.has_timeouts else None
+        self.slot.set_deadline(seconds or self._runtime.request_timeout, ROUTE_TIMEOUT)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""
@@ -107,6 +114,26 @@ class Exchange:
             self.started = False
             raise
 
+    async def cancelled(self, error: asyncio.CancelledError) -> None:
+        """Say why the request was cancelled: its time is up, the server stops, or the application did it itself.
+
+        Raises:
+            CancelledError: The server stops.
+            ConnectionAbortedError: Half of a response is out, so the server is to cut the connection.
+        """
+        task = asyncio.current_task()
+        overdue = self.slot.overdue if self.slot is not None else None
+        if overdue is not None and task is not None and not task.uncancel():
+            self.refusal = overdue
+            await asyncio.sleep(LETTING_GO)
+            if self.started:
+                self.request.note(overdue.event)
+                raise ConnectionAbortedError(overdue.event)
+        elif task is not None and task.cancelling():
+            raise error
+        else:
+            await self.fail(error)
+
     def note_failure(self, error: BaseException) -> None:
-        """Let the log tell of an exception."""
+        """Log an exception with the line of the request."""
         self.request.note("unhandled_error", exception=mask(describe(error), log.secrets))

@@ -1,14 +1,12 @@
 # Owned by the template: an update rewrites this file.
 """The messages of one HTTP request and its response: counted, timed, completed."""
 
-import asyncio
-
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from ..core.headers import HeaderList
 from ..core.problems import READER_TIMEOUT, UNHANDLED
 from .body_exchange import BodyExchange
-from .drain import LETTING_GO, MAX_IDLE
+from .drain import MAX_IDLE
 
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
@@ -17,8 +15,16 @@ _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.res
 class HttpExchange(BodyExchange):
     """The application is given its `receive` and `send`."""
 
+    if_unanswered = UNHANDLED
     _is_stream = False
     _start: Message
+
+    def begin(self) -> Receive:
+        """Give the route its time, and return the application's `receive`."""
+        if self.request.method == "HEAD":
+            self.request.scope["method"] = "GET"
+        self.await_response()
+        return self.receive if self.request.has_body else self.raw_receive
 
     async def send(self, message: Message) -> None:
         """The application's `send`: completes the headers, drops the body of a HEAD, replaces what was refused.
@@ -69,8 +75,7 @@ class HttpExchange(BodyExchange):
             self.slot.release()
         if self.request.has_body and not self._is_read and self.drain is None:
             is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
-            seconds = MAX_IDLE if is_overdue else self._body_timeout
-            self.drain = self._read_on(seconds)
+            self.drain = self._read_on(MAX_IDLE if is_overdue else self._body_timeout)
 
     def _begin(self) -> Message:
         start = self._start
@@ -92,26 +97,6 @@ class HttpExchange(BodyExchange):
         await self._start_with({"type": "http.response.start", "status": status, "headers": headers})
         body = b"" if self.request.method == "HEAD" else body
         await self._finish({"type": "http.response.body", "body": body})
-
-    async def cancelled(self, error: asyncio.CancelledError) -> None:
-        """Say why the request was cancelled: its time is up, the server stops, or the application did it itself.
-
-        Raises:
-            CancelledError: The server stops.
-            ConnectionAbortedError: Half of a response is out, so the server is to cut the connection.
-        """
-        task = asyncio.current_task()
-        overdue = self.slot.overdue if self.slot is not None else None
-        if overdue is not None and task is not None and not task.uncancel():
-            self.refusal = overdue
-            await asyncio.sleep(LETTING_GO)
-            if self.started:
-                self.request.note(overdue.event)
-                raise ConnectionAbortedError(overdue.event)
-        elif task is not None and task.cancelling():
-            raise error
-        else:
-            await self.fail(error)
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application raised: 500, unless it was refused something on the way.

@@ -5,16 +5,13 @@ here and the response leaves here; so no middleware order and no forgotten handl
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from ..core.log import log, request_id
-from ..core.problems import OVERLOADED, UNHANDLED, Refusal
-from ..steps import STEPS
-from ..steps.base import Services, Step
+from ..core.problems import OVERLOADED, Refusal
+from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
 from .connections import Connections
@@ -29,6 +26,9 @@ from .websocket_exchange import WebSocketExchange
 _HEALTH = frozenset({LIVE, READY})
 _LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
 
+Verdict = Refusal | Awaitable[Refusal | None] | None
+Refuse = Callable[[RequestContext], Verdict]
+
 
 class Perimeter:
     """Asks each step whether it refuses, lets the rest through, and completes every response.
@@ -36,7 +36,8 @@ class Perimeter:
     Args:
         app: What answers.
         services: What the steps share.
-        steps: The team's own steps, which run after those of the checklist.
+        checklist: The template's own steps.
+        team: The team's own, which run after them.
         health: Answers the health paths.
         errors: Words what went wrong.
         root_path: Where a proxy has put the application.
@@ -46,40 +47,40 @@ class Perimeter:
         self,
         app: ASGIApp,
         services: Services,
-        steps: Iterable[type[Step]],
+        checklist: Sequence[Step],
+        team: Sequence[Step],
         health: Health,
         errors: Errors,
         root_path: str = "",
     ) -> None:
         self.services = services
         self._app, self._health = app, health
-        own = [step(services) for step in STEPS]
-        every = [*own, *(step(services) for step in steps)]
-        identify = next(step.identify for step in own if isinstance(step, Client))
-        self._refusers = tuple(step.refuse for step in every if type(step).refuse is not Step.refuse)
+        every = [*checklist, *team]
+        identify = next(step.identify for step in checklist if isinstance(step, Client))
+        self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
         self._deadlines, self._drains = Deadlines(), Drains()
-        settings = services.settings
+        settings, routes = services.settings, services.routes
         self._connections = Connections(self._busy_peers, settings.header_timeout)
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
+        headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
+        timeouts = settings.body_timeout, settings.request_timeout
         self._runtime = Runtime(
             services,
             identify,
             self._deadlines,
             self._drains,
-            ResponseHeaders(every),
-            ResponseHeaders(own),
+            *headers,
             errors.unhandled,
-            settings.body_timeout,
-            settings.request_timeout,
-            services.routes.has_timeouts,
+            *timeouts,
+            routes.has_timeouts,
             root_path,
         )
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            return self._http(HttpExchange(self._runtime, scope, receive, send))
+            return self._handle(HttpExchange(self._runtime, scope, receive, send))
         if scope["type"] == "websocket":
-            return self._websocket(WebSocketExchange(self._runtime, scope, receive, send))
+            return self._handle(WebSocketExchange(self._runtime, scope, receive, send))
         return self._lifespan(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +100,7 @@ class Perimeter:
         yield from (slot.peer for slot in self._deadlines.slots)
         yield from self._drains.peers
 
-    async def _http(self, exchange: HttpExchange) -> None:
+    async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
         refusal = None
@@ -108,29 +109,30 @@ class Perimeter:
                 await self._answer_health(exchange)
                 return
             try:
-                if (refusal := await self._refusal(exchange)) is None:
+                if len(self._deadlines.in_flight) >= self._max_concurrency:
+                    refusal = OVERLOADED
+                else:
+                    exchange.acquire_slot()
+                    verdict = self._refusal(exchange, iter(self._refusers))
+                    refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
+                if refusal is None:
                     scope = request.scope
                     scope["hardening"] = request
-                    if request.method == "HEAD":
-                        scope["method"] = "GET"
-                    exchange.await_response()
-                    await self._app(
-                        scope, exchange.receive if request.has_body else exchange.raw_receive, exchange.send
-                    )
+                    await self._app(scope, exchange.begin(), exchange.send)
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
             except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort
                 await exchange.fail(error)
-            if not exchange.started:
-                await exchange.refuse(refusal or exchange.refusal or UNHANDLED)
+            if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
+                await exchange.refuse(refusal)
         finally:
             if request.unsettled:  # no response has begun
                 await request.settle(None)
             request_id.reset(token)
             self._end(exchange)
-        if exchange.drain is not None:  # the server drops the body when this returns
-            await exchange.drain
-            exchange.drain = None  # a cycle, see `_end`
+            if exchange.drain is not None:  # the server drops the body when this returns
+                await exchange.drain
+                exchange.drain = None  # a cycle, see `_end`
 
     async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -138,42 +140,26 @@ class Perimeter:
         status, media_type, body = await self._health.answer(request.path, request.request_id)
         await exchange.answer(status, [(b"content-type", media_type.encode())], body)
 
-    async def _refusal(self, exchange: Exchange) -> Refusal | None:
-        """The answer of the first step that refuses."""
-        if len(self._deadlines.in_flight) >= self._max_concurrency:
-            return OVERLOADED
-        exchange.acquire_slot()
+    def _refusal(self, exchange: Exchange, refusers: Iterator[Refuse]) -> Verdict:
+        """The answer of the first step that refuses; to be awaited only where a step waits."""
         request = exchange.request
-        for refuse in self._refusers:
-            verdict = refuse(request)
-            if verdict is None:
-                continue
-            if not isinstance(verdict, Refusal):
-                if not isinstance(verdict, Awaitable):
-                    raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
-                exchange.await_response()
-                if (verdict := await verdict) is None:
-                    continue
-                if not isinstance(verdict, Refusal):
-                    raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
-            return verdict
+        for refuse in refusers:
+            if (verdict := refuse(request)) is not None:
+                return verdict if isinstance(verdict, Refusal) else self._awaited(exchange, refuse, verdict, refusers)
         return None
 
-    async def _websocket(self, exchange: WebSocketExchange) -> None:
-        request = exchange.request
-        token = request_id.set(request.request_id)
-        try:
-            if (refusal := await self._refusal(exchange)) is not None:
-                await exchange.refuse(refusal)
-                return
-            request.scope["hardening"] = request
-            with suppress(WebSocketDisconnect):
-                await self._app(request.scope, exchange.raw_receive, exchange.send)
-        except Exception as error:  # noqa: BLE001 - the last resort for whatever a route raises
-            await exchange.fail(error)
-        finally:
-            request_id.reset(token)
-            self._end(exchange)
+    async def _awaited(
+        self, exchange: Exchange, refuse: Refuse, verdict: Verdict, refusers: Iterator[Refuse]
+    ) -> Refusal | None:
+        if isinstance(verdict, Awaitable):
+            exchange.await_response()
+            verdict = await verdict
+        if verdict is None:
+            verdict = self._refusal(exchange, refusers)
+            return await verdict if isinstance(verdict, Awaitable) else verdict
+        if not isinstance(verdict, Refusal):
+            raise TypeError(f"{refuse.__qualname__} returned a {type(verdict).__name__}, not a Refusal or None")
+        return verdict
 
     def _end(self, exchange: Exchange) -> None:
         if exchange.slot is not None:

@@ -6,7 +6,7 @@ wrote, no header names the software, grants a foreign origin or sets a cookie wi
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.headers import HeaderList
-from ..steps.base import RequestContext, Step
+from ..steps.base import RequestContext, Step, is_overridden
 
 MERGED_HEADERS = frozenset({b"vary", b"content-security-policy"})
 """Two values of these bind together, so none is dropped."""
@@ -17,11 +17,15 @@ class ResponseHeaders:
     """Completes the headers of every response; what does not depend on one is ready before the first.
 
     Args:
-        steps: What adds to responses, in this order.
+        checklist: What adds to responses, in this order.
+        team: The same for the team's own. Their `respond` comes first: what it writes is treated as a route's.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        responding = [step for step in steps if type(step).respond is not Step.respond]
+    def __init__(self, checklist: Sequence[Step], team: Sequence[Step] = ()) -> None:
+        steps = (*checklist, *team)
+        responding = [step for step in steps if is_overridden(step.respond, Step.respond)]
+        self._team: tuple[Respond, ...] = tuple(step.respond for step in responding if step in team)
+        responding = [step for step in responding if step not in team]
         self._responders: tuple[Respond, ...] = tuple(step.respond for step in responding)
         self._untriggered = tuple(step.respond for step in responding if not step.respond_triggers)
         self._triggers = frozenset(name for step in responding for name in step.respond_triggers)
@@ -36,7 +40,12 @@ class ResponseHeaders:
 
     def finalize(self, request: RequestContext, status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
         """The headers of a response, with all that the steps add to it."""
-        written = headers = list(headers)
+        headers = list(headers)
+        for respond in self._team:
+            headers = list(respond(request, headers))
+            if not all(isinstance(name, bytes) and isinstance(value, bytes) for name, value in headers):
+                raise TypeError("a step's `respond` returned headers that are not bytes")
+        written = headers
         is_plain = True
         for name, _ in headers:
             if name in self._special or not name.islower():
@@ -47,10 +56,6 @@ class ResponseHeaders:
         is_triggered = not (is_plain and self._triggers.isdisjoint(request.headers))
         for respond in self._responders if is_triggered else self._untriggered:
             headers = respond(request, headers)
-        if headers is not written and not all(
-            isinstance(name, bytes) and isinstance(value, bytes) for name, value in headers
-        ):
-            raise TypeError("a step's `respond` returned headers that are not bytes")
         added = request.begin_response(status)
         if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):
             return [*headers, *self._fixed, *added]

@@ -1,7 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """The messages of one WebSocket: a refused handshake leaves with the whole header set, as a response does."""
 
-from starlette.types import Message
+from starlette.types import Message, Receive
+from starlette.websockets import WebSocketDisconnect
 
 from ..core.headers import HeaderList
 from ..core.problems import UNHANDLED, WEBSOCKET_REJECTED
@@ -9,7 +10,13 @@ from .exchange import Exchange
 
 
 class WebSocketExchange(Exchange):
-    """The application is given its `send`; what the client sends is the route's to bound."""
+    """The application is given its `send`; what the client sends, and when, is the route's to bound."""
+
+    def begin(self) -> Receive:
+        """End the time that the steps had, and return the application's `receive`."""
+        if self.slot is not None:
+            self.slot.clear_deadline()
+        return self.raw_receive
 
     async def send(self, message: Message) -> None:
         """The application's `send`: completes the headers of the handshake's answer."""
@@ -37,7 +44,9 @@ class WebSocketExchange(Exchange):
             await self.raw_send({"type": "websocket.close", "code": 1008})
 
     async def fail(self, error: BaseException) -> None:
-        """Answer what the application raised: 500, or the end of the connection."""
+        """Answer what was raised: 500, or the end of the connection; that the client has gone is no failure."""
+        if isinstance(error, WebSocketDisconnect):
+            return
         self.note_failure(error)
         if self.started:
             await self.raw_send({"type": "websocket.close", "code": 1011})

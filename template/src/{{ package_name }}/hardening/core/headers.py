@@ -7,41 +7,15 @@ from typing import Any
 HeaderList = list[tuple[bytes, bytes]]
 """Names in lower case, and values."""
 FINGERPRINT_HEADERS = frozenset(
-    {
-        b"server",
-        b"x-powered-by",
-        b"powered-by",
-        b"x-generator",
-        b"x-framework",
-        b"x-generated-by",
-        b"x-runtime",
-        b"x-aspnet-version",
-        b"x-aspnetmvc-version",
-        b"x-b3-parentspanid",
-        b"x-b3-sampled",
-        b"x-b3-spanid",
-        b"x-b3-traceid",
-        b"x-php-version",
-        b"x-sourcemap",
-        b"sourcemap",
-        b"x-xss-protection",
-        b"expect-ct",
-        b"public-key-pins",
-        b"feature-policy",
-    }
+    (
+        b"server x-powered-by powered-by x-generator x-framework x-generated-by x-runtime x-aspnet-version "
+        b"x-aspnetmvc-version x-b3-parentspanid x-b3-sampled x-b3-spanid x-b3-traceid x-php-version x-sourcemap "
+        b"sourcemap x-xss-protection expect-ct public-key-pins feature-policy"
+    ).split()
 )
 """What names the software that answers; no response carries one with a value."""
 SINGLETON_HEADERS = frozenset(
-    {
-        b"host",
-        b"content-type",
-        b"content-length",
-        b"content-encoding",
-        b"origin",
-        b"authorization",
-        b"sec-fetch-site",
-        b"transfer-encoding",
-    }
+    b"host content-type content-length content-encoding origin authorization sec-fetch-site transfer-encoding".split()
 )
 """What a request may have once: two parsers would choose differently among two."""
 

@@ -82,10 +82,10 @@ def bounds(schema: dict[str, Any]) -> dict[str, Any]:
         return {}
     if not getattr(function.func, "__module__", "").startswith("pydantic."):
         return {}
-    said = dict(function.keywords)
+    keywords = dict(function.keywords)
     for argument in function.args:
-        said.update(argument if isinstance(argument, dict) else {})
-    return said
+        keywords.update(argument if isinstance(argument, dict) else {})
+    return keywords
 
 
 def children(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

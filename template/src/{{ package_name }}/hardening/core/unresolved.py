@@ -37,8 +37,8 @@ def explain(error: Exception, annotation: Any, module: str) -> tuple[str, str]:
         module: Where the annotation stands.
     """
     if not isinstance(error, PydanticUndefinedAnnotation):
-        said = getattr(error, "message", "") or str(error) or repr(error)
-        return f"{type(error).__name__}: {said.splitlines()[0]}", "Change its type to one that Pydantic knows."
+        text = getattr(error, "message", "") or str(error) or repr(error)
+        return f"{type(error).__name__}: {text.splitlines()[0]}", "Change its type to one that Pydantic knows."
     owner, field = next(_naming(str(error.name), annotation, set()), (None, ""))
     place = "its annotation" if owner is None else f"the field `{field}` of the model `{owner.__name__}`"
     module = module if owner is None else owner.__module__

@@ -28,8 +28,8 @@ def unmade(error: Exception) -> Finding | None:
     frames = list(_frames(error))
     if isinstance(error, pydantic.ValidationError) or not any(_is_framework(frame) for frame, _ in frames):
         return None
-    said = getattr(error, "message", "") or str(error)
-    reason = f"{type(error).__name__}: {' '.join(said.split())[:_MAX_TEXT]}"
+    text = getattr(error, "message", "") or str(error)
+    reason = f"{type(error).__name__}: {' '.join(text.split())[:_MAX_TEXT]}"
     subject = ", ".join(dict.fromkeys(_subjects([frame for frame, _ in frames]))) or "the application"
     path, line = next(
         ((frame.f_code.co_filename, line) for frame, line in reversed(frames) if _is_own(frame)), ("the service", 0)

@@ -13,11 +13,11 @@ from ..core.schemas import COLLECTIONS, UNRESOLVED, Open, known, models_in, open
 from ..core.unresolved import explain
 from ..models import Bounded
 
-Said = tuple[str, str, str]
+Fault = tuple[str, str, str]
 """Id, sentence and remedy of a finding about a route."""
 
 
-def examined(route: Route, examine: Callable[[Route], Iterator[Said]]) -> Iterator[Said]:
+def examined(route: Route, examine: Callable[[Route], Iterator[Fault]]) -> Iterator[Fault]:
     """What is found, and that it could not be found out: a model of the team's may do anything when it is read."""
     try:
         yield from examine(route)
@@ -29,7 +29,7 @@ def examined(route: Route, examine: Callable[[Route], Iterator[Said]]) -> Iterat
         )
 
 
-def unresolved(route: Route) -> Iterator[Said]:
+def unresolved(route: Route) -> Iterator[Fault]:
     """What the route reads or answers that Pydantic cannot validate by, since a name in it is not there."""
     places = [
         (f"the {type(param.field_info).__name__.lower()} {param.name}", param, each.call)
@@ -48,7 +48,7 @@ def unresolved(route: Route) -> Iterator[Said]:
             yield "routes.E008", f"{place} cannot be resolved: {message}", hint
 
 
-def unbounded(param: Any, name: str, loose: Iterable[type]) -> Iterator[Said]:
+def unbounded(param: Any, name: str, loose: Iterable[type]) -> Iterator[Fault]:
     """What in a parameter or a body has no upper bound; nothing of a model that is found to be loose as a whole."""
     schema = known(param)
     if not any(models_in(schema)):

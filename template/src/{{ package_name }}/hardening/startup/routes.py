@@ -21,14 +21,14 @@ from ..models import ApiModel, QueryModel, dataclasses_in
 from ..policy import DEFAULT
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
-from .params import Said, examined, unbounded, unresolved
+from .params import Fault, examined, unbounded, unresolved
 
 _ROOT_HINT = "Inherit `ApiModel`, and give what `RootModel` holds a field of its own."
 _BODY_HINT = "Take one `ApiModel`, not embedded: `async def create(user: NewUser)`."
 
 
 def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> Iterator[Finding]:
-    """What the team's own routes say; a route may accept a finding with `policy(insecure_because={id: reason})`."""
+    """What is not safe in the team's own routes; a route may accept a finding with `policy(insecure_because={id: reason})`."""
     for route in routes:
         found = _mount(route, insecure_mounts) if route.app is not None else examined(route, _route)
         for name, message, hint in dict.fromkeys(found):
@@ -37,7 +37,7 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
 
 
 def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterator[Finding]:
-    """What the sessions say that the routes depend on."""
+    """What is not safe about the sessions that the routes depend on."""
     if settings.session_idle > settings.session_lifetime:
         yield Finding(
             "sessions.E001",
@@ -59,7 +59,7 @@ def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterato
         )
 
 
-def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Said]:
+def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Fault]:
     if not isinstance(route.app, StaticFiles) and not insecure_mounts.get(route.path, "").strip():
         yield (
             "routes.E005",
@@ -68,7 +68,7 @@ def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Said]:
         )
 
 
-def _route(route: Route) -> Iterator[Said]:
+def _route(route: Route) -> Iterator[Fault]:
     if route.access is Access.UNDECLARED:
         yield (
             "routes.E001",
@@ -101,8 +101,8 @@ def _has_response_model(route: Route) -> bool:
         return not _is_vague(context.response_model)
     if context.status_code in BODILESS:
         return True
-    said = inspect.signature(context.endpoint).return_annotation
-    return not _is_vague(Any if said is inspect.Signature.empty else get_typed_return_annotation(context.endpoint))
+    found = inspect.signature(context.endpoint).return_annotation
+    return not _is_vague(Any if found is inspect.Signature.empty else get_typed_return_annotation(context.endpoint))
 
 
 def _is_vague(annotation: Any) -> bool:
@@ -110,7 +110,7 @@ def _is_vague(annotation: Any) -> bool:
     return any(annotation is each for each in vague) or any(map(_is_vague, parts(annotation)))
 
 
-def _body(params: list[Any], route: Route) -> Iterator[Said]:
+def _body(params: list[Any], route: Route) -> Iterator[Fault]:
     forms = [param for param in params if isinstance(param.field_info, Form)]
     params = [param for param in params if param not in forms]
     if forms and route.policy.content_types == DEFAULT.content_types:

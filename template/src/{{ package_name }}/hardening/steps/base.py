@@ -182,8 +182,15 @@ class Step:
     the route wrote has a header of one of these names."""
 
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
-        """What a response carries, given what the route wrote; the fixed headers and those of the request come after."""
+        """What a response carries, given what the route wrote; the fixed headers and those of the request come after. What
+        a step of your own writes is treated as a route's: cookies get their flags, reserved names are dropped.
+        """
         return headers
+
+
+def is_overridden(method: Any, inherited: Any) -> bool:
+    """Whether a step's method is another than that of `Step`, be it of its class or of the object alone."""
+    return getattr(method, "__func__", None) is not inherited
 
 
 def context_of(connection: HTTPConnection) -> RequestContext:

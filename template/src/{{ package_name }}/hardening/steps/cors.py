@@ -22,13 +22,7 @@ _HEADER_NAMES = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(?: *, *[a-z0-9!#$%&'*+.^_
 _GRANTS = frozenset(
     b"access-control-" + name
     for name in (
-        b"allow-origin",
-        b"allow-credentials",
-        b"allow-headers",
-        b"allow-methods",
-        b"allow-private-network",
-        b"expose-headers",
-        b"max-age",
+        b"allow-origin allow-credentials allow-headers allow-methods allow-private-network expose-headers max-age".split()
     )
 )
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")

@@ -121,8 +121,7 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
     context = context_of(request)
     store, quota = context.services.store, context.services.settings.rate_limit_credentials
     key = _hash_account(account)
-    device = await _known_device(context, key)
-    if device is not None:
+    if (device := await _known_device(context, key)) is not None:
         claims = [(f"credentials device {key} {_hash(device)}", quota)]
     else:
         wide = Quota(quota.limit * WIDER, quota.window)

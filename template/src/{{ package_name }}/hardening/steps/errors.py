@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Silent errors. A stack trace, a message, an echoed input tells an attacker what runs here and where it gives way;
+"""Silent errors. A stack trace, a message, an echoed input shows an attacker what runs here and where it gives way;
 the client gets a problem document and a request id, the log gets the rest. ASVS v5.0.0-16.5.1, 16.5.4.
 """
 
@@ -56,7 +56,7 @@ class Errors:
         return self._respond(request, exc, 422, errors=errors)
 
     def unhandled(self, request_id: str, exc: BaseException) -> bytes:
-        """The document of a 500; only development tells what happened."""
+        """The document of a 500; only development shows what happened."""
         if self.is_production:
             return document(500, request_id)
         details: dict[str, Any] = {

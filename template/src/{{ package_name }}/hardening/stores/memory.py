@@ -93,7 +93,7 @@ class MemoryStore:
                 self._arrivals[key] = arrival
 
     def _slot(self, key: str) -> int:
-        # The hash of a string is SipHash, whose key PYTHONHASHSEED may have told the world; the salt stays a secret.
+        # The hash of a string is SipHash, whose key PYTHONHASHSEED may have made public; the salt stays a secret.
         return hash(self._salt + key) % _SHARED
 
     def _counters(self, quota: Quota) -> "array[float]":

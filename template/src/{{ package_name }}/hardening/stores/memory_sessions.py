@@ -60,8 +60,7 @@ class MemorySessions:
         return True
 
     async def read(self, key: str) -> Record | None:
-        entry = self._find(key)
-        if entry is None:
+        if (entry := self._find(key)) is None:
             return None
         entry.last = self.now()
         self._sessions.move_to_end(key)
@@ -75,8 +74,7 @@ class MemorySessions:
         return True
 
     async def move(self, key: str, new: str) -> bool:
-        entry = self._find(key)
-        if entry is None:
+        if (entry := self._find(key)) is None:
             return False
         self._drop(key)
         entry.last = self.now()
@@ -85,8 +83,7 @@ class MemorySessions:
         return True
 
     async def end(self, key: str) -> str | None:
-        entry = self._find(key)
-        if entry is None:
+        if (entry := self._find(key)) is None:
             return None
         self._drop(key)
         return entry.account
@@ -131,8 +128,7 @@ class MemorySessions:
         return now >= entry.end or now >= entry.last + self._idle
 
     def _drop(self, key: str) -> None:
-        entry = self._sessions.pop(key, None)
-        if entry is not None:
+        if (entry := self._sessions.pop(key, None)) is not None:
             own = self._accounts[entry.account]
             del own[key]
             if not own:

@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""Ends of sessions that the store could not be told of. A route commits a new password and then ends the sessions of
+"""Ends of sessions that have not reached the store. A route commits a new password and then ends the sessions of
 the account; if the store is away in between, the password is changed and whoever stole a session would keep it. What
 was asked for is remembered here, holds in this process at once, and is carried out when the store is back.
 ASVS v5.0.0-7.4.1, 7.4.3.
@@ -30,7 +30,7 @@ class RevokingSessions:
 
     At the bound the account cannot be remembered, so every session that began before is ended when it is next used.
     Single sessions that nobody may know (anyone can send a cookie) have a bound of their own; beyond it a sign-out is
-    not remembered, as its 503 said.
+    not remembered, as its 503 shows.
 
     Args:
         store: Where sessions are kept.
@@ -112,7 +112,7 @@ class RevokingSessions:
         await self._store.close()
 
     async def _is_revoked(self, key: str) -> bool:
-        """Whether the session was ended here; what the store could not be told, it is told now.
+        """Whether the session was ended here; what is pending for its account is carried out first.
 
         Raises:
             StoreUnavailableError: It still cannot.
@@ -122,8 +122,7 @@ class RevokingSessions:
         if key in self._keys:
             await self._end_key(key)
             return True
-        found = await self._store.whose(key)
-        if found is None:
+        if (found := await self._store.whose(key)) is None:
             return True
         account, age = found
         if account in self._accounts:
@@ -158,7 +157,7 @@ class RevokingSessions:
             pause = FIRST if await self._try_all() else min(2 * pause, LONGEST)
 
     async def _try_all(self) -> bool:
-        """Carry out what is pending, accounts first; return whether the store could be told of all."""
+        """Carry out what is pending, accounts first; return whether all of it could be."""
         for pending, end in ((self._accounts, self._end_account), (self._keys, self._end_key)):
             for name in list(pending):
                 try:

@@ -31,7 +31,7 @@ Argument = str | bytes | float
 
 
 class Script:
-    """A Lua script, sent by its digest; a server that does not know it is told the text."""
+    """A Lua script, sent by its digest; a server that does not know it gets the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -56,7 +56,7 @@ class RedisConnection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client
         self._places: asyncio.Semaphore
-        self._waiting: set[asyncio.Timeout] = set()
+        self._pending_timeouts: set[asyncio.Timeout] = set()
         self._open_since: float | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -92,9 +92,9 @@ class RedisConnection:
             return
         self._open_since = time.monotonic()
         log("error", "store_away", reason=type(error).__name__, meanwhile=self._fallback)
-        for waiting in self._waiting:
-            if not waiting.expired():
-                waiting.reschedule(0)
+        for timeout in self._pending_timeouts:
+            if not timeout.expired():
+                timeout.reschedule(0)
         self._watcher = asyncio.create_task(self._watch(self._open_since))
 
     async def open(self) -> None:
@@ -126,15 +126,15 @@ class RedisConnection:
         self._client = self._address.client(CONNECTIONS)
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._open_since = None
-        self._waiting.clear()
+        self._pending_timeouts.clear()
 
     async def _ask(
         self, client: Client, seconds: float, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Any:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as waiting:
-            self._waiting.add(waiting)
-            timer = loop.call_at(due := loop.time() + seconds, _expire, loop, due, waiting)
+        async with asyncio.timeout(None) as timeout:
+            self._pending_timeouts.add(timeout)
+            timer = loop.call_at(due := loop.time() + seconds, _expire, loop, due, timeout)
             try:
                 try:
                     return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
@@ -142,7 +142,7 @@ class RedisConnection:
                     return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
             finally:
                 timer.cancel()
-                self._waiting.discard(waiting)
+                self._pending_timeouts.discard(timeout)
 
     async def _probe(self, client: Client) -> None:
         """Write, as requests do: a server that is full or a replica answers whoever only reads."""
@@ -178,8 +178,8 @@ async def _drop(client: Client) -> None:
                 await each.aclose()
 
 
-def _expire(loop: asyncio.AbstractEventLoop, due: float, waiting: asyncio.Timeout) -> None:
+def _expire(loop: asyncio.AbstractEventLoop, due: float, timeout: asyncio.Timeout) -> None:
     """Time is up; but if it is this process that was late, the answer may be there, unread."""
     now = loop.time()
-    if not waiting.expired():  # the breaker may have been faster
-        waiting.reschedule(now + (_LATE if now > due + _LATE else 0.0))
+    if not timeout.expired():  # the breaker may have been faster
+        timeout.reschedule(now + (_LATE if now > due + _LATE else 0.0))

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...result import UnverifiedError
+from ..result import UnverifiedError
 
 # By name: the library has no types of its own, and whether its stubs are installed is for the team to say.
 _yaml: Any = import_module("yaml")

@@ -5,18 +5,50 @@ import asyncio
 import atexit
 import json
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-from verify.common.answer import HOST, Answer
+from verify.common import answer
+from verify.common.answer import HOST
 
 __all__ = ["HOST", "Answer"]
 
 CLIENT = "203.0.113.9"
 T = TypeVar("T")
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+@dataclass
+class Answer(answer.Answer):
+    """A response, and the messages of ASGI that it came in."""
+
+    messages: list[Message] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, messages: list[Message]) -> "Answer":
+        """Put together what an application sent."""
+        found = cls(messages=messages)
+        for message in messages:
+            kind = message["type"].removeprefix("websocket.")
+            if kind == "http.response.start":
+                if found.status:
+                    raise ValueError("a response began twice")
+                found.status = message["status"]
+                found.headers = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
+            elif kind == "http.response.pathsend":
+                found.body += Path(message["path"]).read_bytes()
+            elif kind == "http.response.body":
+                found.body += message.get("body", b"")
+        return found
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the body came to its end."""
+        return not self.messages[-1].get("more_body", False)
 
 
 _runner = asyncio.Runner()

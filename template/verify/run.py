@@ -1,0 +1,183 @@
+# Owned by the template: an update rewrites this file.
+"""One run of `python -m verify`: its stages in order, what each found, and what is said of it."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .attacks import STEPS
+from .result import Check, Options, Outcome, Rule, UnverifiedError, overall
+from .runner import processes, report
+from .runner.terminal import WORDS, Terminal, printable
+from .upkeep.prerequisites import first_command
+
+STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+"""In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
+ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
+
+
+class Run:
+    """One run: what was found, how long it took, and what it was kept from."""
+
+    def __init__(self, options: Options, screen: Terminal, overridden: Sequence[str]) -> None:
+        self.options = options
+        self.screen = screen
+        self.checks: list[Check] = []
+        self.seconds: dict[str, float] = {}
+        self.overridden: dict[str, Any] = {"ignored": list(overridden)}
+        self.not_made: list[str] = []
+        self.run_id = os.environ.pop(report.RUN_ID, "")
+        self.commit: str | None = None
+        self.stopped_at: str | None = "start"
+
+    def record(self) -> dict[str, Any]:
+        """What came of the run so far, for `.hardening/last-verify.json`."""
+        options = self.options
+        interrupted = self.stopped_at is not None
+        return {
+            "run": self.run_id,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": self.commit,
+            "package": options.package,
+            "options": {name: getattr(options, name) for name in ("thorough", "target", "only")},
+            "outcome": "unverified" if interrupted else overall(self.checks).name.lower(),
+            "interrupted": interrupted,
+            "stopped_at": self.stopped_at,
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+            "overridden": self.overridden,
+            "not_made": self.not_made,
+            "checks": [check.as_json() for check in self.checks],
+        }
+
+    def add(self, check: Check) -> None:
+        """Add a check that belongs to no stage but its own."""
+        self.checks.append(check)
+        self.seconds.setdefault(check.step, 0.0)
+
+    def _reached(self, stage: str) -> None:
+        """Should this run be killed from now on, its record says so."""
+        self.stopped_at = stage
+        with suppress(OSError):  # the record at the end is written to the same place, and an error there is reported
+            report.write(self.options.project, self.record())
+
+    def everything(self) -> None:
+        """Run every stage that was asked for."""
+        self._reached("start")
+        self.commit = report.commit_of(self.options.project)
+        if self.options.target:
+            self._stage("target", "target")
+            from .target import NOT_MADE
+
+            self.not_made = list(NOT_MADE)
+            return
+        if not self.options.only:  # the tests compute while the audit waits for its answers
+            import_module(".stages.tests", __package__).begin(self.options)
+        for name in STAGES:
+            if self._is_due(name):
+                self._stage(name, f"stages.{name}")
+
+    def _is_due(self, name: str) -> bool:
+        if name == ON_REQUEST:
+            return self.options.only == name or (self.options.thorough and not self.options.only)
+        return self.options.wants(name) or (name == "attacks" and self.options.only in STEPS)
+
+    def _stage(self, name: str, module: str) -> None:
+        self.seconds[name] = 0.0
+        self._reached(name)
+        self.screen.begin(name)
+        began = time.monotonic()
+        found: list[Check] = []
+        try:
+            with processes.hold():
+                stage = import_module(f".{module}", __package__).stage
+            for check in stage(self.options):
+                found.append(check)
+                self.checks.append(check)
+                self.screen.note(check.name)
+        except Exception as error:  # noqa: BLE001 - the other stages are still worth their answers
+            self.checks.append(crashed(name, error, self.options.project))
+            found.append(self.checks[-1])
+        finally:
+            self.seconds[name] = time.monotonic() - began
+            self.screen.halt()
+        if not found:
+            self.checks.append(ran(name).unverified("nothing was looked at", "Report this."))
+            found.append(self.checks[-1])
+        self.screen.end(name, WORDS[overall(found)], self.seconds[name], counted(found))
+        if name == "attacks":
+            from .harness.service import OWN, PROBE, declared_environment
+
+            probe = {name: value for name, value in PROBE.items() if name != "PYTHONPATH"}
+            self.overridden |= {
+                "service": OWN,
+                "probe": probe,
+                "given": sorted(declared_environment(self.options.project)),
+            }
+
+    def summary(self) -> None:
+        """Say what was not proved, and where the time went."""
+        screen = self.screen
+        open_ends = [check for check in self.checks if check.outcome is not Outcome.PROVED]
+        shown = self.checks if self.options.only else open_ends
+        for check in sorted(shown, key=lambda each: (each.outcome != Outcome.INSECURE, each.outcome == Outcome.PROVED)):
+            screen.line()
+            self._show(check)
+        screen.line()
+        if self.overridden["ignored"]:
+            screen.line(f"Ignored here: {', '.join(self.overridden['ignored'])}.")
+        if self.not_made:
+            screen.line(f"Not tried on a deployed service: {'; '.join(self.not_made)}.")
+        took = sum(self.seconds.values())
+        spent = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        screen.line(f"{took:.1f} s: {spent}.")
+        if self.stopped_at is not None:
+            screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
+            return
+        proved = len(self.checks) - len(open_ends)
+        outcome = overall(self.checks)
+        words = {
+            Outcome.PROVED: "all that was tried is proved" if self.not_made else "all proved",
+            Outcome.INSECURE: "this service is not secure",
+            Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
+        }
+        screen.line(
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks; {words[outcome]}."
+        )
+        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
+
+    def _show(self, check: Check) -> None:
+        """A check in full: what was tried, what was seen, and the remedy."""
+        word = WORDS[check.outcome]
+        self.screen.line(f"{self.screen.paint(word, word)}  {check.step}: {printable(check.name)}")
+        for row in check.seen.splitlines():
+            self.screen.line(f"    {printable(row)}")
+        if check.remedy and check.outcome is not Outcome.PROVED:
+            self.screen.line(f"    Remedy: {printable(check.remedy)}")
+
+
+def ran(stage: str) -> Rule:
+    """What is asked of every stage: that it comes to its end, and looks at something."""
+    return Rule(stage, "verify.stage-runs", f"run the stage {stage}")
+
+
+def counted(checks: Sequence[Check]) -> str:
+    """How many checks had which outcome, in words."""
+    numbers = Counter(check.outcome for check in checks)
+    return ", ".join(f"{numbers[each]} {WORDS[each].lower()}" for each in Outcome if numbers[each])
+
+
+def crashed(name: str, error: Exception, project: Path) -> Check:
+    if isinstance(error, UnverifiedError):
+        return ran(name).unverified(error)
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, ImportError):
+        remedy = first_command(project) or "Run `uv sync`, then try again."
+    else:
+        remedy = "Run it again; if it stays, report it to the template."
+    return ran(name).unverified(reason, remedy)

@@ -1,0 +1,177 @@
+# Owned by the template: an update rewrites this file.
+"""How pip-audit is asked about every locked package, and what it answers.
+
+Whatever the service does, it is an answer or an `UnverifiedError`.
+"""
+
+import json
+import re
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from packaging.version import Version
+
+from ..result import UnverifiedError
+from ..runner import subprocesses
+from ..runner.subprocesses import NO_UV, Ran
+from .lockfile import Key, Lock, key
+
+CANARY = ("jinja2", "2.10")
+"""The release that every export begins with, known to be vulnerable since 2019."""
+SOCKET_TIMEOUT = 8
+"""Seconds that the service has for one answer."""
+RUN_TIMEOUT = 90.0
+"""Seconds that it has for all of them."""
+PAUSES = (1.0, 2.0)
+"""Seconds before each further attempt."""
+PATIENCE = 15.0
+"""Seconds after which no further attempt begins."""
+EXPORT_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """What the audit found out."""
+
+    audited: frozenset[Key]
+    skipped: tuple[tuple[str, str], ...]
+    vulnerable: dict[Key, list[dict[str, Any]]]
+    warnings: tuple[str, ...]
+
+
+def service_named(address: str) -> tuple[list[str], str]:
+    """The options of pip-audit that choose the service, and what it is called in a sentence.
+
+    Raises:
+        UnverifiedError: `AUDIT_OSV_URL` is no address of an OSV API.
+    """
+    if not address.strip():
+        return ["--vulnerability-service", "pypi"], "the advisory service"
+    try:
+        parts = urlsplit(address.strip())
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        seen = "AUDIT_OSV_URL is not the address of an OSV API"
+        raise UnverifiedError(seen, "Write it as https://osv.example.com, with a path if it has one.")
+    path = parts.path.rstrip("/").removesuffix("/v1/query").removesuffix("/v1") + "/v1/query"
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return ["--vulnerability-service", "osv", "--osv-url", parts._replace(path=path).geturl()], shown
+
+
+def exported(project: Path, lock: Lock) -> str:
+    """The lock with its hashes as a `pylock.toml` that begins with the canary.
+
+    Each part of the project is exported by itself, since uv exports no two parts together that are declared to be in
+    conflict. Markers stay unread: what only another platform installs is audited here as well.
+
+    Raises:
+        UnverifiedError: uv cannot export it.
+    """
+    parts = [
+        ["--no-default-groups"],
+        *(["--no-default-groups", "--extra", name] for name in lock.extras),
+        *(["--only-group", name] for name in lock.groups),
+    ]
+    blocks: dict[str, str] = {}
+    for part in parts:
+        command = ["export", "--quiet", "--locked", "--no-emit-workspace", "--format", "pylock.toml", *part]
+        try:
+            ran = subprocesses.run([subprocesses.uv(), *command], project, EXPORT_TIMEOUT)
+        except OSError as error:
+            raise UnverifiedError(f"uv cannot be started: {error}", NO_UV) from None
+        if not ran.ok:
+            why = "took too long" if ran.code is None else f"says: {ran.tail()}"
+            raise UnverifiedError(f"`uv export` {why}", "Run `uv lock --check`; uv.lock must hold first.")
+        for text in re.split(r"^\[\[packages\]\]\n", ran.out, flags=re.MULTILINE)[1:]:
+            data = tomllib.loads(text)
+            if "directory" not in data:
+                blocks.setdefault(f"{data['name']}=={data.get('version')}", text)
+    name, version = CANARY
+    canary = f'name = "{name}"\nversion = "{version}"\n\n'
+    head = 'lock-version = "1.0"\ncreated-by = "verify"\n\n'
+    return head + "".join(f"[[packages]]\n{text}" for text in [canary, *blocks.values()])
+
+
+def ask(export: str, arguments: list[str], service: str) -> AuditResult:
+    """Run pip-audit until it answers, a few times at most.
+
+    Raises:
+        UnverifiedError: It does not.
+    """
+    begun = time.monotonic()
+    for pause in (*PAUSES, None):
+        with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            (folder / "pylock.toml").write_text(export, encoding="utf-8")
+            # A cache of its own: what the service said another day is no answer.
+            command = [
+                *(sys.executable, "-I", "-X", "utf8", "-m", "pip_audit", "--locked", "--format", "json"),
+                *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
+                *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),
+            ]
+            ran = subprocesses.run(command, folder, RUN_TIMEOUT)
+        try:
+            return _understood(ran, service)
+        except UnverifiedError:
+            if pause is None or time.monotonic() - begun + pause > PATIENCE or "No module named" in ran.err:
+                raise
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _understood(ran: Ran, service: str) -> AuditResult:
+    """Read what pip-audit wrote; its exit code says too little to be looked at.
+
+    Raises:
+        UnverifiedError: That is no answer.
+    """
+    again = "Run it again when the service can be reached; AUDIT_OSV_URL names another OSV API to ask."
+    if ran.code is None:
+        raise UnverifiedError(f"{service} gave no full answer within {RUN_TIMEOUT:g} s", again)
+    if not ran.out.strip():
+        if "No module named" in ran.err and "pip_audit" in ran.err:
+            raise UnverifiedError("pip-audit is not installed", "Run `uv add --dev 'pip-audit>=2.10.1'`.")
+        for pattern, what in FAILURES:
+            if re.search(pattern, ran.err):
+                raise UnverifiedError(f"{service} {what} ({ran.tail(1)[:200]})", again)
+        raise UnverifiedError(f"pip-audit failed: {ran.tail(1)}", again)
+    try:
+        dependencies = json.loads(ran.out)["dependencies"]
+        skipped = [(str(each["name"]), str(each["skip_reason"])) for each in dependencies if "skip_reason" in each]
+        audited = {
+            key(each["name"], each["version"]): [
+                {
+                    "names": (str(one["id"]), *sorted(map(str, one["aliases"]))),
+                    "fixes": sorted(map(Version, one["fix_versions"])),
+                }
+                for one in each["vulns"]
+            ]
+            for each in dependencies
+            if "skip_reason" not in each
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"what pip-audit wrote does not parse: {type(error).__name__}"
+        raise UnverifiedError(what, "Look at `uv run pip-audit --version`; this needs 2.10 or newer.") from None
+    warnings = tuple(
+        line.strip() for line in ran.err.splitlines() if re.search("Unsupported OSV|missing 'affected'", line)
+    )
+    vulnerable = {package: found for package, found in audited.items() if found}
+    return AuditResult(frozenset(audited), tuple(skipped), vulnerable, warnings)
+
+
+FAILURES = (
+    (r"Read ?[Tt]imeout|Connect ?[Tt]imeout|timed out", "did not answer in time"),
+    (r"JSONDecodeError", "answers something that is not JSON"),
+    (r"(\d{3}) (?:Server|Client) Error", "answers with an error"),
+    (r"ConnectionError|Could not connect|MaxRetryError|ProxyError|SSLError", "cannot be reached"),
+    (r"ServiceError", "answers with an error"),
+    (r"pip_audit._service|in query", "answers something that pip-audit does not understand"),
+)
