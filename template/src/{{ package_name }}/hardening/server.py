@@ -17,7 +17,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .asgi import connections as kept
-from .core.log import Log
+from .core.log import Log, log
 from .settings import HardeningSettings
 
 MAX_HEADER_BYTES = 65_536
@@ -61,6 +61,16 @@ def keep_ignored_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
 
 
+def idle_timeout(settings: HardeningSettings, port: int, most: int) -> float:
+    """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter."""
+    if not kept.can_look():
+        hint = "This system does not tell enough of a connection: idle ones end after APP_HEADER_TIMEOUT."
+        log("warning", "keepalive_short", hint=hint)
+        return settings.header_timeout
+    kept.served = (port, most)
+    return max(settings.header_timeout, settings.keepalive_timeout)
+
+
 def serve(target: str, settings: HardeningSettings, host: str, port: int, workers: int, reload: bool) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
 
@@ -81,10 +91,8 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
     elif sys.platform == "linux":
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
-    header_timeout, most = settings.header_timeout, connections()
-    if not reload and kept.can_look():
-        # Granian's one time-out is also that of idle connections; what is shorter is kept by `asgi/connections.py`.
-        header_timeout, kept.served = max(header_timeout, settings.keepalive_timeout), (port, most)
+    most = connections()
+    seconds = settings.header_timeout if reload else idle_timeout(settings, port, most)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
@@ -96,7 +104,7 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=ceil(header_timeout * 1000), max_buffer_size=MAX_HEADER_BYTES),
+        http1_settings=HTTP1Settings(header_read_timeout=ceil(seconds * 1000), max_buffer_size=MAX_HEADER_BYTES),
         backpressure=most,
         backlog=2048,
         workers_kill_timeout=ceil(settings.request_timeout),
