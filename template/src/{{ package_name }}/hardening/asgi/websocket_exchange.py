@@ -5,12 +5,14 @@ from starlette.types import Message, Receive
 from starlette.websockets import WebSocketDisconnect
 
 from ..core.headers import HeaderList
-from ..core.problems import UNHANDLED, WEBSOCKET_REJECTED
+from ..core.problems import UNHANDLED, WEBSOCKET_REJECTED, Refusal
 from .exchange import Exchange
 
 
 class WebSocketExchange(Exchange):
     """The application is given its `send`; what the client sends, and when, is the route's to bound."""
+
+    if_unanswered: Refusal | None = WEBSOCKET_REJECTED
 
     def begin(self) -> Receive:
         """End the time that the steps had, and return the application's `receive`."""
@@ -46,6 +48,7 @@ class WebSocketExchange(Exchange):
     async def fail(self, error: BaseException) -> None:
         """Answer what was raised: 500, or the end of the connection; that the client has gone is no failure."""
         if isinstance(error, WebSocketDisconnect):
+            self.if_unanswered = None
             return
         self.note_failure(error)
         if self.started:
