@@ -83,6 +83,11 @@ class HttpExchange(BodyExchange):
             await self.raw_send(message)
             if slot is not None:
                 slot.clear_deadline()
+        elif self._is_read or not self.request.has_body:  # as most are; a call more is 1% of a request
+            self.finished = True
+            await self.raw_send(message)
+            if slot is not None:
+                slot.release()
         else:
             await self._finish(message)
 
@@ -105,7 +110,7 @@ class HttpExchange(BodyExchange):
         self.status = int(start["status"])
         headers = start.get("headers", ())
         headers = self._runtime.response_headers.finalize(self.request, self.status, headers)
-        start["headers"] = self._ending(headers)
+        start["headers"] = self._ending(headers) if self.request.has_body else headers
         return start
 
     def _declared_length(self, start: Message, kind: str) -> int | None:
