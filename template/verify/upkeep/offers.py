@@ -13,8 +13,8 @@ from pathlib import Path
 from ..result import UnverifiedError
 from ..runner import subprocesses
 from .changelog import Entry, parse, since
-from .seeds import Declined, declined, emitted, seed_digest
 from .rendering import recopy
+from .seeds import Declined, declined, emitted, seed_digest
 from .template_repo import ANSWERS, Template
 
 CHANGELOG = "CHANGELOG.md"
