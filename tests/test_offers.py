@@ -119,8 +119,8 @@ def test_the_patch_is_one_that_git_applies_in_a_folder_of_a_repository(
     service: Service, run: Run, tmp_path: Path
 ) -> None:
     shutil.rmtree(service / ".git")
-    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")  # no UTF-8
-    os.mkdir(folder)
+    folder = tmp_path / os.fsdecode(b"caf\xe9")  # no UTF-8
+    folder.mkdir()
     moved = Path(shutil.move(service, folder))
     commit(tmp_path, "all services in one repository")
 

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
 
+Peer = tuple[str, int]
 _INTERVAL = 0.1
 _GRACE = 1.0
 GiveUp = Callable[[Refusal], Awaitable[None]]
@@ -24,6 +25,8 @@ GiveUp = Callable[[Refusal], Awaitable[None]]
 class Slot:
     """The place of one request, taken as it is made, and until when what the request waits for has to come."""
 
+    peer: Peer | None = None
+    """The other end of its connection."""
     overdue: Refusal | None = None
     """The answer to a request whose deadline has passed."""
     _task: asyncio.Task[Any] | None = None

@@ -13,10 +13,8 @@ from ..core.masking import describe, mask
 from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
 from .deadlines import Deadlines, Slot
+from .drain import LETTING_GO, Drains
 from .response_headers import ResponseHeaders
-
-# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
-_LETTING_GO = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,7 @@ class Runtime:
     services: Services
     identify: Callable[[RequestContext], str]
     deadlines: Deadlines
+    drains: Drains
     response_headers: ResponseHeaders
     own_headers: ResponseHeaders
     """The same without the steps of the team, for when one of them fails."""
@@ -47,11 +46,14 @@ class Exchange:
     if_unanswered: Refusal | None = None
     """The answer where the application has neither begun one nor failed."""
     slot: Slot | None = None
+    drain: asyncio.Task[bool] | None = None
+    """Reads what is left of the body after its answer."""
     status = 0
     started = finished = False
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
+        self._peer = scope.get("client")  # `identify` puts the one there that a proxy names
         self.request = RequestContext(scope, runtime.services, runtime.identify, runtime.root_path)
         self.raw_receive = receive
         self.raw_send = send
@@ -59,6 +61,7 @@ class Exchange:
     def acquire_slot(self) -> None:
         """Take a place among the requests at work."""
         self.slot = Slot(self._runtime.deadlines, self.give_up)
+        self.slot.peer = self._peer
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application or a step raised."""
@@ -131,7 +134,7 @@ class Exchange:
             if self.finished:
                 return  # it was answered while it could not be stopped
             self.refusal = overdue
-            await asyncio.sleep(_LETTING_GO)
+            await asyncio.sleep(LETTING_GO)
             if self.started:
                 self.request.note(overdue.event)
                 raise ConnectionAbortedError(overdue.event)

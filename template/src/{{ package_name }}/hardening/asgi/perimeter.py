@@ -15,7 +15,9 @@ from ..core.problems import OVERLOADED, Refusal
 from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
-from .deadlines import Deadlines
+from .connections import Connections
+from .deadlines import Deadlines, Peer
+from .drain import Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
 from .http_exchange import HttpExchange
@@ -57,13 +59,22 @@ class Perimeter:
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
-        self._deadlines = Deadlines()
+        self._deadlines, self._drains = Deadlines(), Drains()
         settings, routes = services.settings, services.routes
+        self._connections = Connections(self._busy_peers, settings.header_timeout)
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
         headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
         timeouts = settings.body_timeout, settings.request_timeout
         self._runtime = Runtime(
-            services, identify, self._deadlines, *headers, errors.unhandled, *timeouts, routes.has_timeouts, root_path
+            services,
+            identify,
+            self._deadlines,
+            self._drains,
+            *headers,
+            errors.unhandled,
+            *timeouts,
+            routes.has_timeouts,
+            root_path,
         )
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -77,13 +88,19 @@ class Perimeter:
         store = self.services.store
         await store.open()
         log.start_batching(asyncio.get_running_loop())
+        watching = asyncio.ensure_future(self._connections.watch())
         try:
             await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout), send)
         finally:
+            watching.cancel()
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
             drain()
+
+    def _busy_peers(self) -> Iterator[Peer | None]:
+        yield from (slot.peer for slot in self._deadlines.slots)
+        yield from self._drains.peers
 
     async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
@@ -117,6 +134,9 @@ class Perimeter:
                 await request.settle(None)
             request_id.reset(token)
             self._end(exchange)
+            if exchange.drain is not None:  # the server drops the body when this returns
+                await exchange.drain
+                exchange.drain = None  # a cycle, see `_end`
 
     async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request
