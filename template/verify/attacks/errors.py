@@ -91,7 +91,8 @@ def responses(arena: Arena) -> Seen:
         if b"poisoned" in said:
             faults.append(f"{name}: the rest of its body is read as the next response")
         answer = answers[name] = arena.probe_service.ask("GET", f"/wrong/{name}")
-        faults += [f"{name} left bare: it has no request id"] if answer.status and not answer.all("x-request-id") else []
+        if answer.status and not answer.all("x-request-id"):
+            faults.append(f"{name} left bare: it has no request id")
         faults += [f"{name} {fault}" for fault in leaks(answer)]
     return Seen(f"{statuses(answers.values())}, none bare, and nothing after them", faults)
 
