@@ -21,7 +21,7 @@ from .core.routes import RouteTable
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.routes import route_findings, session_findings
-from .startup.settings import near_misses
+from .startup.settings import near_misses, taken_names
 from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
 from .steps.base import Services, Step
@@ -131,6 +131,7 @@ class Hardened(FastAPI):
     def _findings(self, table: RouteTable) -> list[Finding]:
         return [
             *near_misses(self.settings),
+            *taken_names(type(self.settings)),
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),

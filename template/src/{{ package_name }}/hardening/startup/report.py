@@ -11,7 +11,7 @@ from ..app import Hardened
 from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
-from ..settings import PREFIX, HardeningSettings, secrets_dir
+from ..settings import PREFIX, HardeningSettings, secret_names
 from .settings import secrets_in
 
 
@@ -46,8 +46,7 @@ def report(
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    folder = secrets_dir()
-    files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
+    files = {name.upper() for name in secret_names()}
     environment = {name.upper() for name in os.environ}
     secrets = list(secrets_in(settings))
     for name, value in settings.model_dump(mode="json").items():
