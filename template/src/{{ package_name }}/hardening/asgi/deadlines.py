@@ -7,11 +7,13 @@ One timer looks after all requests; one for each would cost more than the rest o
 
 import asyncio
 import time
+from math import ceil
 from typing import Any
 
 from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
+from .places import Places
 
 _INTERVAL = 0.1
 
@@ -19,15 +21,17 @@ _INTERVAL = 0.1
 class Slot:
     """The place of one request, taken as it is made, and until when what the request waits for has to come."""
 
+    receiving: asyncio.Task[Any] | None = None
+    """The task that waits for a message of a WebSocket: it is told first that this one has ended."""
     overdue: Refusal | None = None
     """The answer to a request whose deadline has passed."""
     _task: asyncio.Task[Any] | None = None
     _due: float | None = None
     _refusal: Refusal | None = None
+    _is_released = False
 
-    def __init__(self, deadlines: "Deadlines") -> None:
-        self._deadlines = deadlines
-        deadlines.in_flight.add(self)
+    def __init__(self, deadlines: "Deadlines", places: Places, client: str) -> None:
+        self._deadlines, self._places, self._client = deadlines, places, client
         deadlines.slots.add(self)
 
     def set_deadline(self, seconds: float, refusal: Refusal) -> None:
@@ -44,25 +48,36 @@ class Slot:
 
     def release(self) -> None:
         """Give the place back; a background task may go on without one."""
-        self._deadlines.in_flight.discard(self)
+        if not self._is_released:
+            self._is_released = True
+            self._places.give_back(self._client)
+
+    def cancel(self, refusal: Refusal) -> None:
+        """Cancel the request's task now, with `refusal` as the answer."""
+        if (task := self.receiving or self._task) is not None:
+            self.overdue, self._due = refusal, None
+            task.cancel()
 
     def cancel_if_overdue(self, now: float) -> None:
-        if self._due is not None and self._task is not None and now >= self._due:
-            self.overdue, self._due = self._refusal, None
-            self._task.cancel()
+        if self._due is not None and self._refusal is not None and now >= self._due:
+            self.cancel(self._refusal)
 
 
 class Deadlines:
-    """The requests at work; those `in_flight` hold a place, until their response is complete."""
+    """The requests at work. A request holds a place until its response is complete, a WebSocket until it has ended.
 
-    def __init__(self) -> None:
-        self.in_flight: set[Slot] = set()
+    Args:
+        number: Places for requests. Half as many of their own are for WebSockets, which stay.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.requests, self.sockets = Places(number), Places(ceil(number / 2))
         self.slots: set[Slot] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
     def forget(self, slot: Slot) -> None:
         """The request is over."""
-        self.in_flight.discard(slot)
+        slot.release()
         self.slots.discard(slot)
 
     def wait_for_drain(self, receive: Receive, seconds: float) -> Receive:

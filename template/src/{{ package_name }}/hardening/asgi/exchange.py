@@ -12,8 +12,10 @@ from ..core.log import log
 from ..core.masking import describe, mask
 from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
+from ..steps.client import client_key
 from .deadlines import Deadlines, Slot
 from .response_headers import ResponseHeaders
+from .sockets import Sockets
 
 # Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
 _LETTING_GO = 0.05
@@ -26,6 +28,7 @@ class Runtime:
     services: Services
     identify: Callable[[RequestContext], str]
     deadlines: Deadlines
+    sockets: Sockets
     response_headers: ResponseHeaders
     own_headers: ResponseHeaders
     """The same without the steps of the team, for when one of them fails."""
@@ -56,9 +59,20 @@ class Exchange:
         self.raw_receive = receive
         self.raw_send = send
 
-    def acquire_slot(self) -> None:
-        """Take a place among the requests at work."""
-        self.slot = Slot(self._runtime.deadlines)
+    def acquire_slot(self) -> Refusal | None:
+        """Take a place among what is at work, or say why there is none."""
+        client = self.request.client
+        client = client if ":" not in client else client_key(client)
+        deadlines = self._runtime.deadlines
+        places = deadlines.sockets if self.request.is_websocket else deadlines.requests
+        if (refusal := places.take(client)) is None:
+            self.slot = Slot(deadlines, places, client)
+        return refusal
+
+    def over(self) -> None:
+        """Give back what it held."""
+        if self.slot is not None:
+            self._runtime.deadlines.forget(self.slot)
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application or a step raised."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..core.log import log, request_id
-from ..core.problems import OVERLOADED, Refusal
+from ..core.problems import Refusal
 from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
@@ -19,10 +19,12 @@ from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
 from .http_exchange import HttpExchange
 from .response_headers import ResponseHeaders
+from .sockets import Sockets
 from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
-_LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
+_INFO = ("request", "client_left", "socket_idle", "socket_too_old", "session_over")
+_LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "unhandled_error": "error"}
 
 Verdict = Refusal | Awaitable[Refusal | None] | None
 Refuse = Callable[[RequestContext], Verdict]
@@ -56,13 +58,21 @@ class Perimeter:
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
-        self._deadlines = Deadlines()
         settings, routes = services.settings, services.routes
-        self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
+        self._deadlines, self._drain_timeout = Deadlines(settings.max_concurrency), settings.request_timeout
         headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
         timeouts = settings.body_timeout, settings.request_timeout
+        sockets = Sockets(services.sessions)
         self._runtime = Runtime(
-            services, identify, self._deadlines, *headers, errors.unhandled, *timeouts, routes.has_timeouts, root_path
+            services,
+            identify,
+            self._deadlines,
+            sockets,
+            *headers,
+            errors.unhandled,
+            *timeouts,
+            routes.has_timeouts,
+            root_path,
         )
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -92,10 +102,7 @@ class Perimeter:
                 await self._answer_health(exchange)
                 return
             try:
-                if len(self._deadlines.in_flight) >= self._max_concurrency:
-                    refusal = OVERLOADED
-                else:
-                    exchange.acquire_slot()
+                if (refusal := exchange.acquire_slot()) is None:
                     verdict = self._refusal(exchange, iter(self._refusers))
                     refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
                 if refusal is None:
@@ -142,8 +149,7 @@ class Perimeter:
         return verdict
 
     def _end(self, exchange: Exchange) -> None:
-        if exchange.slot is not None:
-            self._deadlines.forget(exchange.slot)
+        exchange.over()
         request = exchange.request
         log.request(
             _LEVELS.get(request.event, "warning"),
