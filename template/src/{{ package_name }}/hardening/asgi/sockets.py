@@ -101,7 +101,7 @@ class Sockets:
             await asyncio.gather(*(self._look_up(key, by_session[key]) for key in keys[at : at + _AT_ONCE]))
 
     async def _look_up(self, key: str, sockets: list[Socket]) -> None:
-        is_used = any([socket.is_used for socket in sockets])
+        is_used = any(socket.is_used for socket in sockets)
         try:
             # A message is a use of the session, as a request is.
             found = await (self._sessions.read(key) if is_used else self._sessions.whose(key))

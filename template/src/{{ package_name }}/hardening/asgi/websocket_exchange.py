@@ -22,6 +22,7 @@ from ..core.problems import (
 from .exchange import Exchange
 from .sockets import BURST, GRACE, MAX_REASON, RATE, close_code, disconnect, title_of
 
+
 class WebSocketExchange(Exchange):
     """The application is given its `receive` and `send`."""
 
@@ -127,7 +128,12 @@ class WebSocketExchange(Exchange):
                 await self.raw_send(message)
         except TimeoutError:
             self.finished = True
-            self.end(READER_TIMEOUT)
+            self.request.note(READER_TIMEOUT.event)
+            if self.slot is not None:
+                if self.slot.receiving is not None:
+                    self.end(READER_TIMEOUT)
+                else:
+                    self.slot.set_deadline(GRACE, READER_TIMEOUT)
             raise OSError(READER_TIMEOUT.event) from None
 
     async def _close(self, code: int, reason: str) -> None:
