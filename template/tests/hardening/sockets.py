@@ -49,7 +49,7 @@ class Socket:
 
     async def accepted(self) -> bool:
         """Whether it was let in."""
-        return (await self.until(1))[0]["type"] == "websocket.accept"
+        return bool((await self.until(1))[0]["type"] == "websocket.accept")
 
     def say(self, text: str | bytes) -> None:
         """Send a message."""

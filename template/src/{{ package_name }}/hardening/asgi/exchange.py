@@ -55,6 +55,7 @@ class Exchange:
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
+        self.peer = scope.get("client")  # `identify` puts the one there that a proxy names
         self.request = RequestContext(scope, runtime.services, runtime.identify, runtime.root_path)
         self.raw_receive = receive
         self.raw_send = send

@@ -20,6 +20,7 @@ from .health import LIVE, READY, Health
 from .http_exchange import HttpExchange
 from .response_headers import ResponseHeaders
 from .sockets import Sockets
+from .unfinished import Unfinished
 from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
@@ -62,7 +63,7 @@ class Perimeter:
         self._deadlines, self._drain_timeout = Deadlines(settings.max_concurrency), settings.request_timeout
         headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
         timeouts = settings.body_timeout, settings.request_timeout
-        sockets = Sockets(services.sessions)
+        sockets = Sockets(services.sessions, Unfinished(settings.max_body_bytes, settings.body_timeout))
         self._runtime = Runtime(
             services,
             identify,

@@ -12,9 +12,11 @@ from starlette.types import Message
 
 from ..core.log import log
 from ..core.masking import describe, mask
-from ..core.problems import SESSION_OVER, SESSION_UNKNOWN, Refusal
+from ..core.problems import SESSION_OVER, SESSION_UNKNOWN
 from ..steps.base import RequestContext
 from ..stores.base import SessionStore, StoreUnavailableError
+from .unfinished import INTERVAL as OFTEN
+from .unfinished import Receiver, Unfinished
 
 INTERVAL = 1.5
 """Seconds between two looks at the sessions. A look at 256 of them in a slow Redis takes 3; both together less than 5."""
@@ -49,15 +51,12 @@ def title_of(document: bytes) -> str:
         return ""
 
 
-class Socket(Protocol):
+class Socket(Receiver, Protocol):
     """One that is open."""
 
     request: RequestContext
     is_used: bool
     """Whether a message came from the client since the last look."""
-
-    def end(self, refusal: Refusal) -> None:
-        """Close it."""
 
 
 class Sockets:
@@ -65,16 +64,18 @@ class Sockets:
 
     Args:
         sessions: Where sessions are kept.
+        unfinished: Looks at their messages.
     """
 
-    def __init__(self, sessions: SessionStore) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: SessionStore, unfinished: Unfinished) -> None:
+        self._sessions, self._unfinished = sessions, unfinished
         self._open: set[Socket] = set()
         self._known: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
 
     def add(self, socket: Socket) -> None:
-        """It was accepted."""
+        """It is going to be accepted."""
+        self._unfinished.add(socket)
         self._open.add(socket)
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
@@ -85,9 +86,16 @@ class Sockets:
         self._open.discard(socket)
 
     async def _watch(self) -> None:
+        looked = time.monotonic()
         while self._open:
-            await asyncio.sleep(INTERVAL)
-            await self._look()
+            await asyncio.sleep(OFTEN)
+            try:
+                self._unfinished.look(self._open)
+                if time.monotonic() - looked >= INTERVAL:
+                    looked = time.monotonic()
+                    await self._look()
+            except Exception as error:  # noqa: BLE001 - what is not looked at is not ended
+                _log_failure(error)
 
     async def _look(self) -> None:
         by_session: dict[str, list[Socket]] = {}
@@ -107,7 +115,7 @@ class Sockets:
             found = await (self._sessions.read(key) if is_used else self._sessions.whose(key))
         except Exception as error:  # noqa: BLE001 - the watch must go on, whatever the store raises
             if not isinstance(error, StoreUnavailableError):
-                log("error", "unhandled_error", exception=mask(describe(error), log.secrets))
+                _log_failure(error)
             if time.monotonic() - self._known[key] < UNKNOWN:
                 return
             refusal = SESSION_UNKNOWN
@@ -120,3 +128,7 @@ class Sockets:
             refusal = SESSION_OVER
         for socket in sockets:
             socket.end(refusal)
+
+
+def _log_failure(error: Exception) -> None:
+    log("error", "unhandled_error", exception=mask(describe(error), log.secrets))

@@ -19,6 +19,7 @@ from ..core.problems import (
     WEBSOCKET_REJECTED,
     Refusal,
 )
+from . import traffic
 from .exchange import Exchange
 from .sockets import BURST, GRACE, MAX_REASON, RATE, close_code, disconnect, title_of
 
@@ -29,6 +30,7 @@ class WebSocketExchange(Exchange):
     if_unanswered = WEBSOCKET_REJECTED
     is_used = False
     """Whether a message came from the client since the session was last looked up."""
+    delivered = 0
     _is_accepted = False
     _late_status = 0
     _ends = _next_message = 0.0
@@ -63,6 +65,7 @@ class WebSocketExchange(Exchange):
             self.finished = True
             return message
         self.is_used = True
+        self.delivered += 1
         self._next_message = max(self._next_message, time.monotonic() - BURST / RATE) + 1 / RATE
         self._await_traffic()
         text = message.get("text")
@@ -104,11 +107,12 @@ class WebSocketExchange(Exchange):
         if kind in ("websocket.accept", "websocket.http.response.start"):
             status, headers = int(message.get("status", 101)), message.get("headers", ())
             message["headers"] = self._runtime.response_headers.finalize(self.request, status, headers)
+            if kind == "websocket.accept":
+                self._runtime.sockets.add(self)
             await self._start_with(message)
             if kind == "websocket.accept":
                 self._is_accepted = True
                 self._ends = time.monotonic() + self.request.services.settings.session_lifetime
-                self._runtime.sockets.add(self)
                 self._await_traffic()
             return
         await self.raw_send(message)
@@ -129,6 +133,8 @@ class WebSocketExchange(Exchange):
         except TimeoutError:
             self.finished = True
             self.request.note(READER_TIMEOUT.event)
+            for connection in traffic.find({self.peer} if self.peer is not None else ()).values():
+                connection.cut()
             if self.slot is not None:
                 if self.slot.receiving is not None:
                     self.end(READER_TIMEOUT)

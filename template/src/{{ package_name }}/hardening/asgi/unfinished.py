@@ -1,0 +1,88 @@
+# Owned by the template: an update rewrites this file.
+"""Messages of WebSockets that have begun and not ended. The server hands over whole ones, keeps up to 64 MB of each in
+memory until then, and has no setting for it.
+"""
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Protocol
+
+from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, OVERLOADED, Refusal
+from . import traffic
+
+INTERVAL = 0.1
+"""Seconds between two looks."""
+MAX_SUM = 67_108_864
+"""Bytes of all of them together. The largest one makes room."""
+_READ_AHEAD = 262_144  # what the server reads of the next messages, and the frames around them
+_SMALL = 16_384  # pings and the like
+
+
+class Receiver(Protocol):
+    """A socket that is open."""
+
+    peer: traffic.Peer | None
+    delivered: int
+    """How many messages the application was given."""
+
+    def end(self, refusal: Refusal) -> None:
+        """Close it."""
+
+
+class _Held:
+    """What the server has read of one socket since the last whole message."""
+
+    def __init__(self, connection: traffic.Connection) -> None:
+        self.connection = connection
+        self.delivered, self.base, self.size = 0, connection.read(), 0
+        self.since = time.monotonic()
+
+    def look(self, delivered: int, now: float) -> None:
+        read = self.connection.read()
+        if self.delivered != delivered:
+            self.delivered, self.base = delivered, read
+        self.size = read - self.base
+        if self.size <= _SMALL:
+            self.since = now
+
+
+class Unfinished:
+    """Ends sockets whose message is too large, too slow, or too much with those of the others.
+
+    Args:
+        max_bytes: Of one message.
+        seconds: For one message.
+    """
+
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        self._max_bytes, self._seconds = max_bytes, seconds
+        self._held: dict[Receiver, _Held] = {}
+
+    def add(self, socket: Receiver) -> None:
+        """It is going to be accepted: what its connection has brought so far is no message."""
+        if socket.peer is not None:
+            for connection in traffic.find([socket.peer]).values():
+                with suppress(OSError):  # it has ended already
+                    self._held[socket] = _Held(connection)
+
+    def look(self, sockets: Iterable[Receiver]) -> None:
+        """Look once at the sockets that are open."""
+        now = time.monotonic()
+        self._held = {each: held for each in sockets if (held := self._held.get(each)) is not None}
+        total = 0
+        for socket, held in self._held.items():
+            try:
+                held.look(socket.delivered, now)
+            except OSError:  # it has ended, and its route will learn so
+                held.size = 0
+            total += held.size
+            if held.size > self._max_bytes + _READ_AHEAD:
+                socket.end(BODY_TOO_LARGE)
+            elif now - held.since > self._seconds and held.size > _SMALL:
+                socket.end(BODY_TIMEOUT)
+        for socket, held in sorted(self._held.items(), key=lambda item: -item[1].size):
+            if total <= MAX_SUM:
+                break
+            socket.end(OVERLOADED)
+            total -= held.size
