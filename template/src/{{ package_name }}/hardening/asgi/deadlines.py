@@ -13,7 +13,7 @@ from typing import Any
 from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
-from .places import Places
+from .places import Memory, Places
 
 _INTERVAL = 0.1
 
@@ -29,6 +29,7 @@ class Slot:
     _due: float | None = None
     _refusal: Refusal | None = None
     _is_released = False
+    _held = 0
 
     def __init__(self, deadlines: "Deadlines", places: Places, client: str) -> None:
         self._deadlines, self._places, self._client = deadlines, places, client
@@ -51,6 +52,15 @@ class Slot:
         if not self._is_released:
             self._is_released = True
             self._places.give_back(self._client)
+            if self._held:
+                self._deadlines.memory.let_go(self._client, self._held)
+
+    def hold(self, size: int) -> bool:
+        """Hold so many bytes of a body or an answer until the place is given back, if there is room for them."""
+        if self._is_released or not self._deadlines.memory.hold(self._client, size, self._held):
+            return self._is_released
+        self._held += size
+        return True
 
     def cancel(self, refusal: Refusal) -> None:
         """Cancel the request's task now, with `refusal` as the answer."""
@@ -72,6 +82,7 @@ class Deadlines:
 
     def __init__(self, number: int) -> None:
         self.requests, self.sockets = Places(number), Places(ceil(number / 2))
+        self.memory = Memory()
         self.slots: set[Slot] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 

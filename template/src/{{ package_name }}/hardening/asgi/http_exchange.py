@@ -10,6 +10,7 @@ from ..core.problems import (
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
     CLIENT_DISCONNECTED,
+    OVERLOADED,
     READER_TIMEOUT,
     UNHANDLED,
     Refusal,
@@ -17,6 +18,7 @@ from ..core.problems import (
 )
 from .exchange import Exchange
 
+_PART = 262_144  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
 
@@ -77,6 +79,10 @@ class HttpExchange(Exchange):
         self._received += len(message["body"])
         if self._received > self.request.max_body_bytes:
             raise self._refused(BODY_TOO_LARGE)
+        # The body of another type may be read in parts: what is beyond the bound of others counts as that bound.
+        is_kept = self.request.is_json or self._received <= self.request.services.settings.max_body_bytes
+        if is_kept and self.slot is not None and not self.slot.hold(len(message["body"])):
+            raise self._refused(OVERLOADED)
         return message
 
     def _refused(self, refusal: Refusal) -> Refused:
@@ -98,6 +104,9 @@ class HttpExchange(Exchange):
         if self.finished or (self.refusal is not None and not self.started):
             return
         if not self.started:
+            if not self._has_room(message):
+                self.refusal = OVERLOADED
+                return
             if self.request.unsettled:
                 await self.request.settle(self._start["status"])
             start = self._begin()
@@ -114,16 +123,31 @@ class HttpExchange(Exchange):
             return
         slot = self.slot
         if message.get("more_body", False):
-            if slot is not None:
-                slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
-            await self.raw_send(message)
-            if slot is not None:
-                slot.clear_deadline()
+            await self._send_part(message)
         else:
+            body, at = message.get("body", b""), 0
+            while len(body) - at > _PART:  # the server would keep all that is not read
+                await self._send_part({**message, "body": body[at : at + _PART], "more_body": True})
+                at += _PART
+            if at:
+                message["body"] = body[at:]
             self.finished = True
             await self.raw_send(message)
             if slot is not None:
                 slot.release()
+
+    async def _send_part(self, message: Message) -> None:
+        slot = self.slot
+        if slot is not None:
+            slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
+        await self.raw_send(message)
+        if slot is not None:
+            slot.clear_deadline()
+
+    def _has_room(self, message: Message) -> bool:
+        """Whether there is memory for an answer until its client has read it; a small one goes to the kernel at once."""
+        size = len(message.get("body", b""))
+        return size <= _PART or self.slot is None or self.slot.hold(size)
 
     def _begin(self) -> Message:
         start = self._start
