@@ -18,7 +18,7 @@ from ..core.problems import (
 )
 from .exchange import Exchange
 
-_PART = 262_144  # bytes of an answer that are sent in one piece
+_PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
 

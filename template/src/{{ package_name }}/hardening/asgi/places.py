@@ -5,7 +5,7 @@ and what each may do alone does not add up to more than the machine has.
 
 from ..core.problems import CLIENT_OVERLOADED, OVERLOADED, Refusal
 
-MAX_BYTES = 134_217_728
+MAX_BYTES = 100_663_296
 LEAST = 8
 """Places that one client may hold however few there are: as many as a browser uses at once, and two more."""
 

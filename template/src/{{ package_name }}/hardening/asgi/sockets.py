@@ -81,6 +81,14 @@ class Sockets:
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             self._task = loop.create_task(self._watch())
 
+    async def admit(self, socket: Socket) -> None:
+        """Wait until its next message may come in."""
+        await self._unfinished.admit(socket)
+
+    def cut(self, socket: Socket) -> None:
+        """End its connection at once, since its client does not read."""
+        self._unfinished.cut(socket)
+
     def discard(self, socket: Socket) -> None:
         """It has ended."""
         self._open.discard(socket)

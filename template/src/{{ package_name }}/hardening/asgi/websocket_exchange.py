@@ -19,7 +19,6 @@ from ..core.problems import (
     WEBSOCKET_REJECTED,
     Refusal,
 )
-from . import traffic
 from .exchange import Exchange
 from .sockets import BURST, GRACE, MAX_REASON, RATE, close_code, disconnect, title_of
 
@@ -53,6 +52,7 @@ class WebSocketExchange(Exchange):
         try:
             if (pause := self._next_message - time.monotonic()) > 0:
                 await asyncio.sleep(pause)
+            await self._runtime.sockets.admit(self)
             message = await self.raw_receive()
         except asyncio.CancelledError:
             if (overdue := slot.overdue) is None or task is None or task.uncancel():
@@ -133,8 +133,7 @@ class WebSocketExchange(Exchange):
         except TimeoutError:
             self.finished = True
             self.request.note(READER_TIMEOUT.event)
-            for connection in traffic.find({self.peer} if self.peer is not None else ()).values():
-                connection.cut()
+            self._runtime.sockets.cut(self)
             if self.slot is not None:
                 if self.slot.receiving is not None:
                     self.end(READER_TIMEOUT)
