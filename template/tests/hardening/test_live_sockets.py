@@ -153,3 +153,12 @@ def test_sockets_of_many_clients_keep_no_request_out(tmp_path: Path) -> None:
         stopped = time.monotonic()
         assert live.stop() == 0
         assert time.monotonic() - stopped < 10
+
+
+def test_a_stop_closes_the_sockets(tmp_path: Path) -> None:
+    with server(tmp_path / "log") as live, opened(live) as idle, opened(live, "/ws/busy") as busy:
+        began = time.monotonic()
+        assert live.stop() == 0
+
+        assert time.monotonic() - began < 10
+        assert {close_code(idle), close_code(busy)} <= {1013, 1001, 1006, 1005}

@@ -7,6 +7,7 @@ One timer looks after all requests; one for each would cost more than the rest o
 
 import asyncio
 import time
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -91,7 +92,7 @@ class Deadlines:
         slot.release()
         self.slots.discard(slot)
 
-    def wait_for_drain(self, receive: Receive, seconds: float) -> Receive:
+    def wait_for_drain(self, receive: Receive, seconds: float, at_shutdown: Callable[[], None]) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
 
         Background tasks outlive their response, and servers do not wait for them.
@@ -100,6 +101,8 @@ class Deadlines:
         async def wait() -> Message:
             message = await receive()
             limit = time.monotonic() + seconds
+            if message["type"] == "lifespan.shutdown":
+                at_shutdown()
             while message["type"] == "lifespan.shutdown" and self.slots and time.monotonic() < limit:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return message

@@ -24,7 +24,7 @@ from .unfinished import Unfinished
 from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
-_INFO = ("request", "client_left", "socket_idle", "socket_too_old", "session_over")
+_INFO = ("request", "client_left", "socket_idle", "socket_too_old", "session_over", "service_stops")
 _LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "unhandled_error": "error"}
 
 Verdict = Refusal | Awaitable[Refusal | None] | None
@@ -88,7 +88,8 @@ class Perimeter:
         await store.open()
         log.start_batching(asyncio.get_running_loop())
         try:
-            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout), send)
+            at_shutdown = self._runtime.sockets.end_all
+            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown), send)
         finally:
             log.stop_batching()
             await self.services.sessions.close()

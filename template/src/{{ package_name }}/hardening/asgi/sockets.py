@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from ..core.log import log
 from ..core.masking import describe, mask
-from ..core.problems import SESSION_OVER, SESSION_UNKNOWN
+from ..core.problems import SERVICE_STOPS, SESSION_OVER, SESSION_UNKNOWN
 from ..steps.base import RequestContext
 from ..stores.base import SessionStore, StoreUnavailableError
 from .unfinished import INTERVAL as OFTEN
@@ -80,6 +80,11 @@ class Sockets:
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             self._task = loop.create_task(self._watch())
+
+    def end_all(self) -> None:
+        """Close all of them: the service stops, and the server would wait for messages that it no longer reads."""
+        for socket in self._open:
+            socket.end(SERVICE_STOPS)
 
     async def admit(self, socket: Socket) -> None:
         """Wait until its next message may come in."""

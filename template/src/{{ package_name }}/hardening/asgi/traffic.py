@@ -15,7 +15,8 @@ from ..steps.client import canonical
 
 Peer = tuple[str, int]
 _FD = "/proc/self/fd"
-_RECEIVED = struct.Struct("=128xQ")  # bytes_received
+_RECEIVED = struct.Struct("=B127xQ")  # state, bytes_received
+_CLOSED = 7  # TCP_CLOSE
 
 
 class Connection(NamedTuple):
@@ -46,7 +47,10 @@ class Connection(NamedTuple):
             OSError: It is gone.
         """
         with self.opened() as connection:
-            (received,) = _RECEIVED.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size))
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size)
+            state, received = _RECEIVED.unpack(info)
+            if state == _CLOSED:
+                raise OSError("the client has reset it")
             return int(received) - _unread(connection.fileno())
 
     def waiting(self) -> int:

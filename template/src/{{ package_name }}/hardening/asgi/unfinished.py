@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
-from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, OVERLOADED, Refusal
+from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal
 from . import traffic
 
 INTERVAL = 0.05
@@ -75,7 +75,7 @@ class Unfinished:
 
     async def admit(self, socket: Receiver) -> None:
         """Wait while a large message stands before the door, and too many are coming in: it stays with its client."""
-        while socket.peer in self._new:
+        while socket.peer in self._new:  # noqa: ASYNC110 - the look finds it, for all at once
             await asyncio.sleep(INTERVAL)
         if (held := self._held.get(socket)) is None:
             return
@@ -113,8 +113,9 @@ class Unfinished:
         for socket, held in self._held.items():
             try:
                 held.look(socket.delivered, now)
-            except OSError:  # it has ended, and its route will learn so
+            except OSError:  # the server does not always say so
                 held.size = 0
+                socket.end(CLIENT_DISCONNECTED)
             total += held.size
             if held.size > self._max_bytes + _READ_AHEAD:
                 socket.end(BODY_TOO_LARGE)
