@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 from . import clones, github, gitlab, judge
 from .api import Client
 from .model import Reading, Row, State
+from .overlay import Overlay
 from .page import page
-from .programs import Programs, StoppedError
+from .programs import Credentials, Programs, StoppedError
 from .table import lines, summary
 from .template import Template
 from .words import UnreadableError, UsageError, expanded, printable
@@ -57,14 +58,18 @@ class Fleet:
         address = options.template or own_address()
         if not address:
             raise UsageError("Which template? This is no clone of it and was not installed from one: add --template.")
-        shared = self.forge.credentials() if self.forge else None
-        if shared and not expanded(address).startswith(shared.base):
-            shared = None
-        self.template = Template(address, scratch, programs, shared)
+        self.template = Template(address, scratch, programs, self._credentials(address))
+        given: str = options.overlay
+        self.overlay = Overlay(given, scratch / "overlay", programs, self._credentials(given)) if given else None
         self.notes: list[str] = []
         self.readings: list[Reading] = []
         self.found: dict[str, Any] = {}
         """What the source knows of each service, by name: where its repository is, for an update."""
+
+    def _credentials(self, address: str) -> Credentials | None:
+        """Those of the forge, for a template that stands there too."""
+        shared = self.forge.credentials() if self.forge else None
+        return shared if shared and expanded(address).startswith(shared.base) else None
 
     def read(self) -> list[Reading]:
         """Every service, in the order of the source."""
@@ -208,6 +213,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     source.add_argument("--gitlab", metavar="GROUP", help="a group on GitLab, with its subgroups")
     parser.add_argument("--api", metavar="URL", help="the API of your own GitHub Enterprise or GitLab server")
     parser.add_argument("--template", metavar="ADDRESS", help="the template (default: what this was started from)")
+    parser.add_argument(
+        "--overlay", metavar="ADDRESS", default="", help="with --update: bring the newest release of this overlay too"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the page there")
     parser.add_argument(
         "--max-age", type=int, default=judge.MAX_AGE, metavar="DAYS", help="how old an audit may be (%(default)s)"
@@ -233,6 +241,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--max-age {options.max_age}: say a number of days")
     if options.trust and not options.update:
         parser.error("--trust goes with --update: without it, nothing of a service is run")
+    if options.overlay and not options.update:
+        parser.error("--overlay goes with --update")
     if options.api and not (options.github or options.gitlab):
         parser.error("--api goes with --github or --gitlab")
     return options

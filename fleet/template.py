@@ -25,6 +25,7 @@ RENDERING = 120.0
 _SECTION = re.compile(r"##\s+\[?([^\]\s]+)")
 _KIND = re.compile(r"###\s+(.+)")
 _ENTRY = re.compile(r"[-*+]\s+(.*)")
+_SEED = re.compile(r"\s+Seed:\s+(.+)")
 _LINK = re.compile(r"\[[^\]]+\]:")
 _ONLY = re.compile(r"\s*\((\w+=[\w-]+(?:,\s*\w+=[\w-]+)*)\)\.?$")
 _AFTER_TAG = re.compile(r"(.+)-\d+-g[0-9a-f]{4,}")
@@ -261,7 +262,7 @@ def security(changelog: str, after: Version, upto: Version, answers: Mapping[str
             kind = heading[1].strip().capitalize()
         elif entry and kind == "Security":
             lines = [entry[1].strip()]
-        elif lines and not gap:
+        elif lines and not gap and not _SEED.fullmatch(line):
             lines.append(line.strip())
     texts = []
     for section, text in found:

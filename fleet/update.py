@@ -7,7 +7,7 @@ else is done. So a run that is stopped anywhere, by whatever signal, leaves a re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import records
 from .model import ANSWERS, Reading, branch_of
-from .programs import AUTHOR, Credentials, Programs, StoppedError, environment
+from .overlay import ANSWERS as OVERLAY
+from .programs import AUTHOR, Credentials, Programs, Ran, StoppedError, environment
 from .state import Progress, alone
-from .template import answers_of
+from .template import Template, answers_of
 from .words import UnreadableError, expanded, printable
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Updates:
         """Update, and say what came of each; the exit code."""
         path: Path = self.fleet.options.state
         with alone(path):
-            progress = Progress(path, self.goal)
+            overlay = f", {self.fleet.overlay.newest} of the overlay" if self.fleet.overlay else ""
+            progress = Progress(path, self.goal + overlay)
             self.scratch.mkdir()
             counted: Counter[str] = Counter()
             stopped = False
@@ -94,7 +96,7 @@ class Updates:
             for note in self.fleet.notes:
                 self.say(note)
             told = ", ".join(f"{count} {word}" for word, count in sorted(counted.items()))
-            print(f"{len(self.fleet.readings)} services, to {self.goal}: {told or 'none reached'}.")
+            print(f"{len(self.fleet.readings)} services, to {self.goal}{overlay}: {told or 'none reached'}.")
         if stopped:
             print(f"Stopped before its end. The same command goes on from {path}.")
         if counted["left alone"] or counted["conflict"]:
@@ -130,8 +132,10 @@ class Updates:
             raise UnreadableError(f"it could not be read: {reading.problem}", reading.remedy)
         template = self.fleet.template
         behind = template.is_behind(reading.release)
-        if behind is False:
-            return "current", f"at {reading.release}"
+        overlay = self.fleet.overlay
+        current = ("current", f"at {reading.release}")
+        if behind is False and not (overlay and overlay.may_be_in(reading)):
+            return current
         if behind is None:
             raise LeftError(f"{reading.release or 'nothing'} is no release: set _commit in {ANSWERS} to one")
         if not template.is_source_of(reading.template):
@@ -143,25 +147,48 @@ class Updates:
         if place.folder:
             self._refuse_work_in_progress(place.folder, place.branch)
         self._clone(place, reading, folder)
+        service = folder / place.prefix
+        lags = bool(overlay and overlay.lags_in(service))
+        if not (behind or lags):
+            return current
         git = self._git(folder)
         head = git("rev-parse", "HEAD").strip()
         earlier = self._earlier_branch(place, folder, head)
-        if earlier and self._is_the_same(place, folder, earlier, head):
+        goals = {ANSWERS: self.goal} | ({OVERLAY: overlay.newest} if overlay and lags else {})
+        if earlier and self._is_the_same(place, folder, earlier, head, goals):
             return "updated", f"{place.branch} had it already"
         git("checkout", "--quiet", "-B", place.branch, head)
-        note = self._copier(folder / place.prefix, folder, reading)
-        conflicts = sorted(set(self._conflicts(folder)))
-        if conflicts:
-            return (
-                "conflict",
-                f"{', '.join(conflicts)}: run `copier update --trust --defaults` there and resolve them by hand",
-            )
-        if answers_of((folder / place.prefix / ANSWERS).read_text(encoding="utf-8")).get("_commit") != self.goal:
-            raise UnreadableError(f"Copier did not reach {self.goal}: {note}", "Run `copier update --trust` there.")
+        told: list[str] = []
+        note = "not locked, not verified"
+        if overlay and lags:  # first: the template's hook proves both
+            recorded = overlay.recorded_by(service)
+            command = ["--skip-tasks", f"--answers-file={OVERLAY}", f"--vcs-ref={overlay.newest}"]
+            self._copier(service, folder, overlay, recorded["_src_path"], command)
+            if found := self._unmerged(folder, command[1]):
+                return found
+            told.append(f"From {recorded['_commit']} to {overlay.newest} of the overlay.")
+            self._commit(git, told)
+        if behind:
+            note = self._from_template(service, folder, reading)
+            if found := self._unmerged(folder, "--trust"):
+                return found
+            if answers_of((service / ANSWERS).read_text(encoding="utf-8")).get("_commit") != self.goal:
+                raise UnreadableError(f"Copier did not reach {self.goal}: {note}", "Run `copier update --trust` there.")
+            told.insert(0, f"From {reading.release} to {self.goal} of the template.")
+            self._commit(git, told)
+        return "updated", self._publish(place, reading, folder, earlier, note, " ".join(told))
+
+    def _commit(self, git: Callable[..., str], told: list[str]) -> None:
+        """Commit what has changed; what was updated in two steps is one commit all the same."""
         git("add", "--all", "--", ".")
-        message = f"{TITLE}\n\nFrom {reading.release} to {self.goal} of the template.\n"
-        git("commit", "--quiet", f"--message={message}")
-        return "updated", self._publish(place, reading, folder, earlier, note)
+        text = "\n".join(told)
+        git("commit", "--quiet", *(["--amend"] if told[1:] else []), f"--message={TITLE}\n\n{text}\n")
+
+    def _unmerged(self, folder: Path, option: str) -> tuple[str, str] | None:
+        """What is said of a service in which somebody has to merge; nothing where nobody has."""
+        names = sorted(set(self._conflicts(folder)))
+        by_hand = f"run `copier update {option} --defaults` there and resolve them by hand"
+        return ("conflict", f"{', '.join(names)}: {by_hand}") if names else None
 
     # Where a service is
 
@@ -235,34 +262,50 @@ class Updates:
                 raise LeftError(f"somebody has worked on {place.branch} ({by}): merge or delete that branch")
         return earlier
 
-    def _is_the_same(self, place: Place, folder: Path, earlier: str, head: str) -> bool:
-        """Whether an earlier proposal is this one: on the same commit, to the same release."""
+    def _is_the_same(self, place: Place, folder: Path, earlier: str, head: str, goals: Mapping[str, str]) -> bool:
+        """Whether an earlier proposal is this one: on the same commit, to the same releases."""
         parents = self._git(folder)("log", "-1", "--format=%P", earlier).split()
-        inside = f"{place.prefix}/{ANSWERS}".lstrip("/")
-        shown = self.programs.git("show", f"{earlier}:{inside}", folder=folder)
-        return parents == [head] and shown.ok and f"_commit: {self.goal}\n" in shown.text
+        shown = {
+            goal: self.programs.git("show", f"{earlier}:{place.prefix}/{file}".replace(":/", ":"), folder=folder)
+            for file, goal in goals.items()
+        }
+        return parents == [head] and all(each.ok and f"_commit: {goal}\n" in each.text for goal, each in shown.items())
 
     # The update itself
 
-    def _copier(self, service: Path, folder: Path, reading: Reading) -> str:
-        """Run Copier in the copy; what the proof said, if one was asked for."""
-        trust: bool = self.fleet.options.trust
+    def _copier(
+        self,
+        service: Path,
+        folder: Path,
+        template: Template,
+        address: str,
+        options: Sequence[str],
+        *,
+        may_fail: bool = False,
+    ) -> Ran:
+        """Update from a template in the copy."""
         settings = folder.with_name(f"{folder.name}.yml")
         settings.write_text("{}\n", encoding="utf-8")  # those of this machine change nothing
         # Copier asks for the template at the address that is recorded, and git gives it our clone.
-        clone = self.fleet.template.clone.with_suffix("").as_posix()
-        instead = (f"url.{clone}.insteadOf", expanded(reading.template).removesuffix(".git"))
+        instead = (f"url.{template.clone.with_suffix('').as_posix()}.insteadOf", expanded(address).removesuffix(".git"))
         variables = {
             **environment([instead]),
             "COPIER_SETTINGS_PATH": str(settings),
             "COPIER_CACHE_DIR": str(folder.with_name(f"{folder.name}.cache")),
         }
         # -P: what stands in the service is no module of ours.
-        command = [sys.executable, "-P", "-m", "copier", "update", "--trust", "--defaults", f"--vcs-ref={self.goal}"]
-        ran = self.programs.run([*command, *([] if trust else ["--skip-tasks"])], service, LONGEST, variables)
+        command = [sys.executable, "-P", "-m", "copier", "update", "--defaults", *options]
+        ran = self.programs.run(command, service, LONGEST, variables)
         shutil.rmtree(folder.with_name(f"{folder.name}.cache"), ignore_errors=True)
-        if ran.code is None or (not ran.ok and not trust):
+        if ran.code is None or not (ran.ok or may_fail):
             raise UnreadableError(f"copier update failed: {ran.last()}", "Run it there by hand; it says more.")
+        return ran
+
+    def _from_template(self, service: Path, folder: Path, reading: Reading) -> str:
+        """Update from the template; what the proof said, if one was asked for."""
+        trust: bool = self.fleet.options.trust
+        options = ["--trust", f"--vcs-ref={self.goal}", *([] if trust else ["--skip-tasks"])]
+        ran = self._copier(service, folder, self.fleet.template, reading.template, options, may_fail=trust)
         if not trust:
             return "not locked, not verified"
         try:
@@ -279,7 +322,7 @@ class Updates:
                 yield line.partition("\t")[2]
         yield from (name for name in git("ls-files", "-z", "--others", "--", "*.rej").split("\0") if name)
 
-    def _publish(self, place: Place, reading: Reading, folder: Path, earlier: str, note: str) -> str:
+    def _publish(self, place: Place, reading: Reading, folder: Path, earlier: str, note: str, told: str) -> str:
         """Let the branch appear where the service is, in one step; what is said of it."""
         commit = self._git(folder)("rev-parse", "HEAD").strip()
         if place.folder:
@@ -301,7 +344,7 @@ class Updates:
             return f"{place.branch} was pushed, {note}"
         if reading.request:
             return f"{reading.request}, {note}"
-        body = f"From {reading.release} to {self.goal} of the template; {note}. Its pipeline verifies it."
+        body = f"{told.rstrip('.')}; {note}. Its pipeline verifies it."
         try:
             return f"{self.fleet.forge.propose(reading, place.node, TITLE, body)}, {note}"
         except UnreadableError as error:

@@ -21,6 +21,7 @@ from typing import NoReturn
 from programs import CannotGoOnError, Programs
 from report import EXIT_CODES, INSECURE, OFF, PROVED, UNVERIFIED, WORDS, Report
 from stages import VERIFIED, Stages
+from verify.runner import certificates
 from verify.runner.files import write_atomically
 from verify.runner.terminal import Terminal, printable
 
@@ -52,6 +53,7 @@ class Hook:
         self.folder = folder
         self.screen = screen
         self.report = Report()
+        certificates.trust(folder)
         self.programs = Programs(folder)
         self.stages = Stages(self.programs, screen, self.report)
         self.started = time.monotonic()

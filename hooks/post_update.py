@@ -28,13 +28,15 @@ from seeds import ANSWERS, follow
 from stages import UvFailedError
 from verify.runner.files import write_atomically
 from verify.runner.terminal import printable
-from verify.upkeep.changelog import Entry, base_of, between, since
+from verify.upkeep.changelog import Entry, base_of, between, parse, since
 from verify.upkeep.libraries import OF_ITS_OWN
 
 TEMPLATE = Path(__file__).parent.parent
 # In an environment of its own: the service's may be older than the code that has just come.
 BOUNDS = [*OF_ITS_OWN, "-m", "verify.bounds", "--format=json"]
 BY_HAND = ["uv run python -m verify.bounds", "uv lock", "uv sync --locked", VERIFY]
+OFFERS = "uv run --locked python -m verify.update --offers"
+FOUND = Path(".hardening", "seeds.json")
 SHOWN = 12  # entries of the changelog that neither break anything nor fix a vulnerability
 
 
@@ -82,6 +84,7 @@ class Updated(Hook):
         self.stages.refuse_a_workspace(uv)
         self.bring_bounds_and_lock(uv)
         self.stages.uv("install", [*uv, "sync", "--locked"])
+        self.find_offers(uv)
         bounded = not self.report.problems
         self.stages.verify([*uv, *VERIFY.split()[1:]])
         if not bounded and self.report.outcome == PROVED:
@@ -114,6 +117,25 @@ class Updated(Hook):
                 f"what it clashes with. Make room, then run `{BY_HAND[0]}` and `uv lock`. Not done: {' '.join(changed)}"
             )
             self.stages.uv("lock", [*uv, "lock"])
+
+    def find_offers(self, uv: list[str]) -> None:
+        """Let the service find what the changelog offers for the team's own files. It changes none of them."""
+        with contextlib.suppress(OSError, ValueError):
+            if not any(each.seeds for each in parse((TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8"))):
+                return
+        code, said = self.programs.run([*uv, *OFFERS.split()[1:], f"--template={TEMPLATE}"], "offers")
+        try:
+            offers = [] if code else json.loads((self.folder / FOUND).read_text(encoding="utf-8"))["offers"]
+            waiting = [printable(str(each["say"])) for each in offers if each["state"] == "open"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            code, said, waiting = 2, str(error), []
+        if code:
+            reason = printable(" ".join(said.split())[-300:])
+            self.report.notes.append(
+                f"What is offered for your own files is not known: {reason} `{OFFERS}` looks again."
+            )
+        elif waiting:
+            self.report.notes.append(f"Offered for your own files; nothing was changed. {' '.join(waiting)} `{OFFERS}`")
 
     def bring_bounds(self, uv: list[str]) -> list[str]:
         """Run the service's own `verify.bounds`; what it changed."""

@@ -10,7 +10,7 @@ from verify.result import Outcome
 from verify.runner.terminal import WORDS as RESULTS
 from verify.runner.terminal import printable
 
-PROVED, INSECURE, UNVERIFIED = (outcome.name.lower() for outcome in Outcome)
+PROVED, INSECURE, UNVERIFIED, WARNING = (outcome.name.lower() for outcome in Outcome)
 OFF = "off"
 EXIT_CODES = {**{outcome.name.lower(): int(outcome) for outcome in Outcome}, OFF: 0}
 WORDS = {outcome.name.lower(): word for outcome, word in RESULTS.items()}
@@ -45,7 +45,7 @@ def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
     found: dict[str, set[str]] = {name: set() for name in seconds}
     for check in record["checks"]:
         name = check["step"] if check["step"] in found else "attacks"
-        found.setdefault(name, set()).add(check["outcome"])
+        found.setdefault(name, set()).update({check["outcome"]} - {WARNING})
     for name, outcomes in found.items():
         if name == "lock" and outcomes == {PROVED}:
             continue  # this hook has just made it

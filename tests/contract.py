@@ -51,7 +51,9 @@ def _record(service: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse((service / "verify/result.py").read_text())):
         if isinstance(node, ast.ClassDef) and node.name == "Outcome":
             pairs = [each for each in node.body if isinstance(each, ast.Assign)]
-            yield from (f"exit code {ast.unparse(each.value)} {ast.unparse(each.targets[0]).lower()}" for each in pairs)
+            told = {ast.unparse(each.targets[0]).lower(): ast.unparse(each.value) for each in pairs}
+            yield from (f"exit code {code} {name}" for name, code in told.items() if name != "warning")
+            yield from (f"last-verify.json checks[].outcome {name}" for name in told)
         if isinstance(node, ast.ClassDef) and node.name == "Check":
             fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
             yield from (f"last-verify.json checks[].{ast.unparse(each)}" for each in fields)

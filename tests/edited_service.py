@@ -169,6 +169,58 @@ def update_and_prove(service: Path, *options: str) -> subprocess.CompletedProces
     )
 
 
+BROUGHT = ("run --quiet python -m verify.bounds", "lock --quiet", "sync --quiet --locked")
+"""What comes after an update of the files alone, as commands of uv."""
+AS_BEFORE = (
+    "ruff check",
+    "ruff format --check",
+    "mypy",
+    "pytest -q --collect-only",
+    "pytest -q --ignore tests/hardening",
+    "python -m verify --only configuration",
+)
+"""What a service that nobody edited passes after an update as it did before, in less than a minute."""
+
+
+def bring(service: Path) -> None:
+    """Bring the bounds of owned code in, lock and install."""
+    for command in BROUGHT:
+        subprocess.run(["uv", *command.split()], cwd=service, check=True, capture_output=True, text=True)
+
+
+def failing(service: Path, commands: Iterable[str] = AS_BEFORE) -> dict[str, str]:
+    """Which of these commands fail in a service, with what they print."""
+    found = {}
+    for command in commands:
+        ended = subprocess.run(
+            ["uv", "run", "--quiet", "--locked", *command.split()],
+            cwd=service,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if ended.returncode:
+            found[command] = ended.stdout
+    return found
+
+
+def offers(service: Path, *take: str) -> dict[str, str]:
+    """Take these offers, or look for all: the state of each that is left, by file."""
+    command = "run --quiet --locked python -m verify.update"
+    options = ["--take", *take] if take else ["--offers"]
+    ended = subprocess.run(["uv", *command.split(), *options], cwd=service, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    left = json.loads((service / ".hardening" / "seeds.json").read_text())["offers"]
+    return {each["file"]: each["state"] for each in left}
+
+
+def warned(service: Path) -> list[str]:
+    """The ids of the checks that the last run of `verify` warns of."""
+    checks = json.loads((service / ".hardening" / "last-verify.json").read_text())["checks"]
+    return [each["id"] for each in checks if each["outcome"] == "warning"]
+
+
 def proved(service: Path) -> str:
     """What the last run of `verify` in a service found, in one word."""
     outcome: str = json.loads((service / ".hardening" / "last-verify.json").read_text())["outcome"]

@@ -1,5 +1,5 @@
-"""The memory of a worker under clients that stay within their quotas and hold all that they may: bodies, WebSockets with
-half a message, answers that they do not read, idle connections. Emitted compose.yaml gives the container 512 MB.
+"""The memory of a worker under clients that stay within their quotas and hold all that they may: bodies, WebSockets
+with half a message, answers that they do not read, idle connections. Emitted compose.yaml gives the container 512 MB.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 ).encode()
 FRAME = b"\x82\xff" + (16 * MEBIBYTE).to_bytes(8, "big") + bytes(4)
-LARGE = f"GET /large HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+LARGE = f"GET /large/whole HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 SMALL = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 
 

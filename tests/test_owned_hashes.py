@@ -130,7 +130,7 @@ HASTE: dict[str, tuple[Callable[[Path], object], str]] = {
         without_answers,
         r"UNVERIFIED owned\.recorded could not tell: .copier-answers.yml cannot be read.*Put .copier-answers.yml back",
     ),
-    "an answer taken out": (without_an_answer, r"UNVERIFIED owned\.unchanged .*no answer to example \| Put"),
+    "an answer taken out": (without_an_answer, r"UNVERIFIED owned\.unchanged .*no answer to example, which .* \| Put"),
     "an answer edited by hand": (another_answer, r"INSECURE owned\.unchanged .*redis\S*\.py is missing"),
     "no list": (
         lambda folder: (folder / LIST).unlink(),

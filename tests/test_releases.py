@@ -7,9 +7,21 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from .edited_service import Services, proved, state, update, update_and_prove, wrongly_bounded
+from .edited_service import (
+    Services,
+    bring,
+    failing,
+    offers,
+    proved,
+    state,
+    update,
+    update_and_prove,
+    warned,
+    wrongly_bounded,
+)
 from .fake_osv import serving
 from .releases import PRESENT, RELEASES, REPOSITORY, Answers, check_history, choices, combinations, commit, git
+from .seed_hashes import COMMITTED, written
 from .team_edits import EDITS, append
 
 SERVICES = [
@@ -73,6 +85,42 @@ def test_an_updated_service_is_bounded_locked_installed_and_proved(
     assert ended.returncode == 0, ended.stdout
     assert not services.compare(service, before, release, answers, hook=True)
     assert proved(service) == "proved", ended.stdout
+
+
+PIPELINE = {"github": {".github/workflows/hardening.yml", ".github/workflows/update.yml"}, "gitlab": {".gitlab-ci.yml"}}
+ACCOUNTS = {"Dockerfile", "src/orders_api/routes/users.py"}
+UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has all of them together
+    ("0.1.0", {"ci": "gitlab"}, set()),
+    ("0.2.0", {"store": "redis", "ci": "github"}, set()),
+    ("0.3.0", {"example": "accounts", "store": "memory", "ci": "github"}, ACCOUNTS),
+    ("0.3.1", {"example": "accounts", "store": "redis", "ci": "gitlab"}, {"Dockerfile"}),
+]
+
+
+@pytest.mark.parametrize(("release", "answers", "more"), UNEDITED, ids=[release for release, *_ in UNEDITED])
+def test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer(
+    services: Services, tmp_path: Path, release: str, answers: Answers, more: set[str]
+) -> None:
+    assert [each for each, *_ in UNEDITED] == list(RELEASES)
+    service = services.lived_in(tmp_path / "orders-api", release, answers, ())
+    update(service)
+    bring(service)
+    commit(service, "updated")
+
+    assert not (found := failing(service)), "\n".join(found.values())
+    assert warned(service) == ["seeds.offers"]
+    offered = offers(service)
+    assert offered == dict.fromkeys({".gitignore", "renovate.json"} | PIPELINE[answers["ci"]] | more, "open")
+    assert offers(service, *offered) == {}
+    commit(service, "taken")
+    assert not (found := failing(service)), "\n".join(found.values())
+    assert warned(service) == []
+    fresh = services.emit(PRESENT, answers)
+    assert [name for name in offered if (service / name).read_bytes() != (fresh / name).read_bytes()] == []
+
+
+def test_the_list_of_what_older_releases_emitted_is_current(services: Services) -> None:
+    assert COMMITTED.read_text() == written(services), "run `uv run python -m tests.seed_hashes`"
 
 
 def test_whatever_an_update_must_not_do_is_found(services: Services, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from . import attacks
 from .result import Options, Outcome, Rule, overall
 from .run import STAGES, Run, crashed
-from .runner import processes, report
+from .runner import certificates, processes, report
 from .runner.terminal import Terminal
 from .upkeep.prerequisites import first_command
 
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return Outcome.UNVERIFIED
+    certificates.trust(options.project)
     run = Run(options, Terminal(sys.stderr if form == "json" else sys.stdout), _forget_settings())
     try:
         processes.install_signal_handlers()

@@ -1,7 +1,7 @@
 # Owned by the template: an update rewrites this file.
-"""What a stage is told and what it answers: rules, each with an id, and for each a check with one of three outcomes.
+"""What a stage is told and what it answers: rules, each with an id, and for each a check with its outcome.
 
-Three outcomes, never two: silence of a tool is not proof. The hooks load this file too, in Copier's interpreter: Python
+Three outcomes, never two: silence of a tool is not proof. A warning is counted apart, and never called proved. The hooks load this file too, in Copier's interpreter: Python
 3.10, and the standard library.
 """
 
@@ -36,11 +36,12 @@ class Options:
 
 
 class Outcome(IntEnum):
-    """What came of a check; the number is the exit code that it asks for."""
+    """What came of a check; the number is the exit code that it asks for. A warning asks for none."""
 
     PROVED = 0
     INSECURE = 1
     UNVERIFIED = 2
+    WARNING = 3
 
 
 class UnverifiedError(Exception):
@@ -110,6 +111,9 @@ class Rule:
     def insecure(self, seen: str, remedy: str) -> Check:
         return self._check(Outcome.INSECURE, seen, remedy)
 
+    def warning(self, seen: str, remedy: str) -> Check:
+        return self._check(Outcome.WARNING, seen, remedy)
+
     def unverified(self, seen: str | UnverifiedError, remedy: str = "") -> Check:
         """Nobody knows; from an `UnverifiedError` with the remedy that it brings."""
         if isinstance(seen, UnverifiedError):
@@ -121,8 +125,8 @@ class Rule:
 
 
 def overall(checks: Iterable[Check]) -> Outcome:
-    """The worst that was found; of no checks at all nothing is known."""
-    outcomes = {check.outcome for check in checks}
+    """The worst that was found, warnings aside; of no checks at all nothing is known."""
+    outcomes = {check.outcome for check in checks} - {Outcome.WARNING}
     if Outcome.INSECURE in outcomes:
         return Outcome.INSECURE
     return Outcome.PROVED if outcomes == {Outcome.PROVED} else Outcome.UNVERIFIED

@@ -17,9 +17,11 @@ from .runner import processes, report
 from .runner.terminal import WORDS, Terminal, printable
 from .upkeep.prerequisites import first_command
 
-STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "tests", "attacks")
+STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "overlay", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
+ORDER = (Outcome.INSECURE, Outcome.UNVERIFIED, Outcome.WARNING, Outcome.PROVED)
+"""In which outcomes are shown."""
 
 
 class Run:
@@ -85,6 +87,10 @@ class Run:
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
             return self.options.only == name or (self.options.thorough and not self.options.only)
+        if name == "overlay" and not self.options.only:
+            from .upkeep.overlay import is_there
+
+            return is_there(self.options.project)
         return self.options.wants(name) or (name == "attacks" and self.options.only in STEPS)
 
     def _stage(self, name: str, module: str) -> None:
@@ -125,7 +131,7 @@ class Run:
         screen = self.screen
         open_ends = [check for check in self.checks if check.outcome is not Outcome.PROVED]
         shown = self.checks if self.options.only else open_ends
-        for check in sorted(shown, key=lambda each: (each.outcome != Outcome.INSECURE, each.outcome == Outcome.PROVED)):
+        for check in sorted(shown, key=lambda each: ORDER.index(each.outcome)):
             screen.line()
             self._show(check)
         screen.line()
@@ -140,14 +146,16 @@ class Run:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
         proved = len(self.checks) - len(open_ends)
+        warned = sum(check.outcome is Outcome.WARNING for check in open_ends)
+        apart = f", {warned} warning{'s' * (warned != 1)}" if warned else ""
         outcome = overall(self.checks)
         words = {
-            Outcome.PROVED: "all that was tried is proved" if self.not_made else "all proved",
+            Outcome.PROVED: "all that was tried is proved" if self.not_made else f"all {'else ' * bool(warned)}proved",
             Outcome.INSECURE: "this service is not secure",
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
         screen.line(
-            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks; {words[outcome]}."
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks{apart}; {words[outcome]}."
         )
         screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
 

@@ -4,6 +4,7 @@
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -12,27 +13,34 @@ from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
 from .hardening.core.log import log
+from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
 from .hardening.startup.construction import unmade
+from .hardening.startup.overlay import overlay_steps
 from .hardening.startup.report import report
 from .hardening.startup.settings import near_misses, secrets_in, workers_finding
 from .settings import Settings
 
 
 def create_app(settings: Settings) -> Hardened:
-    """The application of the service; a model or a route that cannot be made is a finding, even on import."""
+    """The application of the service with the organisation's steps; what cannot be made is a finding, even on import."""
     from .app import create_app
 
-    return create_app(settings)
+    app = create_app(settings)
+    app.add_steps(overlay_steps(str(__package__)))
+    return app
 
 
 def build() -> Hardened:
     """The application, ready to serve: what each worker process calls."""
+    log.never_block()
     try:
         settings = load(Settings)
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
         app = create_app(settings)
         app.seal()
+        if multiprocessing.parent_process() is not None:
+            cut_unread(settings.body_timeout)
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         for finding in _found(error):
             log("error", "check", id=finding.id, message=finding.message, hint=finding.hint)
@@ -67,6 +75,8 @@ def _found(error: Exception) -> tuple[Finding, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 1 when an error was found."""
     options = _parse(arguments)
+    if options.command == "serve":
+        log.never_block()
     sources = _develop() if options.dev else {}
     settings, app, findings = examine(options.workers)
     errors = [finding for finding in findings if finding.level == "error"]

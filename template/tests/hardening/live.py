@@ -42,13 +42,19 @@ def free_port() -> int:
 class Server:
     """The probe application as production would serve it."""
 
+    output: int | None = None
+    """A descriptor to log to in place of the file."""
+
     def __init__(self, log: Path, *arguments: str, **variables: str) -> None:
         self.port = free_port()
         self._log = log
         command = [sys.executable, "-m", "verify.probe", "serve", "--port", str(self.port), *arguments]
-        with log.open("wb") as output:
+        with log.open("wb") as file:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
-                command, env=environment(**{**PRODUCTION, **variables}), stdout=output, stderr=subprocess.STDOUT
+                command,
+                env=environment(**{**PRODUCTION, **variables}),
+                stdout=self.output or file,
+                stderr=subprocess.STDOUT,
             )
 
     @property

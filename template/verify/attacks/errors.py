@@ -6,12 +6,15 @@ import time
 
 from ..common.answer import Answer
 from ..common.expected import INSIDE
+from ..common.raw_http import connect, raw, until_closed
 from ..harness.arena import Arena, Attacks, Seen, statuses
 from ..harness.routes import DiscoveredRoute
+from .headers import lacking, telling
 
 attacks = Attacks("HARDENING.md, Errors: `hardening/steps/errors.py` answers, the log has the rest.")
 CANARY = "verify-canary"
 DOCUMENTATION = (b"swagger", b"redoc", b'"openapi"')
+WRONG = ("longer", "longer-in-parts", "shorter", "too-long", "no-file", "no-bytes", "oddity", "interrupt", "cancelled")
 SECRET = "hunter2-secret"  # noqa: S105 - the probe raises it, so that it can be looked for
 
 
@@ -77,6 +80,21 @@ def streams(arena: Arena) -> Seen:
     answer = arena.probe("GET", "/stream-breaks")
     leaked = b"canary" in answer.body or b"Traceback" in answer.body
     return Seen("cut off without a word", ["the answer tells the exception"] if leaked else [])
+
+
+@attacks("errors.responses", "a response is as long as it says and never bare, whatever a route does")
+def responses(arena: Arena) -> Seen:
+    faults, answers = [], {}
+    for name in WRONG:
+        with connect(arena.probe_service.port) as connection:
+            connection.sendall(raw("GET", f"/wrong/{name}", [("Connection", "keep-alive")]) + raw("GET", "/ok"))
+            said = until_closed(connection)
+        if b"poisoned" in said:
+            faults.append(f"{name}: the rest of its body is read as the next response")
+        answer = answers[name] = arena.probe_service.ask("GET", f"/wrong/{name}")
+        faults += [f"{name}: {fault}" for fault in (*lacking(answer), *telling(answer)) if answer.status]
+        faults += [f"{name} {fault}" for fault in leaks(answer)]
+    return Seen(f"{statuses(answers.values())}, with every header, and nothing after them", faults)
 
 
 @attacks("errors.log", "a failure is in the log, and no password with it")

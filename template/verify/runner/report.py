@@ -51,10 +51,11 @@ def verdict(project: Path, run_id: str, code: int | None) -> str:
     if interrupted:
         so_far = f"; of what was checked by then, {findings} insecure" if insecure else ""
         return f"could not tell, since it was stopped at the stage {stopped_at}{so_far}"
-    if code != outcome or (outcome is Outcome.PROVED) != (set(found) == {"proved"}):
+    if code != outcome or (outcome is Outcome.PROVED) != (set(found) - {"warning"} == {"proved"}):
         return f"could not tell, since its record, which says {outcome.name.lower()}, does not agree"
+    warned = found.count("warning")
     return {
-        Outcome.PROVED: "all proved",
+        Outcome.PROVED: f"all else is proved, {warned} warning{'s' * (warned != 1)}" if warned else "all proved",
         Outcome.INSECURE: f"this service is not secure, {findings}",
         Outcome.UNVERIFIED: "not everything could be verified",
     }[outcome]

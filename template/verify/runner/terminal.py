@@ -13,8 +13,21 @@ from typing import TextIO
 
 from ..result import Outcome
 
-WORDS = {Outcome.PROVED: "proved", Outcome.INSECURE: "INSECURE", Outcome.UNVERIFIED: "NOT VERIFIED"}
-_COLOURS = {"done": "32", "proved": "32", "INSECURE": "31;1", "failed": "31;1", "NOT VERIFIED": "33;1", "not run": "2"}
+WORDS = {
+    Outcome.PROVED: "proved",
+    Outcome.INSECURE: "INSECURE",
+    Outcome.UNVERIFIED: "NOT VERIFIED",
+    Outcome.WARNING: "warning",
+}
+_COLOURS = {
+    "done": "32",
+    "proved": "32",
+    "INSECURE": "31;1",
+    "failed": "31;1",
+    "NOT VERIFIED": "33;1",
+    "warning": "33",
+    "not run": "2",
+}
 _FRAMES = "|/-\\"
 _HINT_AFTER = 5.0
 

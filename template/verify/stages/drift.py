@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner import subprocesses
-from ..upkeep import owned_files
+from ..upkeep import owned_files, patches
 from ..upkeep.rendering import render
 from ..upkeep.template_repo import ANSWERS, UPDATE, Template
 
@@ -103,20 +103,7 @@ def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
 
 def _patch(project: Path, scratch: Path, names: list[str]) -> str:
     """Write the way back as a patch, and say how to take it."""
-    # Inside a repository, git takes the paths of a patch from its root, and passes over others without a word.
-    prefix = subprocesses.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
-    for side, origin in (("a", project), ("b", scratch / "release")):
-        (scratch / side).mkdir()
-        for name in names:
-            if (origin / name).is_file():
-                copy = scratch / side / prefix / name
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(origin / name, copy, follow_symlinks=False)
-    (project / PATCH).parent.mkdir(exist_ok=True)
-    command = ["git", "diff", "--no-index", "--no-prefix", "--no-ext-diff", "--no-textconv", "--no-color", "--binary"]
-    ran = subprocesses.run([*command, f"--output={project / PATCH}", "a", "b"], scratch, 10)
-    if ran.code != 1:
-        raise UnverifiedError(f"git diff ended with {ran.code}: {ran.tail()}", "Run it again.")
+    patches.write(project, scratch, project / PATCH, scratch / "release", names)
     return f"`git apply {PATCH.as_posix()}` puts it back."
 
 

@@ -2,8 +2,9 @@
 """What an update brings, out of the template's changelog: what breaks and what fixes a vulnerability is said first.
 
 The text is a [Keep a Changelog](https://keepachangelog.com/en/1.1.0/). An entry that begins with `**Breaking**` asks
-for work; one that ends in `(store=redis)` is for services with that answer alone. Copier's own interpreter loads this
-file too, after an update: Python 3.10, and what Copier itself requires.
+for work; one that ends in `(store=redis)` is for services with that answer alone; a line `Seed: Dockerfile` below it
+names a file of the team's that it would change too. Copier's own interpreter loads this file too, after an update:
+Python 3.10, and what Copier itself requires.
 """
 
 import re
@@ -20,6 +21,7 @@ _ENTRY = re.compile(r"[-*+]\s+(.*)")
 _LINK = re.compile(r"\[[^\]]+\]:")
 _BREAKING = re.compile(r"\*\*breaking\b:?\*\*:?\s*", re.IGNORECASE)
 _ONLY = re.compile(r"\s*\((\w+=[\w-]+(?:,\s*\w+=[\w-]+)*)\)\.?$")
+_SEED = re.compile(r"\s+Seed:\s+(.+)")
 _COMMITS_AFTER = re.compile(r"-(\d+)-g[0-9a-f]+$")
 
 _ORDER = {"Security": 0, "Removed": 1, "Deprecated": 2, "Changed": 3}
@@ -36,6 +38,8 @@ class Entry:
         breaking: Whether it asks for work, as an entry that begins with `**Breaking**` does.
         text: What it says, in one line, without that mark and without what it is only for.
         only: The answers of the services that it is for; none means every service.
+        seeds: The files of the team's that it would change too, `*` for the package: what is offered to services that
+            exist.
     """
 
     version: str
@@ -43,6 +47,7 @@ class Entry:
     breaking: bool
     text: str
     only: tuple[tuple[str, str], ...] = ()
+    seeds: tuple[str, ...] = ()
 
     @property
     def urgent(self) -> bool:
@@ -58,12 +63,13 @@ def parse(changelog: str) -> Iterator[Entry]:
     """Every entry of a changelog in the order of the text."""
     version = kind = ""
     lines: list[str] = []
+    seeds: list[str] = []
     gap = False
     for line in [*changelog.splitlines(), "##"]:  # the heading ends the last entry
         entry = _ENTRY.match(line)
         if lines and (line.startswith("#") or entry or _LINK.match(line) or (gap and line[:1].strip())):
-            yield _entry(version, kind, " ".join(lines))
-            lines = []
+            yield _entry(version, kind, " ".join(lines), seeds)
+            lines, seeds = [], []
         gap = not line.strip()
         if section := _SECTION.match(line):
             version, kind = section[1], ""
@@ -71,11 +77,13 @@ def parse(changelog: str) -> Iterator[Entry]:
             kind = heading[1].strip().capitalize()
         elif entry and version:
             lines = [entry[1].strip()]
+        elif lines and (named := _SEED.fullmatch(line)):
+            seeds.append(named[1].strip().strip("`"))
         elif lines and not gap:
             lines.append(line.strip())
 
 
-def _entry(version: str, kind: str, text: str) -> Entry:
+def _entry(version: str, kind: str, text: str, seeds: Iterable[str]) -> Entry:
     breaking = _BREAKING.match(text)
     text = text[breaking.end() :] if breaking else text
     only = _ONLY.search(text)
@@ -86,6 +94,7 @@ def _entry(version: str, kind: str, text: str) -> Entry:
         breaking is not None,
         text[: only.start()] if only else text,
         tuple((name, value) for name, _, value in pairs),
+        tuple(seeds),
     )
 
 

@@ -27,20 +27,25 @@ def render(template: Template, answers: Path, folder: Path) -> tuple[set[str], s
         )
     folder.mkdir()
     shutil.copyfile(answers, folder / ANSWERS)
-    _recopy(template, folder)
+    recopy(template, folder)
     # What belongs to the team is for the release to say, and Copier to understand: it leaves a seed that is there.
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     stub = b"there already"
     for name in names - {ANSWERS}:
         (folder / name).write_bytes(stub)
-    _recopy(template, folder)
+    recopy(template, folder)
     seeds = {name for name in names if (folder / name).read_bytes() == stub}
     for name in seeds:
         (folder / name).unlink()
     return names - seeds, seeds
 
 
-def _recopy(template: Template, folder: Path) -> None:
+def recopy(template: Template, folder: Path) -> None:
+    """Let Copier render the release that the answers in a folder record, into that folder.
+
+    Raises:
+        UnverifiedError: It does not.
+    """
     (template.scratch / "settings.yml").write_text("{}\n", encoding="utf-8")  # those of this machine change nothing
     count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     address = expanded(template.address).removesuffix(".git")

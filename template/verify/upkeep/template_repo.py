@@ -9,7 +9,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common import yaml
 from ..result import UnverifiedError
 from ..runner import subprocesses
 from .changelog import Entry, base_of, between, since, version_or_none
@@ -32,20 +31,22 @@ def masked(text: str) -> str:
     return _CREDENTIALS.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
-def recorded_answers(project: Path) -> dict[str, str]:
+def recorded_answers(project: Path, file: str = ANSWERS) -> dict[str, str]:
     """What a service records: its answers, the template's address (`_src_path`) and the release (`_commit`).
 
     Raises:
         UnverifiedError: The record is gone, or is none.
     """
-    back = f"Put {ANSWERS} back from git; updates need it too."
+    from ..common import yaml  # what updates needs no library that an update brings
+
+    back = f"Put {file} back from git; updates need it too."
     try:
-        answers = {name: str(value) for name, value in yaml.read(project / ANSWERS).items()}
+        answers = {name: str(value) for name, value in yaml.read(project / file).items()}
     except UnverifiedError as error:
         raise unverified(error.seen, back) from None
     for name in ("_src_path", "_commit"):
         if not answers.get(name):
-            raise unverified(f"{ANSWERS} records no {name}", back)
+            raise unverified(f"{file} records no {name}", back)
     return answers
 
 
@@ -62,14 +63,14 @@ class Template:
     scratch: Path
 
     @classmethod
-    def of(cls, project: Path, scratch: Path) -> "Template":
-        """Clone the template that a service records.
+    def of(cls, project: Path, scratch: Path, source: str = "") -> "Template":
+        """Clone the template that a service records, or a clone of it that is at hand.
 
         Raises:
             UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
         found = cls(recorded_answers(project), scratch)
-        ran = found.git("clone", "--quiet", "--bare", "--", expanded(found.address), str(found.clone))
+        ran = found.git("clone", "--quiet", "--bare", "--", source or expanded(found.address), str(found.clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
             raise unverified(

@@ -7,12 +7,15 @@ where no right to write is at hand, and let another job push. What changed is al
 there, 2 the update could not be made, or it was stopped and half of it is not worth a pull request.
 """
 
+import json
 import sys
 import uuid
 from pathlib import Path
 
 from ..result import Outcome
-from ..runner import processes, report, subprocesses
+from ..runner import certificates, processes, report, subprocesses
+from . import overlay
+from .seeds import FOUND, OFFERS, PATCH
 from .template_repo import COPIER, masked
 
 FOLDER = ".hardening"
@@ -21,6 +24,9 @@ TIMEOUT = 1500.0
 LONGEST = 28_000
 """Characters of each part of the report: a pull request takes 65,536 in all."""
 
+SHORTER = 7_000
+"""Characters of the patch that is offered."""
+
 _UPDATE = ["tool", "run", "--from", COPIER, "copier", "update", "--trust", "--defaults"]
 _VERIFY = ["run", "--locked", "python", "-m", "verify"]
 
@@ -28,6 +34,7 @@ _VERIFY = ["run", "--locked", "python", "-m", "verify"]
 def main() -> int:
     """Update the service that this file belongs to."""
     project = Path(__file__).resolve().parent.parent.parent
+    certificates.trust(project)
     patch, summary = (project / FOLDER / name for name in ("update.patch", "update.md"))
     patch.parent.mkdir(exist_ok=True)
     for older in (patch, summary):
@@ -59,14 +66,28 @@ def _update(project: Path, patch: Path) -> tuple[str, Outcome]:
             Outcome.UNVERIFIED
         )
     subprocesses.run(["git", "add", "--all", "."], project, 60)
+    about_overlay = overlay.update(project)
     made = subprocesses.run(["git", "diff", "--cached", "--binary", f"--output={patch}"], project, 60)
-    about_update = _section("copier update", updated)
+    about_update = _section("copier update", updated) + about_overlay
     if not (made.ok and patch.stat().st_size):
         return about_update, Outcome.PROVED if made.ok and updated.ok else Outcome.UNVERIFIED
     run_id = uuid.uuid4().hex
     ran = subprocesses.run([subprocesses.uv(), *_VERIFY], project, TIMEOUT, {report.RUN_ID: run_id})
     about_verify = _section("verify", ran, report.verdict(project, run_id, ran.code))
-    return f"{about_verify}\n{about_update}", Outcome.PROVED
+    return f"{about_verify}\n{_offers(project)}{about_update}", Outcome.PROVED
+
+
+def _offers(project: Path) -> str:
+    """What the hook found to offer for the team's own files: a second patch, of which nothing is in the first."""
+    try:
+        text = (project / PATCH).read_text(encoding="utf-8", errors="replace")
+        offers = json.loads((project / FOUND).read_text(encoding="utf-8"))["offers"]
+        says = [f"- {each['say']} {each['release']}: {each['reason']}" for each in offers if each["state"] == "open"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    shown = text if len(text) <= SHORTER else f"`{OFFERS}` shows it: it is too long for this page.\n"
+    head = "Offered for your own files, and not part of this proposal (`git apply`, or `--take` after the merge):"
+    return masked("\n".join([head, "", *says, "", "~~~~~~diff", f"{shown.replace('~~~', '~ ~ ~')}~~~~~~", "", ""]))
 
 
 def _was_stopped(code: int | None) -> bool:

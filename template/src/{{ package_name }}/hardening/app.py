@@ -83,6 +83,14 @@ class Hardened(FastAPI):
         if settings.docs:
             add_docs(self)
 
+    def add_steps(self, steps: Sequence[type[Step]]) -> None:
+        """Let steps run after those that are there already, as `__main__` does with the steps of an organisation.
+
+        Raises:
+            InsecureConfigurationError: One of them is none.
+        """
+        self._steps = listed((*self._steps, *steps))
+
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
         inherited = super().build_middleware_stack

@@ -5,6 +5,7 @@ where it is installed, by Granian's own choice, and else that of asyncio.
 """
 
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -62,6 +63,27 @@ def keep_ignored_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
 
 
+def die_while_starting() -> None:
+    """Let a worker that does not serve yet end at SIGTERM and SIGINT. It would inherit handlers that only tell this
+    process, and the signal, which is sent once, would be lost until Granian sets the worker's own.
+    """
+    if sys.platform == "win32":
+        return
+    names = (signal.SIGTERM, signal.SIGINT)
+    masks: list[set[int]] = []
+
+    def in_child() -> None:
+        for name in names:
+            signal.signal(name, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    os.register_at_fork(
+        before=lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, names)),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop()),
+        after_in_child=in_child,
+    )
+
+
 def serve(target: str, settings: HardeningSettings, host: str, port: int, workers: int, reload: bool) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
 
@@ -76,6 +98,7 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         reload: Start again when a file of the package changes.
     """
     keep_ignored_signals()
+    die_while_starting()
     if reload:
         # A fork would go on with the modules that this process has imported, and never see what was edited.
         multiprocessing.set_start_method("spawn", force=True)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...result import Check, Options, Rule
-from ...upkeep import bounds
+from ...upkeep import bounds, open_offers
+from ...upkeep.seeds import softened
 from . import compose, docker, ignores, secrets, settings, workflows
 
 FILES: dict[str, tuple[Callable[[Path], Iterator[Check]], tuple[Rule, ...]]] = {
@@ -28,8 +29,10 @@ def stage(options: Options) -> Iterator[Check]:
     for name, (checks, rules) in FILES.items():
         path = options.project / name
         if path.is_file():
-            yield from checks(path)
+            yield from softened(checks(path), options.project, options.package, name)
         else:
             yield from (rule.proved(f"{name} is not used") for rule in rules)
-    yield from workflows.checks(options.project)
+    pipelines = [path.relative_to(options.project).as_posix() for path in workflows.files(options.project)]
+    yield from softened(workflows.checks(options.project), options.project, options.package, *pipelines)
     yield from secrets.checks(options.project)
+    yield open_offers.check(options)

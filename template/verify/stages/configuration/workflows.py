@@ -13,18 +13,25 @@ PINNED = Rule("configuration", "ci.pinned", "every action is pinned by its full 
 PERMISSIONS = Rule("configuration", "ci.permissions", "jobs get no right that they do not name")
 
 
-def checks(project: Path) -> Iterator[Check]:
-    files = sorted([*project.glob(".github/workflows/*.yml"), *project.glob(".github/workflows/*.yaml")])
+def files(project: Path) -> list[Path]:
+    """The pipelines of a service."""
     gitlab = project / ".gitlab-ci.yml"
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in [*files, *[gitlab] * gitlab.is_file()]]
+    workflows = (project / ".github" / "workflows").glob("*.y*ml")
+    return [*sorted(each for each in workflows if each.suffix in (".yml", ".yaml")), *[gitlab] * gitlab.is_file()]
+
+
+def checks(project: Path) -> Iterator[Check]:
+    paths = files(project)
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     if not texts:
         yield RUNS_VERIFY.proved("not used")
     elif any(re.search(r"^[^#\n]*python3? -m verify(?![.\w])", text, re.MULTILINE) for text in texts):
         yield RUNS_VERIFY.proved("python -m verify")
     else:
         yield RUNS_VERIFY.insecure("no job does", "Add a step `uv run --locked python -m verify`.")
-    for path in files:
-        yield from _workflow(path)
+    for path in paths:
+        if path.name != ".gitlab-ci.yml":
+            yield from _workflow(path)
 
 
 def _workflow(path: Path) -> Iterator[Check]:

@@ -7,16 +7,20 @@ One timer looks after all requests; one for each would cost more than the rest o
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import current_default_thread_limiter
 from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
 from .places import Memory, Places
 
 _INTERVAL = 0.1
+_GRACE = 1.0
+GiveUp = Callable[[Refusal], Awaitable[None]]
 
 
 class Slot:
@@ -29,11 +33,12 @@ class Slot:
     _task: asyncio.Task[Any] | None = None
     _due: float | None = None
     _refusal: Refusal | None = None
-    _is_released = False
+    _is_in_thread = _is_released = False
     _held = 0
 
-    def __init__(self, deadlines: "Deadlines", places: Places, client: str) -> None:
+    def __init__(self, deadlines: "Deadlines", places: Places, client: str, give_up: GiveUp) -> None:
         self._deadlines, self._places, self._client = deadlines, places, client
+        self.give_up: GiveUp | None = give_up
         deadlines.slots.add(self)
 
     def set_deadline(self, seconds: float, refusal: Refusal) -> None:
@@ -43,13 +48,22 @@ class Slot:
         if task is not None:
             self._due, self._refusal = time.monotonic() + seconds, refusal
             if self._deadlines.watched is not (loop := task.get_loop()):
-                self._deadlines.watch(loop)
+                self._deadlines.begin(loop)
 
     def clear_deadline(self) -> None:
         self._due = None
 
     def release(self) -> None:
-        """Give the place back; a background task may go on without one."""
+        """Give the place back; a background task may go on without one, but not what is overdue."""
+        if self.overdue is None:
+            self._give_back()
+
+    def end(self) -> None:
+        """The request is over."""
+        self.give_up = None  # a cycle would wait for the collector
+        self._give_back()
+
+    def _give_back(self) -> None:
         if not self._is_released:
             self._is_released = True
             self._places.give_back(self._client)
@@ -65,13 +79,30 @@ class Slot:
 
     def cancel(self, refusal: Refusal) -> None:
         """Cancel the request's task now, with `refusal` as the answer."""
-        if (task := self.receiving or self._task) is not None:
-            self.overdue, self._due = refusal, None
-            task.cancel()
+        self._due, self._refusal = time.monotonic(), refusal
+        self.cancel_if_overdue(self._due)
 
     def cancel_if_overdue(self, now: float) -> None:
-        if self._due is not None and self._refusal is not None and now >= self._due:
-            self.cancel(self._refusal)
+        """Cancel the task, unless it waits for a thread: nothing stops that, so it keeps its place and its seat in the
+        pool until it is back. The client is answered then, and when the task has not ended a second after.
+        """
+        if self._due is None or self._task is None or now < self._due:
+            return
+        task = self.receiving or self._task
+        is_in_thread = self._deadlines.is_in_thread(task)
+        if self._is_in_thread and is_in_thread:
+            return
+        if self.overdue is None or self._is_in_thread:
+            self.overdue, self._due = self.overdue or self._refusal, now + _GRACE
+            if not is_in_thread:
+                self._is_in_thread = False
+                task.cancel()
+                return
+            self._is_in_thread = True
+        else:
+            self._due = None
+        if self.overdue is not None and self.give_up is not None:
+            self._deadlines.run(self.give_up(self.overdue), self._task.get_loop())
 
 
 class Deadlines:
@@ -85,11 +116,13 @@ class Deadlines:
         self.requests, self.sockets = Places(number), Places(ceil(number / 2))
         self.memory = Memory()
         self.slots: set[Slot] = set()
+        self._threads: CapacityLimiter | None = None
+        self._answers: set[asyncio.Future[None]] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
     def forget(self, slot: Slot) -> None:
         """The request is over."""
-        slot.release()
+        slot.end()
         self.slots.discard(slot)
 
     def wait_for_drain(self, receive: Receive, seconds: float, at_shutdown: Callable[[], None]) -> Receive:
@@ -109,10 +142,25 @@ class Deadlines:
 
         return wait
 
+    def is_in_thread(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the task waits for a thread of the pool that `def` routes and dependencies run in."""
+        return self._threads is not None and task in self._threads.statistics().borrowers
+
+    def run(self, work: Awaitable[None], loop: asyncio.AbstractEventLoop) -> None:
+        """Do something beside the request's own task."""
+        answer = asyncio.ensure_future(work, loop=loop)
+        self._answers.add(answer)
+        answer.add_done_callback(self._answers.discard)
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch while there is a request; called within one."""
+        self._threads = current_default_thread_limiter()
+        self.watch(loop)
+
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Cancel what is overdue, now and at each interval while there is a request."""
         now = time.monotonic()
-        for slot in self.slots:
+        for slot in list(self.slots):
             slot.cancel_if_overdue(now)
         self.watched = loop if self.slots else None
         if self.slots:

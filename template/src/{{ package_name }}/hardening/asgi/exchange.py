@@ -67,7 +67,7 @@ class Exchange:
         deadlines = self._runtime.deadlines
         places = deadlines.sockets if self.request.is_websocket else deadlines.requests
         if (refusal := places.take(client)) is None:
-            self.slot = Slot(deadlines, places, client)
+            self.slot = Slot(deadlines, places, client, self.give_up)
         return refusal
 
     def over(self) -> None:
@@ -89,6 +89,13 @@ class Exchange:
         seconds = self.request.policy.request_timeout if self._runtime.has_timeouts else None
         self.slot.set_deadline(seconds or self._runtime.request_timeout, ROUTE_TIMEOUT)
 
+    async def give_up(self, refusal: Refusal) -> None:
+        """Answer in the place of an application that does not stop; what it holds it holds until it does."""
+        request = self.request
+        log("warning", "work_goes_on", request_id=request.request_id, path=request.path, reason=refusal.event)
+        if not self.started:
+            await self.refuse(refusal)
+
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""
         if self.request.event == "request":
@@ -98,13 +105,13 @@ class Exchange:
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Answer in the application's place."""
         self.refusal = None
-        if self.request.unsettled:
-            await self.request.settle(None)
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         try:
+            if self.request.unsettled:
+                await self.request.settle(None)
             complete = self._runtime.response_headers.finalize(self.request, status, headers)
             await self._send_answer(status, complete, body)
-        except Exception as error:
+        except BaseException as error:
             if self.started:  # the client is gone
                 raise
             self.note_failure(error)  # a step of the team's, whatever it raises or writes
@@ -136,12 +143,18 @@ class Exchange:
         task = asyncio.current_task()
         overdue = self.slot.overdue if self.slot is not None else None
         if overdue is not None and task is not None and not task.uncancel():
+            if self.finished:
+                return  # it was answered while it could not be stopped
             self.refusal = overdue
             await asyncio.sleep(_LETTING_GO)
             if self.started:
                 self.request.note(overdue.event)
                 raise ConnectionAbortedError(overdue.event)
-        elif task is not None and task.cancelling():
+        elif task is not None and (number := task.cancelling()):
+            if not self.started:
+                for _ in range(number):
+                    task.uncancel()
+                await self.fail(error)  # or the server would answer, barely
             raise error
         else:
             await self.fail(error)

@@ -1,6 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """The messages of one HTTP request and its response: counted, timed, completed."""
 
+import os
+
 from starlette.types import Message, Receive
 
 from ..core.headers import HeaderList
@@ -26,10 +28,11 @@ _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.res
 class HttpExchange(Exchange):
     """The application is given its `receive` and `send`."""
 
-    if_unanswered = UNHANDLED
+    if_unanswered: Refusal | None = UNHANDLED
     _received = 0
     _is_awaited = _is_read = False
     _start: Message
+    _length_left: int | None = None
 
     def begin(self) -> Receive:
         """Give the route its time, and return the application's `receive`."""
@@ -96,13 +99,22 @@ class HttpExchange(Exchange):
         """
         kind = message["type"]
         if kind == "http.response.start":
+            if self.started and not self.finished:
+                raise RuntimeError("the response has begun already")
             self._start = message
             return
-        if kind in _ASIDE:
-            await self.raw_send(message)
-            return
+        if kind != "http.response.body":
+            if kind in _ASIDE:
+                await self.raw_send(message)
+                return
+            if kind != "http.response.pathsend":
+                raise ValueError(f"{kind!r} is no message of a response")
+            os.close(os.open(message["path"], os.O_RDONLY))  # the server's own 404 would be bare
         if self.finished or (self.refusal is not None and not self.started):
             return
+        body = message.get("body", b"")
+        if type(body) is not bytes:
+            body = message["body"] = bytes(memoryview(body))  # the server would send nothing in its place
         if not self.started:
             if not self._has_room(message):
                 self.refusal = OVERLOADED
@@ -110,11 +122,19 @@ class HttpExchange(Exchange):
             if self.request.unsettled:
                 await self.request.settle(self._start["status"])
             start = self._begin()
+            if message.get("more_body") or (b"content-length", b"%d" % len(body)) not in start["headers"]:
+                self._length_left = self._declared_length(start, kind)
+                self._count_down(message)
+            self.started = True
             try:
                 await self.raw_send(start)
             except BaseException:
                 self.started = False  # a header that the server refuses: the answer is still to be given
                 raise
+            if self.slot is not None:
+                self.slot.clear_deadline()
+        elif self._length_left is not None:
+            self._count_down(message)
         if self.request.method == "HEAD":
             self.finished = True
             await self.raw_send({"type": "http.response.body", "body": b""})
@@ -125,9 +145,9 @@ class HttpExchange(Exchange):
         if message.get("more_body", False):
             await self._send_part(message)
         else:
-            body, at = message.get("body", b""), 0
+            at = 0
             while len(body) - at > _PART:  # the server would keep all that is not read
-                await self._send_part({**message, "body": body[at : at + _PART], "more_body": True})
+                await self._send_part({**message, "body": body[at : at + _PART]})
                 at += _PART
             if at:
                 message["body"] = body[at:]
@@ -140,6 +160,7 @@ class HttpExchange(Exchange):
         slot = self.slot
         if slot is not None:
             slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
+        message["more_body"] = True  # the server takes 1 for no
         await self.raw_send(message)
         if slot is not None:
             slot.clear_deadline()
@@ -156,10 +177,25 @@ class HttpExchange(Exchange):
         self.status = int(start["status"])
         headers = start.get("headers", ())
         start["headers"] = self._runtime.response_headers.finalize(self.request, self.status, headers)
-        self.started = True
-        if self.slot is not None:
-            self.slot.clear_deadline()
         return start
+
+    def _declared_length(self, start: Message, kind: str) -> int | None:
+        """How long the body is that a response announces, if it does and the server does not see to it."""
+        lengths = {value for name, value in start["headers"] if name == b"content-length"}
+        if not lengths or kind != "http.response.body" or self.request.method == "HEAD" or self.status in (204, 304):
+            return None
+        (length, *others) = lengths
+        if others or not length.isdigit():
+            raise ValueError(f"{sorted(lengths)!r} is no Content-Length")
+        return int(length)
+
+    def _count_down(self, message: Message) -> None:
+        """Stop a body that is not as long as announced: the rest would be read as the next response."""
+        if self._length_left is None:
+            return
+        self._length_left -= len(message.get("body", b""))
+        if self._length_left < 0 or (self._length_left and not message.get("more_body")):
+            raise ValueError("the body is not as long as its Content-Length says")
 
     async def _send_answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         if self.slot is not None:

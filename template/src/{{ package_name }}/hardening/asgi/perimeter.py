@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..core.log import log, request_id
+from ..core.log_writer import drain
 from ..core.problems import Refusal
 from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
@@ -94,16 +95,17 @@ class Perimeter:
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
+            drain()
 
     async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
         refusal = None
         try:
-            if request.path in _HEALTH and request.method in ("GET", "HEAD"):
-                await self._answer_health(exchange)
-                return
             try:
+                if request.path in _HEALTH and request.method in ("GET", "HEAD"):
+                    await self._answer_health(exchange)
+                    return
                 if (refusal := exchange.acquire_slot()) is None:
                     verdict = self._refusal(exchange, iter(self._refusers))
                     refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
@@ -113,7 +115,9 @@ class Perimeter:
                     await self._app(scope, exchange.begin(), exchange.send)
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
-            except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - the last resort
+            except BaseException as error:  # the last resort: the server would answer bare
+                if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
+                    raise  # nobody waits for it any more
                 await exchange.fail(error)
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)

@@ -26,13 +26,14 @@ from .sockets import BURST, GRACE, MAX_REASON, RATE, close_code, disconnect, tit
 class WebSocketExchange(Exchange):
     """The application is given its `receive` and `send`."""
 
-    if_unanswered = WEBSOCKET_REJECTED
     is_used = False
     """Whether a message came from the client since the session was last looked up."""
     delivered = 0
     _is_accepted = False
     _late_status = 0
     _ends = _next_message = 0.0
+
+    if_unanswered: Refusal | None = WEBSOCKET_REJECTED
 
     def begin(self) -> Receive:
         """Give the route its time to accept, and return the application's `receive`."""
@@ -175,6 +176,7 @@ class WebSocketExchange(Exchange):
         """Answer what was raised: 500, or the end of the connection; that the client has gone is no failure."""
         rest = error.split(WebSocketDisconnect)[1] if isinstance(error, BaseExceptionGroup) else error
         if rest is None or isinstance(rest, WebSocketDisconnect):
+            self.if_unanswered = None
             return
         self.note_failure(error)
         if self._is_accepted:

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from asyncio import AbstractEventLoop, _get_running_loop
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from json.encoder import encode_basestring_ascii as quoted
 from threading import get_ident
@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from .log_writer import never_block
 from .masking import describe, mask
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -51,6 +52,7 @@ class Log:
         self._thread = 0
         self._pending: list[str] = []
         self._size = 0
+        self._put: Callable[[bytes], None] | None = None
 
     def configure(self, level: str, readable: bool, secrets: Iterable[str] = ()) -> None:
         """Set the level and form of every line, and route the standard library's loggers here."""
@@ -73,11 +75,19 @@ class Log:
             return
         if self.dropped_lines:
             log_fields["lines_lost"] = self.dropped_lines
+        self._write(self._line(level, event, log_fields))
+
+    def _line(self, level: str, event: str, log_fields: dict[str, Any]) -> str:
         if self.readable:
-            line = _readable(self._now(), level, event, log_fields)
-        else:
-            line = _encode({"time": self._now(), "level": level, "event": event, **log_fields})
-        self._write(f"{line}\n")
+            return f"{_readable(self._now(), level, event, log_fields)}\n"
+        return f"{_encode({'time': self._now(), 'level': level, 'event': event, **log_fields})}\n"
+
+    def never_block(self) -> None:
+        """From now on no line, nor what anything else prints, waits for whoever reads it: this process serves."""
+        self._put = never_block(self._loss) or self._put
+
+    def _loss(self, lines: int) -> str:
+        return self._line("warning", "log_unread", {"lines_lost": lines})
 
     def request(
         self,
@@ -145,6 +155,9 @@ class Log:
         self._print(line, 1)
 
     def _print(self, text: str, number: int) -> None:
+        if self._put is not None:
+            self._put(text.encode())
+            return
         try:
             sys.stdout.write(text)
             sys.stdout.flush()

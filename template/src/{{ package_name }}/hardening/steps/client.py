@@ -18,6 +18,15 @@ _FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
+_TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
+_NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
+_NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
+NETWORKS = ((56, 20), (48, 400))
+"""Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has.
+
+A /48 has 400, so that 2,000 customers of a provider who gives each a /64 of it have 20 requests each of the 100, while
+one who has all of it does not have 65,536 quotas.
+"""
 
 
 def _packed(address: str) -> bytes:
@@ -44,12 +53,41 @@ def canonical(address: str) -> str:
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed) if packed else ""
 
 
+def _counted(address: str) -> bytes:
+    """The bytes that an address is counted by: those of the IPv4 address that an IPv6 one stands for, if it does.
+
+    Whoever has the IPv4 address has all the others. For counting alone: nobody becomes a trusted proxy by such a name.
+    """
+    packed = _packed(address)
+    if len(packed) < 16:
+        return packed
+    if packed.startswith(b"\x20\x02"):  # 6to4, RFC 3056
+        return packed[2:6]
+    if packed.startswith(b"\x20\x01\0\0"):  # Teredo, RFC 4380, 4: every bit of it is inverted
+        return bytes(255 - each for each in packed[12:])
+    if packed.startswith(_NAT64_LOCAL):  # behind a prefix of /96, or of /48 (RFC 6052, 2.2)
+        return packed[12:] if any(packed[12:]) else packed[6:8] + packed[9:11]
+    is_compatible = not any(packed[:12]) and any(packed[12:14])  # RFC 4291, 2.5.5.1; :: and ::1 are none
+    return packed[12:] if is_compatible or packed.startswith((_NAT64, _TRANSLATED)) else packed
+
+
 @lru_cache(maxsize=4096)
 def client_key(address: str) -> str:
     """What a quota is counted on: an IPv4 address, or the /64 of an IPv6 one, since one client has all of it."""
-    if len(packed := _packed(address)) < 16:
-        return canonical(address)
+    packed = _counted(address)
+    if len(packed) < 16:
+        return inet_ntop(AF_INET, packed) if packed else ""
     return f"{inet_ntop(AF_INET6, packed[:8] + bytes(8))}/64"
+
+
+@lru_cache(maxsize=4096)
+def network_keys(address: str) -> tuple[str, ...]:
+    """The wider networks of an IPv6 client, of the lengths in `NETWORKS`; an IPv4 one has none."""
+    if len(packed := _counted(address)) < 16:
+        return ()
+    return tuple(
+        f"{inet_ntop(AF_INET6, packed[: length // 8] + bytes(16 - length // 8))}/{length}" for length, _ in NETWORKS
+    )
 
 
 class Client(Step):

@@ -129,6 +129,7 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
         claims = [
             (f"credentials here {key} {address}", quota),
             (f"credentials address {address}", wide),
+            *QuotaHeaders("credentials", wide, "credentials network ").network_claims(context.client),
             (f"credentials account {key}", wide),
         ]
     decisions = await store.acquire(claims)

@@ -60,7 +60,7 @@ class Errors:
         if self.is_production:
             return document(500, request_id)
         details: dict[str, Any] = {
-            "detail": f"{type(exc).__name__}: {exc}",
+            "detail": traceback.format_exception_only(exc)[-1].strip(),
             "traceback": traceback.format_exception(exc),
         }
         return document(500, request_id, **details)

@@ -45,7 +45,8 @@ class SecurityHeaders(Step):
     """The header set as bytes, built once. A value that a route chooses stays."""
 
     name = "headers"
-    reserved_headers = FINGERPRINT_HEADERS
+    # The server frames the body, and sends nothing at all where a route copied how another did.
+    reserved_headers = FINGERPRINT_HEADERS | {b"transfer-encoding"}
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

@@ -1,8 +1,8 @@
 # Owned by the template: an update rewrites this file.
 """A quota for every client and every path, known or not: guessing, scraping and floods are what an API meets first.
 
-GCRA at `100/15m` admits a burst of 100, then one request each 9 s. An IPv6 client is its /64. Headers: IETF draft
-ratelimit-headers-11. ASVS v5.0.0-2.4.1.
+GCRA at `100/15m` admits a burst of 100, then one request each 9 s. An IPv6 client is its /64, and its wider networks have
+more of the same quota (`NETWORKS`). Headers: IETF draft ratelimit-headers-11. ASVS v5.0.0-2.4.1.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -13,7 +13,7 @@ from ..core.routes import Route
 from ..settings import Quota
 from ..stores.base import Claim, StoreUnavailableError
 from .base import RequestContext, Services, Step
-from .client import client_key
+from .client import NETWORKS, client_key, network_keys
 
 
 class QuotaHeaders:
@@ -30,6 +30,11 @@ class QuotaHeaders:
         self.policy = b'"%s";q=%d;w=%d' % (name.encode(), quota.limit, ceil(quota.window))
         self._form = b'"%s";r=%%d;t=%%d' % name.encode()
         self._interval = quota.window / quota.limit
+        self._of_networks = [Quota(quota.limit * times, quota.window) for _, times in NETWORKS]
+
+    def network_claims(self, client: str) -> list[Claim]:
+        """The claims on the wider networks of an IPv6 client, for who has more than a /64."""
+        return [(self.prefix + key, quota) for key, quota in zip(network_keys(client), self._of_networks, strict=False)]
 
     def state(self, remaining: float) -> bytes:
         """The value of `RateLimit`: how many requests are left, and in how many seconds all are.
@@ -69,11 +74,14 @@ class RateLimit(Step):
         own = self._of_route.get(request.route) if self._of_route else None
         if own is not None:
             claims.append((own.prefix + address, own.quota))
+        if address.endswith("/64"):  # after both: what one /64 is refused costs its neighbours nothing
+            claims += self._of_service.network_claims(request.client)
+            claims += own.network_claims(request.client) if own is not None else []
         if (decisions := self._store.acquire_nowait(claims)) is None:
             return self._refuse_later(request, claims, own)
-        if own is None and (remaining := decisions[0]) >= 0:
+        if own is None and decisions[-1] >= 0:
             service = self._of_service
-            headers = ((b"ratelimit", service.state(remaining)), (b"ratelimit-policy", service.policy))
+            headers = ((b"ratelimit", service.state(decisions[0])), (b"ratelimit-policy", service.policy))
             request.response_headers.extend(headers)
             return None
         return self._verdict(request, decisions, own)

@@ -1,0 +1,160 @@
+# Owned by the template: an update rewrites this file.
+"""Standard output and error that never wait for whoever reads them. A pipe takes 64 KiB; once nobody empties it, every
+write to it would wait, on the event loop, in the main process and for a `print` in a route alike.
+"""
+
+import atexit
+import io
+import os
+import socket
+import stat
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+MAX_BACKLOG = 1_048_576
+"""Bytes that wait for the reader of one stream; what comes after them is dropped and counted."""
+_LAST_WAIT = 1.0
+_NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+Write = Callable[[bytes], int]
+
+
+def _write_at_once(descriptor: int) -> Write | None:
+    """A write that raises `BlockingIOError` where the usual one would wait; `None` where the system has none.
+
+    The flag that says so belongs to whatever is open, which a shell or another process may share: so it is opened anew.
+    """
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return partial(os.write, descriptor)
+        if stat.S_ISSOCK(mode) and _NO_WAIT:
+            connection = socket.socket(fileno=os.dup(descriptor))
+            return lambda data: connection.send(data, _NO_WAIT)
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        return partial(os.write, os.open(f"/proc/self/fd/{descriptor}", flags))
+    except (OSError, AttributeError):  # no such folder or flag here, or a pipe of another user's
+        return None
+
+
+class Unblocked(io.RawIOBase):
+    """A stream that takes whatever is written to it at once. What its reader has no room for waits in memory, and a
+    thread writes it; what there is no room for either is dropped, and one line says how much.
+
+    Args:
+        descriptor: Of the stream.
+        loss: The line that says how many lines were dropped.
+    """
+
+    def __init__(self, descriptor: int, loss: Callable[[int], str]) -> None:
+        self._descriptor, self._loss = descriptor, loss
+        self._at_once = _write_at_once(descriptor)
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin)  # what waits, the other process has a thread for
+
+    def _begin(self) -> None:
+        self._backlog: deque[bytes] = deque()
+        self._size = self._lost = 0
+        self._write: Write | None = self._at_once  # while nothing waits
+        self._thread: threading.Thread | None = None
+        self._changed = threading.Condition()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, data: Any) -> int:
+        self.put(bytes(data))
+        return len(data)
+
+    def put(self, data: bytes) -> None:
+        """Take it, whatever becomes of it."""
+        if self._write is not None:
+            try:
+                written = self._write(data)
+            except OSError:  # a thread finds out what it is, and counts
+                written = 0
+            if written == len(data):
+                return
+            data = data[written:]
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        with self._changed:
+            self._write = None
+            # Half of it has to be free again before lines are kept again: else lines and losses would alternate.
+            if self._size + len(data) > (MAX_BACKLOG // 2 if self._lost else MAX_BACKLOG):
+                self._lost += data.count(b"\n")
+                return
+            self._backlog.append(data)
+            self._size += len(data)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_backlog, name="log-writer", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _write_backlog(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._backlog)
+                data = self._backlog[0]
+            is_written = self._wait_for_reader(data)
+            with self._changed:
+                self._size -= len(self._backlog.popleft())
+                self._lost += 0 if is_written else data.count(b"\n")
+                lost = self._lost if is_written and self._size <= MAX_BACKLOG // 2 else 0
+                self._changed.notify_all()
+            if lost and not self._wait_for_reader(self._loss(lost).encode()):
+                lost = 0
+            with self._changed:
+                self._lost -= lost
+                if not self._backlog and not self._lost:
+                    self._write = self._at_once
+
+    def _wait_for_reader(self, data: bytes) -> bool:
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:  # there is no reader any more
+            return False
+        return True
+
+    def drain(self, seconds: float = _LAST_WAIT) -> None:
+        """Wait until all is written, as long as this at most: the process ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._backlog, seconds)
+
+
+def never_block(loss: Callable[[int], str]) -> Callable[[bytes], None] | None:
+    """Put `Unblocked` streams in the place of this process's own, unless somebody else has put others there.
+
+    Returns:
+        What takes bytes for the standard output, if that is one of them now.
+    """
+    put = None
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is not None and stream is getattr(sys, f"__{name}__"):
+            stream.flush()
+            raw = Unblocked(descriptor, loss)
+            text = io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=True)  # type: ignore[type-var]
+            setattr(sys, name, text)
+            atexit.register(raw.drain)
+            put = put or raw.put
+    return put
+
+
+def drain() -> None:
+    """Give what is still to be written its last second."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(raw := getattr(stream, "buffer", None), Unblocked):
+            raw.drain()

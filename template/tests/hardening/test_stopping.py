@@ -1,0 +1,131 @@
+# Owned by the template: an update rewrites this file.
+"""What is stopped has stopped, or keeps its place: `hardening/asgi/deadlines.py`, `core/unread_answers.py`, `server.py`."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from starlette.types import Message
+
+from .asgi_client import HOST, Answer, exchange, request, run, scope_of
+from .assertions import assert_problem
+from .conftest import Lines
+from .live import Server, server
+from .probe import probe
+
+pytestmark = pytest.mark.slow
+STUBBORN = ["/thread/1500", "/stubborn/2500"]
+
+
+class Forever:
+    """A client that has sent all, and stays."""
+
+    async def receive(self) -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("target", STUBBORN)
+def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: str, logged: Lines) -> None:
+    app = probe(max_concurrency=1)
+
+    async def ask() -> tuple[float, list[int]]:
+        messages: list[Message] = []
+        answered = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+            if message["type"] == "http.response.body":
+                answered.set()
+
+        began = time.monotonic()
+        scope = scope_of("http", target, (), "203.0.113.9", method="GET", scheme="http")
+        overdue = asyncio.ensure_future(app(scope, Forever().receive, send))
+        await answered.wait()
+        took = time.monotonic() - began
+        assert_problem(Answer.of(messages), 503)
+        statuses = [(await exchange(app, "GET", "/ok")).status]
+        await overdue
+        return took, [*statuses, (await exchange(app, "GET", "/ok")).status]
+
+    took, statuses = run(ask())
+    assert took < 1.45, "the client waits for what is overdue"
+    assert statuses == [503, 200]
+    lines = [line for line in logged() if line.get("path", target) == target]
+    assert [line["event"] for line in lines] == ["work_goes_on", "request_timed_out"]
+
+
+def test_threads_have_a_bound_though_their_requests_time_out(tmp_path: Path) -> None:
+    with server(tmp_path / "log") as running, ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(running.get, ["/thread/4000"] * 120))
+        threads = max(_threads(pid) for pid in _workers(running))
+        assert {answer.status for answer in answers} == {503}
+        assert running.get("/ok").status == 200
+
+    assert threads < 70, "each time-out left a thread behind"
+
+
+def test_a_route_that_returns_in_time_is_no_news(logged: Lines) -> None:
+    assert request(probe(), "GET", "/thread/10").status == 200
+    assert [line["event"] for line in logged()] == ["request"]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has a time-out for what is not read")
+@pytest.mark.parametrize("target", ["/large/whole", "/large/file", "/large/stream"])
+def test_a_reader_that_does_not_read_is_cut(tmp_path: Path, target: str) -> None:
+    with server(tmp_path / "log", APP_BODY_TIMEOUT="1s") as running:
+        unread = []
+        for _ in range(5):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", running.port))
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            unread.append(connection)
+        time.sleep(1.0)
+        assert len(_established(running.port)) == 5
+        end = time.monotonic() + 10
+        while _established(running.port) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert _established(running.port) == []
+        for connection in unread:
+            connection.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork and no such signal there")
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.06, 0.1, 0.2])
+def test_a_stop_during_the_start_is_immediate(tmp_path: Path, seconds: float) -> None:
+    running = Server(tmp_path / "log")
+    try:
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not (tmp_path / "log").read_text().count('"start"'):
+            time.sleep(0.001)
+        time.sleep(seconds)
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(25)
+
+        assert time.monotonic() - began < 5
+        assert "refused to gracefully stop" not in (tmp_path / "log").read_text()
+    finally:
+        running.process.kill()
+
+
+def _workers(running: Server) -> list[int]:
+    command = ["pgrep", "-P", str(running.process.pid)]
+    return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]  # noqa: S603
+
+
+def _threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def _established(port: int) -> list[str]:
+    """Connections of the server's side that are open, or still have something to send."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[3] for row in rows if row[1].endswith(f":{port:04X}") and row[3] not in ("0A", "06")]

@@ -1,0 +1,144 @@
+# Owned by the template: an update rewrites this file.
+"""A log that nobody reads stops nothing: `hardening/core/log_writer.py`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from .live import Server
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of a POSIX system"),
+]
+
+PATH = "/nope/" + "a" * 900  # 65 such lines fill a pipe
+
+
+class Piped(Server):
+    """One that logs to a descriptor, which is closed here."""
+
+    def __init__(self, log: Path, output: int) -> None:
+        self.output = output
+        super().__init__(log, APP_REQUEST_TIMEOUT="8s")
+        os.close(output)
+
+
+def pipe() -> tuple[int, int]:
+    return os.pipe()
+
+
+def stream_socket() -> tuple[int, int]:
+    """What systemd's journal gives a service."""
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+def ask(running: Server, number: int) -> None:
+    """Make requests that leave long lines; each must be answered."""
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(running.get, [f"{PATH}/{each}" for each in range(number)]))
+    assert {answer.status for answer in answers} <= {404}
+
+
+def read_all(descriptor: int, seconds: float) -> list[dict[str, object]]:
+    """The whole lines that come until nothing has come for so long."""
+    os.set_blocking(descriptor, False)
+    text, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if not (part := os.read(descriptor, 1_000_000)):
+                break
+            text, end = text + part, time.monotonic() + seconds
+        except BlockingIOError:
+            time.sleep(0.02)
+    return [json.loads(line) for line in text.rpartition(b"\n")[0].splitlines()]
+
+
+@pytest.mark.parametrize("make", [pipe, stream_socket])
+def test_requests_are_answered_though_nobody_reads_the_log(tmp_path: Path, make: Callable[[], tuple[int, int]]) -> None:
+    reader, writer = make()
+    running = Piped(tmp_path / "log", writer)
+    try:
+        running.wait()
+        ask(running, 1200)  # more than the pipe and the memory for it take
+        assert running.get("/health/live").status == 200
+
+        lines = read_all(reader, 1.0)
+        ask(running, 1)
+        lines += read_all(reader, 0.5)
+    finally:
+        assert running.stop() == 0
+        os.close(reader)
+
+    answered = [line for line in lines if str(line.get("path", "")).startswith(PATH)]
+    (lost,) = [line["lines_lost"] for line in lines if line["event"] == "log_unread"]
+    assert isinstance(lost, int)
+    assert lost > 0
+    assert len(answered) + lost == 1201
+    assert lines[-1]["path"] == f"{PATH}/0"
+
+
+@pytest.mark.parametrize("number", [0, 100], ids=["from the start", "while it serves"])
+def test_a_stop_is_in_time_though_nobody_reads_the_log(tmp_path: Path, number: int) -> None:
+    reader, writer = pipe()
+    if not number:
+        os.set_blocking(writer, False)
+        os.write(writer, b"x" * 65_536)
+        os.set_blocking(writer, True)
+    running = Piped(tmp_path / "log", writer)
+    try:
+        running.wait()
+        ask(running, number)
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert time.monotonic() - began < 5
+    finally:
+        running.process.kill()
+        os.close(reader)
+
+
+def test_the_flags_of_what_others_share_are_left_alone(tmp_path: Path) -> None:
+    reader, writer = pipe()
+    running = Piped(tmp_path / "log", os.dup(writer))
+    try:
+        running.wait()
+        assert os.get_blocking(writer), "a shell would find its terminal broken"
+    finally:
+        assert running.stop() == 0
+        os.close(writer)
+        os.close(reader)
+
+
+def test_a_print_waits_for_nobody_either() -> None:
+    reader, writer = pipe()
+    code = (
+        "import sys\n"
+        "from {package}.hardening.core.log import log\n"
+        "log.never_block()\n"
+        "for number in range(3000): print('x' * 500, number)\n"
+        "print('done', file=sys.stderr)\n"
+    ).replace("{package}", _package())
+    ended = subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, timeout=20, check=False
+    )
+    os.close(writer)
+    os.close(reader)
+
+    assert (ended.returncode, ended.stderr) == (0, b"done\n")
+
+
+def _package() -> str:
+    from .probe import shared
+
+    return type(shared()).__module__.partition(".")[0]

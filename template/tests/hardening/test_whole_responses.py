@@ -1,0 +1,69 @@
+# Owned by the template: an update rewrites this file.
+"""A response is what it says, and none leaves bare, whatever a route does: `hardening/asgi/http_exchange.py`."""
+
+import http.client
+
+import pytest
+
+from verify.probe.misbehaving import AFTER, BEFORE, RIGHT
+
+from .asgi_client import HOST, Answer, handshake
+from .assertions import assert_hardened, assert_problem
+from .live import Server, drain, read
+from .probe import shared
+
+pytestmark = pytest.mark.slow
+
+NEXT = f"GET /named/next HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+CANCELLED = "cancels-itself"
+
+
+@pytest.mark.parametrize("name", [*BEFORE, CANCELLED])
+def test_an_answer_that_is_none_is_a_whole_500(live: Server, name: str) -> None:
+    with live.connect() as connection:
+        connection.sendall(f"GET /wrong/{name} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert_problem(read(connection), 500)
+        connection.sendall(NEXT.encode())
+        received = drain(connection)
+
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.endswith(b"\r\n\r\n4"), "what came before it was read as the next response"
+    (line,) = [line for line in live.lines if line.get("path") == f"/wrong/{name}"]
+    assert line["status"] == 500
+    assert line["event"] == "unhandled_error"
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_half_an_answer_is_cut(live: Server, name: str) -> None:
+    with live.connect() as connection:
+        connection.sendall(f"GET /wrong/{name} HTTP/1.1\r\nHost: {HOST}\r\n\r\n{NEXT}".encode())
+        received = drain(connection)
+
+    assert received.count(b"HTTP/1.1") <= 1
+    assert b"poisoned" not in received
+    with pytest.raises((OSError, http.client.HTTPException)):
+        live.get(f"/wrong/{name}")
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_an_unusual_answer_is_sent(live: Server, name: str) -> None:
+    answer = live.get(f"/wrong/{name}")
+
+    assert_hardened(answer)
+    if name == "empty":
+        assert (answer.status, answer.body) == (304, b"")
+    else:
+        assert (answer.status, answer.body) == (200, b"abc" * (1 + (name == "in-parts")))
+
+
+def test_a_head_announces_the_length_that_it_does_not_have(live: Server) -> None:
+    with live.connect() as connection:
+        connection.sendall(f"HEAD /wrong/longer HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert_hardened(read(connection, "HEAD"))
+        connection.sendall(NEXT.encode())
+
+        assert drain(connection).endswith(b"\r\n\r\n4")
+
+
+def test_a_websocket_that_is_neither_accepted_nor_refused_is_refused() -> None:
+    assert_problem(Answer.of(handshake(shared(), "/wrong/ws")), 403)

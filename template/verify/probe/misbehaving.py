@@ -1,0 +1,87 @@
+# Owned by the template: an update rewrites this file.
+"""An application that answers wrongly in every way that a route can, one for each path."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+NEXT = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\npoisoned"
+"""What a client must never take for the next response."""
+
+
+class Oddity(BaseException):
+    """What no handler of exceptions catches."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("canary")
+
+
+def start(*headers: tuple[Any, Any], status: Any = 200) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def body(data: Any, more: Any = False) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def length(value: int) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % value
+
+
+BEFORE: dict[str, Sequence[Message | BaseException]] = {
+    "longer": [start(length(3)), body(b"abc" + NEXT)],
+    "longer-in-parts": [start(length(3)), body(b"abc" + NEXT, True), body(b"")],
+    "shorter": [start(length(300)), body(b"abc")],
+    "two-lengths": [start(length(3), length(50)), body(b"abc" + NEXT)],
+    "odd-length": [start((b"Content-Length", b"+3")), body(b"abc")],
+    "text": [start(length(3)), body("abc")],
+    "nothing": [],
+    "no-body": [start()],
+    "no-start": [body(b"abc")],
+    "unknown": [start(), {"type": "http.response.canary"}],
+    "no-file": [start(length(3)), {"type": "http.response.pathsend", "path": "/canary"}],
+    "name": [start((b"x canary", b"1")), body(b"abc")],
+    "value": [start((b"x-canary", b"1\r\nx: y")), body(b"abc")],
+    "no-bytes": [start(("x-canary", 1)), body(b"abc")],
+    "status": [start(status="200"), body(b"abc")],
+    "oddity": [Oddity()],
+    "interrupt": [start(), KeyboardInterrupt()],
+    "exit": [SystemExit(3)],
+    "group": [BaseExceptionGroup("canary", [Oddity()])],
+    "generator-exit": [GeneratorExit()],
+    "cancelled": [asyncio.CancelledError()],
+}
+"""Answers that are none: 500 in their place, and nothing of them."""
+AFTER: dict[str, Sequence[Message | BaseException]] = {
+    "too-long": [start(length(5)), body(b"abc", True), body(b"abc" + NEXT)],
+    "too-short": [start(length(300)), body(b"abc", True), body(b"abc")],
+    "twice": [start(), body(b"abc", True), start(status=201), body(b"abc")],
+    "breaks": [start(), body(b"abc", True), Oddity()],
+    "ends": [start(length(300)), body(b"abc", True)],
+    "text-later": [start(), body(b"abc", True), body("abc")],
+}
+"""Answers that have begun when they go wrong: the connection is cut."""
+RIGHT: dict[str, Sequence[Message | BaseException]] = {
+    "same": [start(length(3)), body(b"abc")],
+    "in-parts": [start(length(6)), body(b"abc", 1), body(b"abc")],
+    "bytearray": [start(length(3)), body(bytearray(b"abc"))],
+    "view": [start(length(3)), body(memoryview(b"abc"))],
+    "chunked": [start((b"Transfer-Encoding", b"chunked"), length(3)), body(b"abc")],
+    "empty": [start(length(300), status=304), body(b"")],
+}
+"""Unusual, and right."""
+
+
+async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as the last part of the path says; a WebSocket is never answered."""
+    if scope["type"] == "http":
+        name = scope["path"].rpartition("/")[2]
+        if name == "cancels-itself" and (task := asyncio.current_task()):
+            task.cancel()
+            await asyncio.sleep(1)
+        for each in {**BEFORE, **AFTER, **RIGHT}[name]:
+            if isinstance(each, BaseException):
+                raise each
+            await send(dict(each))

@@ -1,0 +1,51 @@
+# Owned by the template: an update rewrites this file.
+"""What the template offers for the team's own files, and what the team has answered. No template is needed for it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..result import Check, Options, Rule
+from .seeds import FOUND, OFFERS, declined, is_after, seed_digest, unedited
+from .template_repo import recorded_answers
+
+ANSWERED = Rule("configuration", "seeds.offers", "every offer of the template for your own files is answered")
+
+
+def check(options: Options) -> Check:
+    """Which offers are open: of files that nobody has edited, and of others as far as somebody has looked."""
+    try:
+        waiting = {each.path: each.since for each in unedited(options.project, options.package).values()}
+    except OSError as error:
+        return ANSWERED.unverified(f"could not tell: {error}", "Put it back from git.")
+    waiting |= {file: release for file, release in _looked_up(options) if file not in waiting}
+    answers = {each.file: each for each in declined(options.project)}
+    kept = {
+        file: answers[file].reason
+        for file, release in waiting.items()
+        if file in answers and not is_after(release, answers[file].release)
+    }
+    said = "".join(f"; {file} was declined: {reason}" for file, reason in sorted(kept.items()))
+    opened = sorted(waiting.keys() - kept.keys())
+    if opened:
+        remedy = (
+            f"`{OFFERS}` shows what it is for, takes it with --take FILE, or remembers with --decline FILE why not."
+        )
+        return ANSWERED.warning(f"open: {', '.join(opened)}{said}", remedy)
+    return ANSWERED.proved(f"none is open{said}")
+
+
+def _looked_up(options: Options) -> Iterator[tuple[str, str]]:
+    """What the last look at the template found, of files that are still as they were then."""
+    try:
+        found = json.loads((options.project / FOUND).read_text(encoding="utf-8"))
+        if found["release"] != recorded_answers(options.project)["_commit"]:
+            return
+        offers = [(str(each["file"]), str(each["digest"]), str(each["state"])) for each in found["offers"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    for file, digest, state in offers:
+        path: Path = options.project / file
+        present = path.read_bytes() if path.is_file() else b""  # as of a file that is new
+        if state != "gone" and seed_digest(present, options.package) == digest:
+            yield file, str(found["release"])
