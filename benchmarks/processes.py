@@ -72,6 +72,10 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(5)
 
+    def first(self) -> subprocess.Popen[bytes]:
+        """The process that was started, to be sent a signal."""
+        return self._process
+
     def cpu(self) -> float:
         """Seconds of CPU, user and system, that all its processes have used."""
         return sum(int(fields[11]) + int(fields[12]) for _, fields in self._own()) / _TICK

@@ -17,6 +17,8 @@ from benchmarks.__main__ import MINUTES, PAGES, SECTIONS, main
 from benchmarks.aims import AIMS, judged
 from benchmarks.bench import Bench
 from benchmarks.contenders import BARE, EXPRESS
+from benchmarks.edges import ALONE, AT_ONCE
+from benchmarks.edges import PAGE as SERVERS
 from benchmarks.figures import ratios, shown, spread, summary
 from benchmarks.load import LoadError, parse
 from benchmarks.plot import plot
@@ -220,6 +222,13 @@ class Curt(socketserver.BaseRequestHandler):
         self.request.settimeout(0.1)
         with suppress(TimeoutError):
             self.request.recv(65536)
+
+
+def test_the_page_on_servers_has_every_row_and_its_day() -> None:
+    page = SERVERS.read_text()
+
+    assert re.findall(r"(?m)^\| (\S.*?) \|", page)[1:] == [*AT_ONCE, *ALONE]
+    assert re.search(r"granian \d+\.\d+\.\d+.*\d{4}-\d\d-\d\d\.", page)
 
 
 def test_a_server_that_is_careless_is_reported_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

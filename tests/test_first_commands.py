@@ -29,6 +29,11 @@ def updated(request: pytest.FixtureRequest, services: Services, tmp_path: Path) 
 
 def test_the_command_that_comes_first_is_said_and_works(updated: Path) -> None:
     python = str(updated / ".venv/bin/python")
+    if "tomlkit" in (updated / "pyproject.toml").read_text():  # a release that needed all that owned code needs now
+        done = in_one_text([python, "-m", "verify", "--only", "configuration"], updated)
+        assert done.returncode == 0, done.stdout
+        assert "Owned code needs" not in done.stdout
+        return
     early = [in_one_text([python, "-m", *command], updated) for command in (["verify"], ["verify.update"])]
 
     for done in early:

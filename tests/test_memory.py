@@ -51,7 +51,7 @@ class Service:
     def __init__(self, folder: Path, port: int) -> None:
         self.port = port
         self.log = folder / f"{port}.log"
-        command = [folder / ".venv/bin/python", "-m", "verify.probe", "serve", "--port", str(port)]
+        command = [str(folder / ".venv/bin/python"), "-m", "verify.probe", "serve", "--port", str(port)]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "VIRTUAL_ENV"))}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command, cwd=folder, env={**kept, **SETTINGS}, stdout=output, stderr=output)

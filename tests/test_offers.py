@@ -1,6 +1,7 @@
 """Offers: what a release would change in files of the team's is asked for, and nothing of theirs is ever lost."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import verify.upkeep.offers as searching
 from copier import run_copy
 from verify.result import Options, Outcome, Rule
+from verify.runner.files import write_atomically
 from verify.upkeep import answering, open_offers
 from verify.upkeep.seeds import LIST, Emitted, seed_digest, softened
 from verify.upkeep.update import _offers
@@ -117,10 +119,14 @@ def test_the_patch_is_one_that_git_applies_in_a_folder_of_a_repository(
     service: Service, run: Run, tmp_path: Path
 ) -> None:
     shutil.rmtree(service / ".git")
+    folder = tmp_path / os.fsdecode(b"caf\xe9")  # no UTF-8
+    folder.mkdir()
+    moved = Path(shutil.move(service, folder))
     commit(tmp_path, "all services in one repository")
 
-    run("--offers")
-    git(service, "apply", ".hardening/seeds.patch")
+    answering.main(moved, ["--offers"])
+    git(moved, "apply", ".hardening/seeds.patch")
+    shutil.move(moved, service)
 
     assert (service / APP).read_text() == NEW
     assert "/cookies" in (service / ".gitignore").read_text()
@@ -173,6 +179,17 @@ def test_line_ends_of_windows_stay(service: Service, run: Run) -> None:
     assert (service / APP).read_bytes() == NEW.replace("\n", "\r\n").encode()
 
 
+@pytest.mark.parametrize("ours", [OLD, OLD.replace("THREE", "OUR_THREE")])
+def test_of_a_file_that_mixes_line_ends_each_stays(service: Service, run: Run, ours: str) -> None:
+    (service / APP).write_bytes(ours.replace("FIVE = 5\n", "FIVE = 5\r\n").encode())
+    git(service, "commit", "--quiet", "--all", "--message", "mixed")
+
+    assert run("--take", APP) == 0
+
+    wanted = ours.replace("ONE = 1", "ONE = 11").replace("FIVE = 5\n", "FIVE = 5\r\n")
+    assert (service / APP).read_bytes() == wanted.encode()
+
+
 def dirty(service: Service) -> None:
     (service / APP).write_text(f"{OLD}SIX = 6\n")
 
@@ -212,6 +229,84 @@ def test_what_is_in_the_way_of_an_offer_is_said_and_nothing_is_changed(
     assert sentence in capsys.readouterr().err
     assert {name: (service / name).read_bytes() for name in before} == before
     assert states(service)[APP] == ("gone" if prepare is deleted else "open")
+
+
+def test_what_is_edited_while_offers_are_looked_for_stays(
+    service: Service, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = answering.look
+
+    def meanwhile(project: Path, source: str) -> list[searching.Offer]:
+        found = look(project, source)
+        (service / APP).write_text(f"{OLD}SIX = 6\n")
+        git(service, "commit", "--quiet", "--all", "--message", "meanwhile")
+        return found
+
+    monkeypatch.setattr(answering, "look", meanwhile)
+
+    assert run("--take", APP) == 2
+    assert "has changed while offers were looked for" in capsys.readouterr().err
+    assert (service / APP).read_text() == f"{OLD}SIX = 6\n"
+
+
+def test_without_git_it_is_not_said_that_there_are_edits(
+    service: Service, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(service / ".git")
+
+    assert run("--take", APP) == 2
+    assert f"Whether {APP} has edits that are not committed, git does not say" in capsys.readouterr().err
+
+
+def test_of_several_offers_all_are_taken_or_none(service: Service, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: (service / name).read_bytes() for name in files(service)}
+
+    def fail(path: Path, content: bytes) -> None:
+        if path.name == ".gitignore" and b"cookies" in content:
+            raise OSError(28, "No space left on device")
+        write_atomically(path, content)
+
+    monkeypatch.setattr(answering, "write_atomically", fail)
+
+    assert run("--take", "README.md", APP, ".gitignore") == 2
+    assert {name: (service / name).read_bytes() for name in files(service) if ".hardening" not in name} == before
+
+
+def test_a_deleted_file_is_not_new_where_the_history_is_cut_off(service: Service, run: Run, tmp_path: Path) -> None:
+    (service / APP).unlink()
+    commit(service, "we do without")
+    git(service, "commit", "--quiet", "--allow-empty", "--message", "later")
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "--quiet", "--depth=1", service.as_uri(), str(shallow))
+
+    assert answering.main(shallow, ["--offers"]) == 0
+    assert states(shallow)[APP] == "gone"
+
+
+def test_nobody_has_looked_is_not_said_to_be_proved(service: Service, run: Run) -> None:
+    (service / APP).write_text(f"{OLD}SIX = 6\n")
+    commit(service, "ours")
+
+    assert run("--take", ".gitignore", "README.md") == 0
+    shutil.rmtree(service / ".hardening")  # as in a clone
+
+    outcome, seen = said(service)
+    assert outcome is Outcome.PROVED
+    assert seen.startswith("none is open of files that nobody has edited; whether there is one for .gitignore, ")
+    assert APP in seen
+
+
+@pytest.mark.parametrize("text", [b'{"release": ', b"[" * 100_000, b"\xff"])
+def test_what_cannot_be_read_ends_no_stage(service: Service, run: Run, text: bytes) -> None:
+    assert run("--offers") == 0
+    (service / ".hardening/seeds.json").write_bytes(text)
+    with (service / LIST).open("ab") as file:
+        file.write(b"\xff")
+    assert said(service)[0] is Outcome.WARNING
+
+    run("--offers")
+    (service / ".copier-answers.yml").unlink()
+    assert said(service)[0] is Outcome.WARNING
 
 
 def test_a_file_that_cannot_be_written_is_said(
@@ -257,6 +352,8 @@ def test_what_is_declined_is_remembered_with_the_reason_until_a_release_names_it
 ) -> None:
     assert run("--decline", APP) == 2
     assert "Say why" in capsys.readouterr().err
+    assert run("--decline", APP, "--reason", "caf\udce9") == 2
+    assert "Nothing was changed" in capsys.readouterr().err
     assert run("--decline", "nothing.py", "--reason", "no") == 2
     assert "There is no offer for nothing.py; offered is" in capsys.readouterr().err
 

@@ -40,8 +40,8 @@ def test_four_lines_update_a_service(template: Path, emit: Emit, tmp_path: Path)
     before = digest(page.read_bytes(), PACKAGE)
     page.write_text(page.read_text().replace("# Hardening\n", "# Hardening, newer\n", 1))
     hashes = newer / "template" / LIST
-    lines = hashes.read_text().splitlines(keepends=True)[:-1]
-    hashes.write_text(sealed("".join(lines).replace(before, digest(page.read_bytes(), PACKAGE))))
+    listed = hashes.read_text().splitlines(keepends=True)[:-1]
+    hashes.write_text(sealed("".join(listed).replace(before, digest(page.read_bytes(), PACKAGE))))
     release(newer, "1000.0.0", "Changed", "The name of a page.")
     service = tmp_path / "orders-api"
     run_copy(

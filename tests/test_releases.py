@@ -88,18 +88,25 @@ def test_an_updated_service_is_bounded_locked_installed_and_proved(
 
 
 PIPELINE = {"github": {".github/workflows/hardening.yml", ".github/workflows/update.yml"}, "gitlab": {".gitlab-ci.yml"}}
-ACCOUNTS = {"Dockerfile", "src/orders_api/routes/users.py"}
+BOTH = {".gitignore", "renovate.json"}
 UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has all of them together
-    ("0.1.0", {"ci": "gitlab"}, set()),
-    ("0.2.0", {"store": "redis", "ci": "github"}, set()),
-    ("0.3.0", {"example": "accounts", "store": "memory", "ci": "github"}, ACCOUNTS),
-    ("0.3.1", {"example": "accounts", "store": "redis", "ci": "gitlab"}, {"Dockerfile"}),
+    ("0.1.0", {"ci": "gitlab"}, BOTH | PIPELINE["gitlab"]),
+    ("0.2.0", {"store": "redis", "ci": "github"}, BOTH | PIPELINE["github"]),
+    (
+        "0.3.0",
+        {"example": "accounts", "store": "memory", "ci": "github"},
+        BOTH | PIPELINE["github"] | {"Dockerfile", "src/orders_api/routes/users.py"},
+    ),
+    ("0.3.1", {"example": "accounts", "store": "redis", "ci": "gitlab"}, BOTH | PIPELINE["gitlab"] | {"Dockerfile"}),
+    ("0.4.0", {"example": "accounts", "store": "memory", "ci": "gitlab"}, BOTH | {"Dockerfile"}),
+    ("0.5.0", {"store": "memory", "ci": "github"}, set()),
+    ("0.6.0", {"store": "redis", "ci": "gitlab"}, set()),
 ]
 
 
-@pytest.mark.parametrize(("release", "answers", "more"), UNEDITED, ids=[release for release, *_ in UNEDITED])
+@pytest.mark.parametrize(("release", "answers", "offered"), UNEDITED, ids=[release for release, *_ in UNEDITED])
 def test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer(
-    services: Services, tmp_path: Path, release: str, answers: Answers, more: set[str]
+    services: Services, tmp_path: Path, release: str, answers: Answers, offered: set[str]
 ) -> None:
     assert [each for each, *_ in UNEDITED] == list(RELEASES)
     service = services.lived_in(tmp_path / "orders-api", release, answers, ())
@@ -108,13 +115,13 @@ def test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_of
     commit(service, "updated")
 
     assert not (found := failing(service)), "\n".join(found.values())
-    assert warned(service) == ["seeds.offers"]
-    offered = offers(service)
-    assert offered == dict.fromkeys({".gitignore", "renovate.json"} | PIPELINE[answers["ci"]] | more, "open")
-    assert offers(service, *offered) == {}
-    commit(service, "taken")
-    assert not (found := failing(service)), "\n".join(found.values())
-    assert warned(service) == []
+    assert warned(service) == ["seeds.offers"] * bool(offered)
+    assert offers(service) == dict.fromkeys(offered, "open")
+    if offered:
+        assert offers(service, *offered) == {}
+        commit(service, "taken")
+        assert not (found := failing(service)), "\n".join(found.values())
+        assert warned(service) == []
     fresh = services.emit(PRESENT, answers)
     assert [name for name in offered if (service / name).read_bytes() != (fresh / name).read_bytes()] == []
 

@@ -1,5 +1,6 @@
 """What an organisation lays over a service: its steps, its checks and its certificates, as they are installed."""
 
+import json
 import os
 import shutil
 import ssl
@@ -131,6 +132,11 @@ def test_a_check_of_the_organisation_is_red_and_green(overlaid: Path, run: Run) 
             "could not tell",
         ),
         ("", "no attribute 'checks'"),
+        ("def checks(options): raise SystemExit(0)\n", "SystemExit: 0"),
+        (
+            "from verify.result import Rule\ndef checks(_): yield Rule('a', 'b.c', 'd')._check(0, 'e', '')\n",
+            "which is no Check",
+        ),
     ],
 )
 def test_a_check_that_fails_is_no_proof(overlaid: Path, prove: Prove, text: str, words: str) -> None:
@@ -140,6 +146,15 @@ def test_a_check_that_fails_is_no_proof(overlaid: Path, prove: Prove, text: str,
 
     assert outcomes(checks) == {"proved", "unverified"}, told(checks)
     assert words in told(checks)
+
+
+def test_what_a_check_prints_is_no_part_of_the_record(overlaid: Path, run: Run) -> None:
+    (overlaid / CHECKS).write_text("def checks(_):\n    print('asking the inventory')\n    return []\n")
+    no_errors = "import os; os.dup2(os.open(os.devnull, os.O_WRONLY), 2); from verify.__main__ import main; "
+
+    ran = run("-c", no_errors + "main(['--only', 'overlay', '--format', 'json'])")
+
+    assert json.loads(ran.stdout)["outcome"] == "proved"
 
 
 def test_no_check_of_the_organisation_takes_the_id_of_another(overlaid: Path, prove: Prove) -> None:
@@ -276,3 +291,19 @@ def test_what_is_no_certificate_is_said_and_not_used(overlaid: Path, prove: Prov
     assert "unverified: the organisation's certificates can be read" in told(checks)
     assert not (overlaid / ".hardening" / "certificates.crt").exists()
     assert os.environ.get("SSL_CERT_FILE", "") != str(overlaid / ".hardening" / "certificates.crt")
+
+
+def test_certificates_of_no_authority_and_expired_ones_are_not_called_proved(
+    overlaid: Path, authority: Path, prove: Prove
+) -> None:
+    ca = overlaid / STEPS / "ca.crt"
+    shutil.copyfile(authority / "own.crt", ca)
+    assert "none of them is an authority's" in told(prove("overlay"))
+
+    key = str(authority / "ca.key")
+    expired = ["openssl", "x509", "-in", str(authority / "ca.crt"), "-signkey", key, "-days", "-1", "-out", str(ca)]
+    subprocess.run(expired, check=True, capture_output=True)
+    checks = prove("overlay")
+
+    assert "warning" in outcomes(checks)
+    assert "one of them has expired" in told(checks)

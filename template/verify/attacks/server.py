@@ -110,6 +110,38 @@ def framings(arena: Arena) -> Seen:
     )
 
 
+def _early(port: int, target: str, media_type: str, status: int, size: int) -> str:
+    """The fault if an answer that need not wait for the body is lost while the body comes in pieces, or what follows."""
+    head = f"POST {target} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {media_type}\r\nContent-Length: {size}\r\n\r\n"
+    with connect(port, 1.0 + SLACK) as connection:
+        try:
+            connection.sendall(head.encode() + b"a" * 20_000)
+            time.sleep(0.05)
+            for at in range(20_000, size, 20_000):
+                connection.sendall(b"a" * min(20_000, size - at))
+                time.sleep(0.002)
+            answer = receive(connection, "POST")
+            if answer.status != status:
+                return f"{target}: {answer.status or 'no answer'} instead of {status}"
+            if "close" in answer.all("connection"):
+                return ""
+            connection.sendall(raw("GET", "/ok"))
+            after = receive(connection).status
+        except OSError as error:
+            return f"{target}: {error} while {size} bytes were sent"
+    return "" if after == 200 else f"{target}: the next request is answered {after or 'nothing'}"
+
+
+@attacks("server.early-answers", "a refusal arrives though the body has not, and the connection goes on")
+def early_answers(arena: Arena) -> Seen:
+    json, text = "application/json", "text/plain"
+    early = [("/nowhere", json, 404), ("/ok", json, 405), ("/items", text, 415), ("/unread/500", json, 500)]
+    cases = [(*case, size) for case in early for size in (40_000, 400_000)]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        faults = list(pool.map(lambda case: _early(arena.probe_service.port, *case), cases))
+    return Seen(f"{len(cases)} bodies in pieces: 404, 405, 415, 500, then 200", [fault for fault in faults if fault])
+
+
 @attacks("server.headers", "headers do not use up the memory")
 def header_bombs(arena: Arena) -> Seen:
     bombs = {

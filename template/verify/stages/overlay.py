@@ -5,11 +5,14 @@
 """
 
 import ssl
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 
-from ..result import Check, Options, Rule, UnverifiedError, listed
+from ..result import Check, Options, Outcome, Rule, UnverifiedError, listed
 from ..runner import certificates
 from ..upkeep.overlay import ANSWERS, CHECKS, STEPS, is_there
 from ..upkeep.template_repo import masked, recorded_answers
@@ -61,19 +64,26 @@ def _certificates(options: Options) -> Check:
         return CERTIFICATES.proved("it has none")
     found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found.load_verify_locations(cadata=text)
-    until = min(found.get_ca_certs(), key=lambda each: ssl.cert_time_to_seconds(str(each["notAfter"])))["notAfter"]
+    ends = [str(each["notAfter"]) for each in found.get_ca_certs()]
+    if not ends:
+        return CERTIFICATES.unverified("none of them is an authority's (CA:TRUE)", KEEPERS)
+    until = min(ends, key=ssl.cert_time_to_seconds)
+    if ssl.cert_time_to_seconds(until) < time.time():
+        return CERTIFICATES.warning(f"one of them has expired: {until}", f"Replace it. {KEEPERS}")
     return CERTIFICATES.proved(f"{found.cert_store_stats()['x509']} certificates, the first until {until}")
 
 
 def _checks(options: Options) -> Iterator[Check]:
+    found: list[Check] = []
     try:
-        for check in import_module(CHECKS.parent.name).checks(options):
-            if not isinstance(check, Check):
-                raise TypeError(f"checks() yields {check!r}, which is no Check")
-            yield replace(check, step="overlay", id=f"overlay.{check.id.removeprefix('overlay.')}")
+        with redirect_stdout(sys.stderr):  # what they print is no part of the object that --format json prints
+            for check in import_module(CHECKS.parent.name).checks(options):
+                if not (isinstance(check, Check) and isinstance(check.outcome, Outcome)):
+                    raise TypeError(f"checks() yields {check!r}, which is no Check")
+                found.append(replace(check, step="overlay", id=f"overlay.{check.id.removeprefix('overlay.')}"))
+        ended = RUN.proved(f"{len(found)} of {CHECKS.parent}")
     except UnverifiedError as error:
-        yield RUN.unverified(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it says nothing about the service
-        yield RUN.unverified(f"{CHECKS.parent} failed: {type(error).__name__}: {error}", KEEPERS)
-    else:
-        yield RUN.proved(CHECKS.parent.name)
+        ended = RUN.unverified(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it says nothing about the service
+        ended = RUN.unverified(f"{CHECKS.parent} failed: {type(error).__name__}: {error}", KEEPERS)
+    yield from (*found, ended)

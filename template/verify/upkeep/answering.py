@@ -123,10 +123,19 @@ def take(project: Path, found: Sequence[Offer], files: Sequence[str]) -> Iterato
     for offer in chosen:
         if problem := _in_the_way(project, offer):
             raise RefusedError(f"Nothing was changed. {problem}")
-    for offer in chosen:
-        (project / offer.file).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(project / offer.file, offer.new or b"")
-        yield f"{offer.file} has what {offer.release} offers."
+    written: list[tuple[Path, bytes | None]] = []
+    try:
+        for offer in chosen:
+            path = project / offer.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old = offer.old if path.exists() else None
+            write_atomically(path, offer.new or b"")
+            written.append((path, old))
+    except OSError:
+        for path, old in written:
+            path.unlink() if old is None else write_atomically(path, old)
+        raise
+    yield from (f"{offer.file} has what {offer.release} offers." for offer in chosen)
     record(project, chosen[0].release, [each for each in found if each not in chosen])
     yield "Look at `git diff`, then `uv run --locked python -m verify`, and commit it."
 
@@ -149,10 +158,12 @@ def _in_the_way(project: Path, offer: Offer) -> str:
     if path.exists() and not path.stat().st_mode & 0o200:
         return f"{offer.file} is read-only: `chmod u+w {offer.file}` first."
     status = subprocesses.run(["git", "status", "--porcelain", "--", offer.file], project, 60)
-    if not status.ok or status.out:
-        return (
-            f"{offer.file} has edits that are not committed: commit or stash them first. {status.err.strip()}".strip()
-        )
+    if not status.ok:
+        return f"Whether {offer.file} has edits that are not committed, git does not say: {status.tail()}"
+    if status.out:
+        return f"{offer.file} has edits that are not committed: commit or stash them first."
+    if (path.read_bytes() if path.exists() else b"") != offer.old:
+        return f"{offer.file} has changed while offers were looked for: run it again."
     return ""
 
 
@@ -171,8 +182,8 @@ def decline(project: Path, found: Sequence[Offer], file: str, reason: str) -> st
     told = {"file": offer.file, "release": offer.release, "reason": " ".join(reason.split())}
     lines = ["", "[[tool.hardening.declined]]", *(f"{key} = {_quoted(value)}" for key, value in told.items()), ""]
     end = b"\r\n" if b"\r\n" in before else b"\n"
-    after = before.rstrip() + end + end.join(line.encode() for line in lines)
     try:
+        after = before.rstrip() + end + end.join(line.encode() for line in lines)
         tomllib.loads(after.decode())
     except ValueError as error:
         raise RefusedError(f"Nothing was changed. {PYPROJECT} takes no [[tool.hardening.declined]]: {error}") from None

@@ -103,14 +103,16 @@ class Search:
     def _offer(self, name: str, wanted: bytes, named: list[Entry]) -> Offer | None:
         known = [each for each in emitted(self.project, self.package) if each.path == name]
         file, raw = self._present(name, {each.digest for each in known})
-        theirs = raw.replace(b"\r\n", b"\n")
-        if theirs == wanted:
+        plain = raw.replace(b"\r\n", b"\n")
+        if plain == wanted:
             return None
-        same = [each for each in known if each.digest == seed_digest(theirs, self.package)]
+        windows = 0 < raw.count(b"\r\n") == raw.count(b"\n")
+        theirs = plain if windows else raw  # of a file that mixes line ends, each stays
+        same = [each for each in known if each.digest == seed_digest(theirs, self.package) and b"\r" not in theirs]
         versions = {
             each.commit: theirs if same else self.rendered(each.commit).get(name, b"") for each in same or known
         }
-        new_here = not file and not self._existed(name)
+        new_here = not file and not self._existed(name, older=bool(known))
         if new_here:
             entries, base = named, b""
         elif not versions:
@@ -128,15 +130,17 @@ class Search:
         merged = wanted if theirs == base else _merged(theirs, base, wanted, self.template.scratch)
         if merged == theirs:
             return None
-        new = merged.replace(b"\n", b"\r\n") if merged is not None and b"\r\n" in raw else merged
+        new = merged.replace(b"\n", b"\r\n") if merged is not None and windows else merged
         offer = replace(offer, digest=seed_digest(raw, self.package), old=raw, new=new, diff=_diff(name, base, wanted))
         return (
             offer if offer.state == "declined" else replace(offer, say=offer.say + self._what(offer, here=bool(file)))
         )
 
-    def _existed(self, name: str) -> bool:
-        """Whether the service has ever had such a file, as far as its history here goes back."""
-        return bool(subprocesses.run(["git", "log", "-1", "--format=%h", "--", name], self.project, 60).out)
+    def _existed(self, name: str, *, older: bool) -> bool:
+        """Whether the service has ever had such a file; where its history is cut off, whether an older release has it."""
+        cut_off = subprocesses.run(["git", "rev-parse", "--is-shallow-repository"], self.project, 60).out.strip()
+        log = subprocesses.run(["git", "log", "-1", "--format=%h", "--", name], self.project, 60).out
+        return bool(log) or (older and cut_off == "true")
 
     def _present(self, name: str, digests: set[str]) -> tuple[str, bytes]:
         """The file's name in this service and its content: of a renamed file that nobody has edited, the new name."""

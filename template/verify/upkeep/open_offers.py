@@ -2,11 +2,10 @@
 """What the template offers for the team's own files, and what the team has answered. No template is needed for it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..result import Check, Options, Rule
-from .seeds import FOUND, OFFERS, declined, is_after, seed_digest, unedited
+from ..result import Check, Options, Rule, UnverifiedError, listed
+from .seeds import FOUND, OFFERS, declined, emitted, is_after, seed_digest, unedited
 from .template_repo import recorded_answers
 
 ANSWERED = Rule("configuration", "seeds.offers", "every offer of the template for your own files is answered")
@@ -18,7 +17,8 @@ def check(options: Options) -> Check:
         waiting = {each.path: each.since for each in unedited(options.project, options.package).values()}
     except OSError as error:
         return ANSWERED.unverified(f"could not tell: {error}", "Put it back from git.")
-    waiting |= {file: release for file, release in _looked_up(options) if file not in waiting}
+    looked = _looked_up(options)
+    waiting |= {file: release for file, release in looked or () if file not in waiting}
     answers = {each.file: each for each in declined(options.project)}
     kept = {
         file: answers[file].reason
@@ -32,20 +32,30 @@ def check(options: Options) -> Check:
             f"`{OFFERS}` shows what it is for, takes it with --take FILE, or remembers with --decline FILE why not."
         )
         return ANSWERED.warning(f"open: {', '.join(opened)}{said}", remedy)
-    return ANSWERED.proved(f"none is open{said}")
+    named = sorted({each.path for each in emitted(options.project, options.package)} - answers.keys())
+    unknown = [name for name in named if looked is None and (options.project / name).is_file()]
+    if unknown:
+        said += f"; whether there is one for {listed(unknown)}, as it is here, only `{OFFERS}` tells"
+    return ANSWERED.proved(f"none is open{' of files that nobody has edited' * bool(unknown)}{said}")
 
 
-def _looked_up(options: Options) -> Iterator[tuple[str, str]]:
-    """What the last look at the template found, of files that are still as they were then."""
+def _looked_up(options: Options) -> list[tuple[str, str]] | None:
+    """What the last look at the template found, of files that are as they were then; nothing if nobody has looked."""
+
+    def is_still(file: str, digest: str) -> bool:
+        path: Path = options.project / file
+        present = path.read_bytes() if path.is_file() else b""  # as of a file that is new
+        return seed_digest(present, options.package) == digest
+
     try:
         found = json.loads((options.project / FOUND).read_text(encoding="utf-8"))
         if found["release"] != recorded_answers(options.project)["_commit"]:
-            return
+            return None
         offers = [(str(each["file"]), str(each["digest"]), str(each["state"])) for each in found["offers"]]
-    except (OSError, ValueError, LookupError, TypeError):
-        return
-    for file, digest, state in offers:
-        path: Path = options.project / file
-        present = path.read_bytes() if path.is_file() else b""  # as of a file that is new
-        if state != "gone" and seed_digest(present, options.package) == digest:
-            yield file, str(found["release"])
+        return [
+            (file, str(found["release"]))
+            for file, digest, state in offers
+            if state != "gone" and is_still(file, digest)
+        ]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, UnverifiedError):
+        return None

@@ -23,7 +23,8 @@ def write(project: Path, scratch: Path, target: Path, wanted: Path, names: Itera
         UnverifiedError: git does not say what differs.
     """
     # Inside a repository, git takes the paths of a patch from its root, and passes over others without a word.
-    prefix = subprocesses.run(["git", "rev-parse", "--show-prefix"], project, 10).out.strip()
+    up = subprocesses.run(["git", "rev-parse", "--show-cdup"], project, 10).out.strip()  # no name, so no encoding
+    prefix = project.resolve().relative_to((project.resolve() / up).resolve())
     for side, origin in (("a", project), ("b", wanted)):
         (scratch / side).mkdir()
         for name in names:

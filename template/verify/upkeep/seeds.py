@@ -75,7 +75,9 @@ def emitted(project: Path, package: str) -> list[Emitted]:
     Raises:
         OSError: It cannot be read.
     """
-    lines = (_LINE.fullmatch(line) for line in (project / LIST).read_text(encoding="utf-8").splitlines())
+    lines = (
+        _LINE.fullmatch(line) for line in (project / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+    )
     return [
         Emitted(line[1], line[2].replace(PACKAGE, package), line[3], line[4], line[5], tuple(line[6].split(",")))
         for line in lines

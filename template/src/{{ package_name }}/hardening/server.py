@@ -17,7 +17,8 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from .core.log import Log
+from .asgi import connections as kept
+from .core.log import Log, log
 from .settings import HardeningSettings
 
 MAX_HEADER_BYTES = 65_536
@@ -63,6 +64,16 @@ def keep_ignored_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
 
 
+def idle_timeout(settings: HardeningSettings, port: int, most: int) -> float:
+    """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter."""
+    if not kept.can_look():
+        hint = "This system does not tell enough of a connection: idle ones end after APP_HEADER_TIMEOUT."
+        log("warning", "keepalive_short", hint=hint)
+        return settings.header_timeout
+    kept.served = (port, most)
+    return max(settings.header_timeout, settings.keepalive_timeout)
+
+
 def die_while_starting() -> None:
     """Let a worker that does not serve yet end at SIGTERM and SIGINT. It would inherit handlers that only tell this
     process, and the signal, which is sent once, would be lost until Granian sets the worker's own.
@@ -105,6 +116,8 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
     elif sys.platform == "linux":
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
+    most = connections()
+    seconds = settings.header_timeout if reload else idle_timeout(settings, port, most)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
@@ -116,10 +129,8 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=ceil(settings.header_timeout * 1000), max_buffer_size=MAX_HEADER_BYTES
-        ),
-        backpressure=connections(),
+        http1_settings=HTTP1Settings(header_read_timeout=ceil(seconds * 1000), max_buffer_size=MAX_HEADER_BYTES),
+        backpressure=most,
         backlog=2048,
         workers_kill_timeout=ceil(settings.request_timeout),
         respawn_failed_workers=True,

@@ -118,7 +118,9 @@ class HardeningSettings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
     """Largest request body in bytes; a route may set `max_body_size=`."""
     header_timeout: Duration = 5.0
-    """Seconds a client has for its request line and headers, and may idle between requests."""
+    """Seconds a client has for its request line and headers."""
+    keepalive_timeout: Duration = 75.0
+    """Seconds a connection may idle between requests: longer than the proxy in front keeps it."""
     body_timeout: Duration = 10.0
     """Seconds a client has to send the whole body."""
     request_timeout: Duration = 30.0

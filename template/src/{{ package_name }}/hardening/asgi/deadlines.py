@@ -18,6 +18,7 @@ from starlette.types import Message, Receive
 from ..core.problems import Refusal
 from .places import Memory, Places
 
+Peer = tuple[str, int]
 _INTERVAL = 0.1
 _GRACE = 1.0
 GiveUp = Callable[[Refusal], Awaitable[None]]
@@ -28,6 +29,8 @@ class Slot:
 
     receiving: asyncio.Task[Any] | None = None
     """The task that waits for a message of a WebSocket: it is told first that this one has ended."""
+    peer: Peer | None = None
+    """The other end of its connection."""
     overdue: Refusal | None = None
     """The answer to a request whose deadline has passed."""
     _task: asyncio.Task[Any] | None = None

@@ -14,11 +14,9 @@ from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
 from ..steps.client import client_key
 from .deadlines import Deadlines, Slot
+from .drain import LETTING_GO, Drains
 from .response_headers import ResponseHeaders
 from .sockets import Sockets
-
-# Granian keeps a connection whose cancelled `receive` has not let go of the body yet when the answer goes out.
-_LETTING_GO = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,7 @@ class Runtime:
     identify: Callable[[RequestContext], str]
     deadlines: Deadlines
     sockets: Sockets
+    drains: Drains
     response_headers: ResponseHeaders
     own_headers: ResponseHeaders
     """The same without the steps of the team, for when one of them fails."""
@@ -50,6 +49,8 @@ class Exchange:
     if_unanswered: Refusal | None = None
     """The answer where the application has neither begun one nor failed."""
     slot: Slot | None = None
+    drain: asyncio.Task[bool] | None = None
+    """Reads what is left of the body after its answer."""
     status = 0
     started = finished = False
 
@@ -68,6 +69,7 @@ class Exchange:
         places = deadlines.sockets if self.request.is_websocket else deadlines.requests
         if (refusal := places.take(client)) is None:
             self.slot = Slot(deadlines, places, client, self.give_up)
+            self.slot.peer = self.peer
         return refusal
 
     def over(self) -> None:
@@ -146,7 +148,7 @@ class Exchange:
             if self.finished:
                 return  # it was answered while it could not be stopped
             self.refusal = overdue
-            await asyncio.sleep(_LETTING_GO)
+            await asyncio.sleep(LETTING_GO)
             if self.started:
                 self.request.note(overdue.event)
                 raise ConnectionAbortedError(overdue.event)

@@ -6,31 +6,20 @@ import os
 from starlette.types import Message, Receive
 
 from ..core.headers import HeaderList
-from ..core.json_text import InvalidJSONError, check_json
-from ..core.problems import (
-    BODY_INVALID,
-    BODY_TIMEOUT,
-    BODY_TOO_LARGE,
-    CLIENT_DISCONNECTED,
-    OVERLOADED,
-    READER_TIMEOUT,
-    UNHANDLED,
-    Refusal,
-    Refused,
-)
-from .exchange import Exchange
+from ..core.problems import OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
+from .body_exchange import BodyExchange
+from .drain import MAX_IDLE
 
 _PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
 
 
-class HttpExchange(Exchange):
+class HttpExchange(BodyExchange):
     """The application is given its `receive` and `send`."""
 
     if_unanswered: Refusal | None = UNHANDLED
-    _received = 0
-    _is_awaited = _is_read = False
+    _is_stream = False
     _start: Message
     _length_left: int | None = None
 
@@ -40,57 +29,6 @@ class HttpExchange(Exchange):
             self.request.scope["method"] = "GET"
         self.await_response()
         return self.receive if self.request.has_body else self.raw_receive
-
-    async def receive(self) -> Message:
-        """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
-
-        Raises:
-            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
-                the application makes of it.
-        """
-        if self.finished or self._is_read:
-            return await self.raw_receive()
-        if not self._is_awaited:
-            self._is_awaited = True
-            if self.slot is not None:
-                seconds = self.request.policy.body_timeout if self._runtime.has_timeouts else None
-                self.slot.set_deadline(seconds or self._runtime.body_timeout, BODY_TIMEOUT)
-        is_json = self.request.is_json
-        message = self._counted(await self.raw_receive())
-        if is_json and message["more_body"]:
-            chunks = [message["body"]]
-            while message["more_body"]:
-                message = self._counted(await self.raw_receive())
-                chunks.append(message["body"])
-            message["body"] = b"".join(chunks)
-        if not message["more_body"]:
-            self._is_read = True
-            self.await_response()
-        if is_json:
-            try:
-                check_json(message["body"])
-            except InvalidJSONError as error:
-                self.request.log_fields["reason"] = str(error)
-                raise self._refused(BODY_INVALID) from None
-        return message
-
-    def _counted(self, message: Message) -> Message:
-        if message["type"] == "http.disconnect":
-            raise self._refused(CLIENT_DISCONNECTED)
-        message.setdefault("body", b"")
-        message.setdefault("more_body", False)
-        self._received += len(message["body"])
-        if self._received > self.request.max_body_bytes:
-            raise self._refused(BODY_TOO_LARGE)
-        # The body of another type may be read in parts: what is beyond the bound of others counts as that bound.
-        is_kept = self.request.is_json or self._received <= self.request.services.settings.max_body_bytes
-        if is_kept and self.slot is not None and not self.slot.hold(len(message["body"])):
-            raise self._refused(OVERLOADED)
-        return message
-
-    def _refused(self, refusal: Refusal) -> Refused:
-        self.refusal = refusal
-        return Refused(refusal)
 
     async def send(self, message: Message) -> None:
         """The application's `send`: completes the headers, drops the body of a HEAD, replaces what was refused.
@@ -136,27 +74,41 @@ class HttpExchange(Exchange):
         elif self._length_left is not None:
             self._count_down(message)
         if self.request.method == "HEAD":
-            self.finished = True
-            await self.raw_send({"type": "http.response.body", "body": b""})
+            await self._finish({"type": "http.response.body", "body": b""})
             if message.get("more_body"):
                 raise OSError("the answer to HEAD has no body to stream")
             return
         slot = self.slot
         if message.get("more_body", False):
             await self._send_part(message)
-        else:
-            at = 0
-            while len(body) - at > _PART:  # the server would keep all that is not read
+            return
+        if len(body) > _PART:  # the server would keep all that is not read
+            last = len(body) - 1 - (len(body) - 1) % _PART
+            for at in range(0, last, _PART):
                 await self._send_part({**message, "body": body[at : at + _PART]})
-                at += _PART
-            if at:
-                message["body"] = body[at:]
+            message["body"] = body[last:]
+        if self._is_read or not self.request.has_body:  # as most are; a call more is 1% of a request
             self.finished = True
             await self.raw_send(message)
             if slot is not None:
                 slot.release()
+        else:
+            await self._finish(message)
+
+    async def _finish(self, message: Message) -> None:
+        """Send the last part, give the place back, and read on what the client may still send of its body."""
+        if self._is_stream and self.request.has_body and not self._is_read:
+            await self._let_body_end()
+        self.finished = True
+        await self.raw_send(message)
+        if self.slot is not None:
+            self.slot.release()
+        if self.request.has_body and not self._is_read and self.drain is None:
+            is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
+            self.drain = self._read_on(MAX_IDLE if is_overdue else self._body_timeout)
 
     async def _send_part(self, message: Message) -> None:
+        self._is_stream = True
         slot = self.slot
         if slot is not None:
             slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
@@ -176,7 +128,8 @@ class HttpExchange(Exchange):
             raise ValueError(f"{start['status']} is not the status of a response")
         self.status = int(start["status"])
         headers = start.get("headers", ())
-        start["headers"] = self._runtime.response_headers.finalize(self.request, self.status, headers)
+        headers = self._runtime.response_headers.finalize(self.request, self.status, headers)
+        start["headers"] = self._ending(headers) if self.request.has_body else headers
         return start
 
     def _declared_length(self, start: Message, kind: str) -> int | None:
@@ -200,12 +153,10 @@ class HttpExchange(Exchange):
     async def _send_answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         if self.slot is not None:
             self.slot.clear_deadline()
+        headers = self._ending(headers)
         await self._start_with({"type": "http.response.start", "status": status, "headers": headers})
-        self.finished = True
         body = b"" if self.request.method == "HEAD" else body
-        await self.raw_send({"type": "http.response.body", "body": body})
-        if self.slot is not None:
-            self.slot.release()
+        await self._finish({"type": "http.response.body", "body": body})
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application raised: 500, unless it was refused something on the way.

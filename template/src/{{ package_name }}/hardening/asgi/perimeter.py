@@ -15,7 +15,9 @@ from ..core.problems import Refusal
 from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
-from .deadlines import Deadlines
+from .connections import Connections
+from .deadlines import Deadlines, Peer
+from .drain import Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
 from .http_exchange import HttpExchange
@@ -61,7 +63,9 @@ class Perimeter:
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
         settings, routes = services.settings, services.routes
-        self._deadlines, self._drain_timeout = Deadlines(settings.max_concurrency), settings.request_timeout
+        self._deadlines, self._drains = Deadlines(settings.max_concurrency), Drains()
+        self._connections = Connections(self._busy_peers, settings.header_timeout)
+        self._drain_timeout = settings.request_timeout
         headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
         timeouts = settings.body_timeout, settings.request_timeout
         sockets = Sockets(services.sessions, Unfinished(settings.max_body_bytes, settings.body_timeout))
@@ -70,6 +74,7 @@ class Perimeter:
             identify,
             self._deadlines,
             sockets,
+            self._drains,
             *headers,
             errors.unhandled,
             *timeouts,
@@ -88,14 +93,20 @@ class Perimeter:
         store = self.services.store
         await store.open()
         log.start_batching(asyncio.get_running_loop())
+        watching = asyncio.ensure_future(self._connections.watch())
         try:
             at_shutdown = self._runtime.sockets.end_all
             await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown), send)
         finally:
+            watching.cancel()
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
             drain()
+
+    def _busy_peers(self) -> Iterator[Peer | None]:
+        yield from (slot.peer for slot in self._deadlines.slots)
+        yield from self._drains.peers
 
     async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
@@ -126,6 +137,9 @@ class Perimeter:
                 await request.settle(None)
             request_id.reset(token)
             self._end(exchange)
+            if exchange.drain is not None:  # the server drops the body when this returns
+                await exchange.drain
+                exchange.drain = None  # a cycle, see `_end`
 
     async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request

@@ -90,10 +90,6 @@ class Sockets:
         """Wait until its next message may come in."""
         await self._unfinished.admit(socket)
 
-    def cut(self, socket: Socket) -> None:
-        """End its connection at once, since its client does not read."""
-        self._unfinished.cut(socket)
-
     def discard(self, socket: Socket) -> None:
         """It has ended."""
         self._open.discard(socket)

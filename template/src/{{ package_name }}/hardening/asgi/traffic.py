@@ -1,22 +1,65 @@
 # Owned by the template: an update rewrites this file.
-"""What the kernel knows of a connection, and the server does not tell: how much of what came has been read. Linux only
-(`TCP_INFO`, tcp(7)); elsewhere nothing is found.
+"""What the kernel knows of a connection, and the server does not tell: what came and went, and how much of it was read.
+Linux only (`TCP_INFO`, tcp(7)); elsewhere nothing is found.
 """
 
 import os
 import socket
 import struct
 import sys
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..steps.client import canonical
+from .deadlines import Peer
 
-Peer = tuple[str, int]
-_FD = "/proc/self/fd"
-_RECEIVED = struct.Struct("=B127xQ")  # state, bytes_received
+FD = "/proc/self/fd"
+_INFO = struct.Struct("=B43xI4xI72xQ20xI")  # state, last_data_sent, last_data_recv, bytes_received, data_segs_out
 _CLOSED = 7  # TCP_CLOSE
+
+
+class Traffic(NamedTuple):
+    """What came and went on a connection."""
+
+    idle: int
+    """Milliseconds since anything was sent or received."""
+    received: int
+    """Bytes."""
+    answers: int
+    """Segments with data that were sent."""
+
+    @classmethod
+    def of(cls, connection: socket.socket) -> "Traffic":
+        """Ask the kernel.
+
+        Raises:
+            OSError: The client has reset the connection, or this kernel does not tell.
+        """
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+        if len(info) < _INFO.size or info[0] == _CLOSED:
+            raise OSError("nothing is known of the connection")
+        _, last_sent, last_received, received, answers = _INFO.unpack(info)
+        return cls(min(last_sent, last_received), received, answers)
+
+
+@contextmanager
+def opened(descriptor: int, inode: int | None = None) -> Iterator[socket.socket]:
+    """A socket under a descriptor of its own: the server may close its one, and use the number again, meanwhile.
+
+    Raises:
+        OSError: There is no such socket, or another one has its descriptor.
+    """
+    copy = os.dup(descriptor)
+    try:
+        if inode is not None and os.fstat(copy).st_ino != inode:
+            raise OSError("the connection is gone")
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with connection:
+        yield connection
 
 
 class Connection(NamedTuple):
@@ -25,33 +68,14 @@ class Connection(NamedTuple):
     descriptor: int
     inode: int
 
-    def opened(self) -> socket.socket:
-        """A socket under a descriptor of its own: the server may close its one, and use the number again, meanwhile.
-
-        Raises:
-            OSError: It is gone.
-        """
-        copy = os.dup(self.descriptor)
-        try:
-            if os.fstat(copy).st_ino != self.inode:
-                raise OSError("the connection is gone")
-            return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, copy)
-        except OSError:
-            os.close(copy)
-            raise
-
     def read(self) -> int:
         """How many bytes the server has read.
 
         Raises:
             OSError: It is gone.
         """
-        with self.opened() as connection:
-            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size)
-            state, received = _RECEIVED.unpack(info)
-            if state == _CLOSED:
-                raise OSError("the client has reset it")
-            return int(received) - _unread(connection.fileno())
+        with opened(*self) as connection:
+            return Traffic.of(connection).received - _unread(connection.fileno())
 
     def waiting(self) -> int:
         """How many bytes have come that the server has not read; none if it is gone."""
@@ -59,11 +83,6 @@ class Connection(NamedTuple):
             return _unread(self.descriptor) if os.fstat(self.descriptor).st_ino == self.inode else 0
         except OSError:
             return 0
-
-    def cut(self) -> None:
-        """End it, whatever is unread on either side."""
-        with suppress(OSError), self.opened() as connection:
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 class Connections:
@@ -79,9 +98,9 @@ class Connections:
             return found
         wanted = {(canonical(peer[0]), int(peer[1])): peer for peer in peers}
         seen, self._seen = self._seen, {}
-        for entry in os.listdir(_FD):  # noqa: PTH208 - there may be thousands
+        for entry in os.listdir(FD):  # noqa: PTH208 - there may be thousands
             with suppress(OSError):
-                inode = os.stat(f"{_FD}/{entry}").st_ino  # noqa: PTH116
+                inode = os.stat(f"{FD}/{entry}").st_ino  # noqa: PTH116
                 peer = seen[inode] if inode in seen else _peer(Connection(int(entry), inode))
                 self._seen[inode] = peer
                 if peer in wanted:
@@ -92,8 +111,8 @@ class Connections:
 def _peer(connection: Connection) -> Peer | None:
     """The other end of a connection; `None` if it is none."""
     try:
-        with connection.opened() as opened:
-            name = opened.getpeername()
+        with opened(*connection) as socket:
+            name = socket.getpeername()
     except OSError:
         return None
     return (canonical(name[0]), name[1]) if isinstance(name, tuple) else None

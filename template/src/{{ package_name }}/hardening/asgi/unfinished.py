@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal
 from . import traffic
+from .deadlines import Peer
 
 INTERVAL = 0.05
 """Seconds between two looks."""
@@ -25,7 +26,7 @@ _SMALL = 16_384  # pings and the like
 class Receiver(Protocol):
     """A socket that is open."""
 
-    peer: traffic.Peer | None
+    peer: Peer | None
     delivered: int
     """How many messages the application was given."""
 
@@ -64,7 +65,7 @@ class Unfinished:
     def __init__(self, max_bytes: int, seconds: float) -> None:
         self._max_bytes, self._seconds = max_bytes, seconds
         self._connections, self._next = traffic.Connections(), 0.0
-        self._new: dict[traffic.Peer, Receiver] = {}
+        self._new: dict[Peer, Receiver] = {}
         self._held: dict[Receiver, _Held] = {}
 
     def add(self, socket: Receiver) -> None:
@@ -98,11 +99,6 @@ class Unfinished:
                 self._held[socket] = _Held(connection, sys.maxsize if socket is being_accepted else _HEADER)
         self._new.clear()
         self._next = began + 10 * (time.monotonic() - began)
-
-    def cut(self, socket: Receiver) -> None:
-        """End the connection of a socket at once."""
-        if (held := self._held.get(socket)) is not None:
-            held.connection.cut()
 
     def look(self, sockets: Iterable[Receiver]) -> None:
         """Look once at the sockets that are open."""

@@ -19,6 +19,7 @@ from ..core.problems import (
     WEBSOCKET_REJECTED,
     Refusal,
 )
+from .drain import LETTING_GO
 from .exchange import Exchange
 from .sockets import BURST, GRACE, MAX_REASON, RATE, close_code, disconnect, title_of
 
@@ -59,6 +60,7 @@ class WebSocketExchange(Exchange):
             if (overdue := slot.overdue) is None or task is None or task.uncancel():
                 raise
             slot.overdue = None
+            await asyncio.sleep(LETTING_GO)  # or the server closes without the code
             return await self._end_with(overdue)
         finally:
             slot.receiving = None
@@ -134,7 +136,6 @@ class WebSocketExchange(Exchange):
         except TimeoutError:
             self.finished = True
             self.request.note(READER_TIMEOUT.event)
-            self._runtime.sockets.cut(self)
             if self.slot is not None:
                 if self.slot.receiving is not None:
                     self.end(READER_TIMEOUT)

@@ -4,7 +4,6 @@ everything is escaped to ASCII, bounded, and masked. ASVS v5.0.0-16.2.1 to 16.2.
 """
 
 import atexit
-import json
 import logging.config
 import os
 import sys
@@ -16,8 +15,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from threading import get_ident
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
-
+from .log_format import encode, readable
 from .log_writer import never_block
 from .masking import describe, mask
 
@@ -79,8 +77,8 @@ class Log:
 
     def _line(self, level: str, event: str, log_fields: dict[str, Any]) -> str:
         if self.readable:
-            return f"{_readable(self._now(), level, event, log_fields)}\n"
-        return f"{_encode({'time': self._now(), 'level': level, 'event': event, **log_fields})}\n"
+            return f"{readable(self._now(), level, event, log_fields)}\n"
+        return f"{encode({'time': self._now(), 'level': level, 'event': event, **log_fields})}\n"
 
     def never_block(self) -> None:
         """From now on no line, nor what anything else prints, waits for whoever reads it: this process serves."""
@@ -110,7 +108,7 @@ class Log:
             self(level, event, **who, status=status, ms=round(ms, 1), **log_fields)
             return
         more = {**log_fields, "lines_lost": self.dropped_lines} if self.dropped_lines else log_fields
-        end = f",{_encode(more)[1:]}" if more else "}"
+        end = f",{encode(more)[1:]}" if more else "}"
         line = (
             f'{_LINE_PREFIX}{self._now()}","level":"{level}","event":"{event}","request_id":"{request_id}",'
             f'"client":{quoted(client)},"method":{quoted(method)},"path":{quoted(path)},'
@@ -164,27 +162,6 @@ class Log:
             self.dropped_lines = 0
         except (OSError, ValueError, AttributeError):  # nobody reads the log any more: no reason to fail the request
             self.dropped_lines += number
-
-
-def _encode(log_fields: dict[str, Any]) -> str:
-    try:
-        line = to_json(log_fields, ensure_ascii=True, inf_nan_mode="null", fallback=str).decode()
-        return line.replace("\x7f", "\\u007f")  # the one control character that the encoder lets through
-    except PydanticSerializationError:  # half a surrogate pair or bytes: rare, and worth the slower encoder
-        return json.dumps(log_fields, separators=(",", ":"), default=repr, skipkeys=True)
-
-
-def _readable(stamp: str, level: str, event: str, log_fields: dict[str, Any]) -> str:
-    exception = log_fields.pop("exception", "")
-    words = " ".join(
-        f"{name}={_printable(str(value))}" for name, value in log_fields.items() if value not in ("", None)
-    )
-    trace = "".join(f"\n    {_printable(row)}" for row in exception.splitlines())
-    return f"{stamp[11:23]} {level.upper():7} {_printable(event)}  {words}{trace}"
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class Handler(logging.Handler):

@@ -25,8 +25,11 @@ def overlay_steps(package: str) -> tuple[type[Step], ...]:
         overlay = import_module(name)
         if not getattr(overlay, "__file__", None):  # a folder that holds no module, such as what git leaves behind
             return ()
-        return tuple(overlay.STEPS)
-    except Exception as error:
+        steps = overlay.STEPS
+        if isinstance(steps, tuple | list):  # what is used up by the first application would leave the second without
+            return tuple(steps)
+        raise TypeError(f"STEPS is a {type(steps).__name__}")
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             return ()
         why = f"The organisation's steps cannot be taken from {name}: {type(error).__name__}: {error}."

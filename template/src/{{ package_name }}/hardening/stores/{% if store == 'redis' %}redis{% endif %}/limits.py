@@ -32,7 +32,7 @@ for i, key in ipairs(KEYS) do
         decisions[i] = math.floor(remaining * 1e9)
         break
     end
-    redis.call('SET', key, arrival, 'PX', math.ceil((arrival - now) * 1000))
+    redis.call('SET', key, arrival, 'PX', math.max(math.ceil((arrival - now) * 1000), 1))
     decisions[i] = math.floor(math.max(remaining, 0) * 1e9)
 end
 return decisions

@@ -1,0 +1,92 @@
+# Owned by the template: an update rewrites this file.
+"""Reads what is left of a body after its answer, and throws it away (RFC 9112, 9.3 and 9.6).
+
+A server that closes with unread bytes makes the kernel reset the connection: who is still sending loses the answer, and a
+proxy takes the service for broken. Granian goes on delivering the body after the answer; `test_early_answers.py` holds
+it to that, since no document promises it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+from starlette.types import Receive
+
+from ..steps.base import RequestContext
+from ..steps.client import client_key
+from .deadlines import Peer
+
+MAX_BYTES = 16_777_216
+"""Of a body that no route has taken; one whose route takes more may be as long as that."""
+MAX_DRAINS = 512
+"""At once, a quarter of them for one client. The oldest makes room: it has had the most time."""
+MAX_IDLE = 2.0
+"""Seconds without a byte."""
+LETTING_GO = 0.05
+"""Seconds. Granian cuts a connection whose cancelled `receive` has not let go of the body when the call returns."""
+_SMALL, _GATHERING = 16_384, 0.005  # small parts are let gather: each one wakes the loop
+
+
+def ends_connection(request: RequestContext) -> bool:
+    """Whether an early answer must say that the connection ends: the rest of the body may never come, or is too much."""
+    length = request.headers.get(b"content-length", b"0")
+    return b"expect" in request.headers or not length.isdigit() or int(length) > max_bytes(request)
+
+
+def max_bytes(request: RequestContext) -> int:
+    """How much of a body is read after its answer."""
+    return max(request.max_body_bytes, MAX_BYTES)
+
+
+class Drains:
+    """The bodies that are being read after their answer. They hold no place of `APP_MAX_CONCURRENCY`."""
+
+    def __init__(self) -> None:
+        self._clients: dict[asyncio.Task[bool], tuple[str, Peer | None]] = {}
+        self._shares: Counter[str] = Counter()
+
+    @property
+    def peers(self) -> Iterable[Peer | None]:
+        """The other ends of their connections."""
+        return (peer for _, peer in self._clients.values())
+
+    def begin(self, request: RequestContext, peer: Peer | None, receive: Receive, seconds: float) -> asyncio.Task[bool]:
+        """Read on in a task of its own, from the server's `receive` and for that many seconds at most."""
+        key = client_key(request.client)
+        if self._shares[key] >= MAX_DRAINS // 4:
+            next(task for task, (other, _) in self._clients.items() if other == key).cancel()
+        elif len(self._clients) >= MAX_DRAINS:
+            next(iter(self._clients)).cancel()
+        task = asyncio.ensure_future(_drain(receive, max_bytes(request), seconds))
+        self._clients[task] = key, peer
+        self._shares[key] += 1
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[bool]) -> None:
+        key, _ = self._clients.pop(task)
+        self._shares[key] -= 1
+        if not self._shares[key]:
+            del self._shares[key]
+
+
+async def _drain(receive: Receive, left: int, seconds: float) -> bool:
+    """Read until the body ends, or a bound; whether it was the body. A cancellation, such as that of the server's stop,
+    only ends the reading.
+    """
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    try:
+        async with asyncio.timeout_at(min(end, now() + MAX_IDLE)) as limit:
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):  # whole, or the client is gone
+                    return True
+                size = len(message.get("body", b""))
+                left -= size
+                if size < _SMALL:
+                    await asyncio.sleep(_GATHERING)
+                limit.reschedule(min(end, now() + MAX_IDLE))
+    except (TimeoutError, asyncio.CancelledError):
+        await asyncio.sleep(LETTING_GO)
+    return False
