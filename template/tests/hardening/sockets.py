@@ -18,22 +18,37 @@ class Socket:
         headers: Of the handshake.
         client: Address of the peer.
         reads: Whether the client reads; else what is sent to it after the handshake never gets away.
+        closes: Whether the server still sends a close.
+        accepts_after: Seconds that the server takes to accept.
     """
 
     def __init__(
-        self, app: ASGIApp, target: str = "/ws", headers: Headers = (), client: str = CLIENT, reads: bool = True
+        self,
+        app: ASGIApp,
+        target: str = "/ws",
+        headers: Headers = (),
+        client: str = CLIENT,
+        *,
+        reads: bool = True,
+        closes: bool = True,
+        accepts_after: float = 0.0,
     ) -> None:
         extensions: dict[str, Any] = {"websocket.http.response": {}}
         scope = scope_of("websocket", target, headers, client, scheme="ws", subprotocols=[], extensions=extensions)
         self.sent: list[Message] = []
-        self._reads, self._inbox = reads, asyncio.Queue[Message]()
+        self._delays = {
+            "websocket.accept": accepts_after,
+            "websocket.send": 0.0 if reads else 60.0,
+            "websocket.close": 0.0 if closes else 60.0,
+        }
+        self._inbox = asyncio.Queue[Message]()
         self._inbox.put_nowait({"type": "websocket.connect"})
         self._changed = asyncio.Event()
         self.task = asyncio.ensure_future(app(scope, self._inbox.get, self._send))
 
     async def _send(self, message: Message) -> None:
-        if not self._reads and message["type"] == "websocket.send":
-            await asyncio.sleep(60)
+        if seconds := self._delays.get(message["type"]):
+            await asyncio.sleep(seconds)
         self.sent.append(message)
         self._changed.set()
 

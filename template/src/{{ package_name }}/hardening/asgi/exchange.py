@@ -100,8 +100,7 @@ class Exchange:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""
-        if self.request.event == "request":
-            self.request.note(refusal.event)
+        self.note_once(refusal)
         await self.answer(refusal.status, refusal.headers, refusal.body(self.request.request_id))
 
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
@@ -131,8 +130,8 @@ class Exchange:
         self.started, self.status = True, start.get("status", 101)
         try:
             await self.raw_send(start)
-        except BaseException:
-            self.started = False
+        except Exception:  # not where it was cancelled: it may have begun
+            self.started, self.status = False, 0
             raise
 
     async def cancelled(self, error: asyncio.CancelledError) -> None:
@@ -160,6 +159,11 @@ class Exchange:
             raise error
         else:
             await self.fail(error)
+
+    def note_once(self, refusal: Refusal) -> None:
+        """Let the log name a refusal unless something else has happened."""
+        if self.request.event == "request":
+            self.request.note(refusal.event)
 
     def note_failure(self, error: BaseException) -> None:
         """Log an exception with the line of the request."""

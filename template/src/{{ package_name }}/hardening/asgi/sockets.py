@@ -26,6 +26,8 @@ RATE, BURST = 100.0, 200.0
 """Messages a second that a socket may send, and how many at once. What comes faster waits with the client."""
 GRACE = 5.0
 """Seconds that a route has to end after it was told that its socket is closed."""
+LAST_SEND = 0.5
+"""Seconds to say that the service stops: Granian sends nothing any more, unless a request is still at work."""
 MAX_REASON = 123
 """Bytes of the words in a close (RFC 6455, 5.5)."""
 _AT_ONCE = 8

@@ -5,6 +5,7 @@ socket has bounds as a request has: on silence, age, the size of a message and h
 
 import asyncio
 import time
+from contextlib import suppress
 
 from starlette.types import Message, Receive
 from starlette.websockets import WebSocketDisconnect
@@ -13,6 +14,7 @@ from ..core.headers import HeaderList
 from ..core.problems import (
     BODY_TOO_LARGE,
     READER_TIMEOUT,
+    SERVICE_STOPS,
     SOCKET_IDLE,
     SOCKET_TOO_OLD,
     UNHANDLED,
@@ -21,7 +23,7 @@ from ..core.problems import (
 )
 from .drain import LETTING_GO
 from .exchange import Exchange
-from .sockets import BURST, GRACE, MAX_REASON, RATE, close_code, disconnect, title_of
+from .sockets import BURST, GRACE, LAST_SEND, MAX_REASON, RATE, close_code, disconnect, title_of
 
 
 class WebSocketExchange(Exchange):
@@ -30,7 +32,6 @@ class WebSocketExchange(Exchange):
     is_used = False
     """Whether a message came from the client since the session was last looked up."""
     delivered = 0
-    _is_accepted = False
     _late_status = 0
     _ends = _next_message = 0.0
 
@@ -46,7 +47,7 @@ class WebSocketExchange(Exchange):
         had its time, the application is told of its end.
         """
         slot = self.slot
-        if slot is None or not self._is_accepted:
+        if slot is None or self.status != 101:
             return await self.raw_receive()
         if self.finished:
             return disconnect(1006)
@@ -71,10 +72,8 @@ class WebSocketExchange(Exchange):
         self.delivered += 1
         self._next_message = max(self._next_message, time.monotonic() - BURST / RATE) + 1 / RATE
         self._await_traffic()
-        text = message.get("text")
-        size = len(message.get("bytes") or b"") if text is None else len(text)
-        most = self.request.services.settings.max_body_bytes
-        if size > most or (text is not None and size * 4 > most and len(text.encode()) > most):
+        size = len(message.get("bytes") or (message.get("text") or "").encode())
+        if size > self.request.services.settings.max_body_bytes:
             return await self._end_with(BODY_TOO_LARGE)
         return message
 
@@ -85,7 +84,7 @@ class WebSocketExchange(Exchange):
         kind = message["type"]
         if not self.started:
             await self._answer_handshake(kind, message)
-        elif not self._is_accepted:
+        elif self.status != 101:
             await self.raw_send(message)
         elif kind == "websocket.http.response.start":
             self._late_status = message["status"]
@@ -114,7 +113,6 @@ class WebSocketExchange(Exchange):
                 self._runtime.sockets.add(self)
             await self._start_with(message)
             if kind == "websocket.accept":
-                self._is_accepted = True
                 self._ends = time.monotonic() + self.request.services.settings.session_lifetime
                 self._await_traffic()
             return
@@ -130,12 +128,13 @@ class WebSocketExchange(Exchange):
         self.slot.set_deadline(seconds, refusal)
 
     async def _deliver(self, message: Message) -> None:
+        seconds = LAST_SEND if self.request.event == SERVICE_STOPS.event else self._runtime.body_timeout
         try:
-            async with asyncio.timeout(self._runtime.body_timeout):
+            async with asyncio.timeout(seconds):
                 await self.raw_send(message)
         except TimeoutError:
             self.finished = True
-            self.request.note(READER_TIMEOUT.event)
+            self.note_once(READER_TIMEOUT)
             if self.slot is not None:
                 if self.slot.receiving is not None:
                     self.end(READER_TIMEOUT)
@@ -152,12 +151,12 @@ class WebSocketExchange(Exchange):
 
     async def _end_with(self, refusal: Refusal) -> Message:
         """Close the socket, and return what tells the route so; it is cancelled if it goes on nevertheless."""
-        if self.request.event == "request":
-            self.request.note(refusal.event)
+        self.note_once(refusal)
         code = close_code(refusal.status)
         if self.slot is not None:
             self.slot.set_deadline(GRACE, refusal)
-        await self._close(code, "")
+        with suppress(OSError):  # who does not read it is told by the end of the connection
+            await self._close(code, "")
         return disconnect(code)
 
     def end(self, refusal: Refusal) -> None:
@@ -180,7 +179,7 @@ class WebSocketExchange(Exchange):
             self.if_unanswered = None
             return
         self.note_failure(error)
-        if self._is_accepted:
+        if self.status == 101:
             await self._close(1011, "")
         elif not self.started:
             await self.refuse(UNHANDLED)
@@ -188,7 +187,7 @@ class WebSocketExchange(Exchange):
     async def cancelled(self, error: asyncio.CancelledError) -> None:
         """Close what is open and has had its time; else as with any request."""
         task, overdue = asyncio.current_task(), self.slot.overdue if self.slot is not None else None
-        if self._is_accepted and overdue is not None and task is not None and not task.uncancel():
+        if self.status == 101 and overdue is not None and task is not None and not task.uncancel():
             await self._end_with(overdue)
         else:
             await super().cancelled(error)
