@@ -23,20 +23,22 @@ from .settings import HardeningSettings
 from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
-MAX_CONNECTIONS = 65_535
+MAX_DESCRIPTORS = 65_535
+MAX_CONNECTIONS = 4_096
+"""Of one worker: each takes 18 kB, and while its header comes as much as that may have."""
 
 
 def connections() -> int:
-    """As many as the process may open, a margin left for files; the limit is raised as far as it goes."""
+    """As many as fit into the memory and the process may open, a margin left for files; that limit is raised."""
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, MAX_CONNECTIONS)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(64, wanted - 128)
+    return max(64, min(wanted - 128, MAX_CONNECTIONS))
 
 
 def why_cannot_listen(address: Address) -> str:

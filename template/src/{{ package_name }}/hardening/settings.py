@@ -125,8 +125,10 @@ class HardeningSettings(BaseSettings):
     """Seconds a client has to send the whole body."""
     request_timeout: Duration = 30.0
     """Seconds a route has until its response starts."""
+    socket_idle: Duration = 300.0
+    """Seconds a WebSocket may be open without a message from either side."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
-    """Requests that one process works on at once; more are answered 503."""
+    """Requests that one process works on at once, and half as many WebSockets beside; more are answered 503."""
     session_idle: Duration = 1800.0
     """Seconds until a session that is not used ends."""
     session_lifetime: Duration = 43_200.0

@@ -142,11 +142,17 @@ def validation_errors(
 
 
 OVERLOADED = Refusal(503, "overloaded", [(b"retry-after", b"1")])
+CLIENT_OVERLOADED = Refusal(429, "client_overloaded", [(b"retry-after", b"1")])
 ROUTE_TIMEOUT = Refusal(503, "request_timed_out")
 READER_TIMEOUT = Refusal(503, "reader_timed_out")
 BODY_TIMEOUT = Refusal(408, "body_timed_out", [(b"connection", b"close")])
 BODY_TOO_LARGE = Refusal(413, "body_refused")
 BODY_INVALID = Refusal(400, "body_refused")
 CLIENT_DISCONNECTED = Refusal(400, "client_left")
+SOCKET_IDLE = Refusal(408, "socket_idle")
+SOCKET_TOO_OLD = Refusal(408, "socket_too_old")
+SESSION_OVER = Refusal(401, "session_over")
+SERVICE_STOPS = Refusal(503, "service_stops")
+SESSION_UNKNOWN = Refusal(503, "store_away")
 WEBSOCKET_REJECTED = Refusal(403, "websocket_refused")
 UNHANDLED = Refusal(500, "unhandled_error")
