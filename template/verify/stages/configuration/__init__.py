@@ -15,11 +15,10 @@ from . import compose, docker, ignores, secrets, settings, workflows
 
 FILES: dict[str, tuple[Callable[[Path], Iterator[Check]], tuple[Rule, ...]]] = {
     "Dockerfile": (docker.checks, docker.RULES),
-    ".dockerignore": (ignores.dockerignore, (ignores.IMAGE,)),
     "compose.yaml": (compose.checks, (compose.CONFINED,)),
-    ".gitignore": (ignores.gitignore, (ignores.REPOSITORY,)),
 }
 """The files that are looked at if they are there, and what is asked of each."""
+IGNORES = {".dockerignore": ignores.dockerignore, ".gitignore": ignores.gitignore}
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -31,7 +30,9 @@ def stage(options: Options) -> Iterator[Check]:
         if path.is_file():
             yield from softened(checks(path), options.project, options.package, name)
         else:
-            yield from (rule.proved(f"{name} is not used") for rule in rules)
+            yield from (rule.not_looked_at(f"there is no {name}") for rule in rules)
+    for name, checks in IGNORES.items():
+        yield from softened(checks(options.project / name), options.project, options.package, name)
     pipelines = [path.relative_to(options.project).as_posix() for path in workflows.files(options.project)]
     yield from softened(workflows.checks(options.project), options.project, options.package, *pipelines)
     yield from secrets.checks(options.project)
