@@ -6,8 +6,10 @@ it says what they must keep.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ... import acceptance
 from ...result import Check, Options, Rule
 from ...upkeep import bounds, open_offers
 from ...upkeep.seeds import softened
@@ -24,6 +26,7 @@ IGNORES = {".dockerignore": ignores.dockerignore, ".gitignore": ignores.gitignor
 def stage(options: Options) -> Iterator[Check]:
     """Whether the settings, and the files around the code, are safe."""
     yield from settings.stage(options)
+    yield from acceptance.read(options.project, datetime.now(UTC).date()).wrong
     yield bounds.check(options.project)
     for name, (checks, rules) in FILES.items():
         path = options.project / name
