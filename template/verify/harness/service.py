@@ -5,6 +5,7 @@ about, no setting of this machine and no file of the project reaches it.
 
 import json
 import os
+import re
 import socket
 import sys
 import time
@@ -28,6 +29,8 @@ ORIGIN = "https://app.example.com"
 PROBE_MODULE = "verify.probe"
 # The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
 OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
+# Of the template's settings, what a table may say as well: an address that the attacks can reach, a quota that they can use up.
+HANDED_ON = {"APP_DATABASE_URL", "APP_RATE_LIMIT", "APP_STORE_URL"}
 # The probe application, with deadlines that can be waited for.
 PROBE = {
     "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent),
@@ -55,8 +58,24 @@ def environment(**variables: str) -> dict[str, str]:
 def declared_environment(project: Path) -> dict[str, str]:
     """Made-up values for settings of the team's own, from `[tool.hardening.verify.environment]` in pyproject.toml.
 
-    What verify sets itself stays as verify sets it.
+    What verify sets itself stays as verify sets it, and what the template declares stays as settings.py has it.
     """
+    return {name: value for name, value in _table(project).items() if name not in hidden_names(project)}
+
+
+def hidden_names(project: Path) -> list[str]:
+    """The settings in that table which would hide what production has: the template's, where settings.py can do without."""
+    try:
+        declared = re.findall(r"^#? ?(APP_\w+)=", (project / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+        own = "\n".join(path.read_text(encoding="utf-8") for path in project.glob("src/*/settings.py"))
+    except (OSError, ValueError):
+        return []
+    required = {f"APP_{name}".upper() for name in re.findall(r"^ +(\w+) *:[^=\n]+$", own, re.MULTILINE)}
+    kept = {*HANDED_ON, *OWN, "APP_ENV", *required}
+    return [name for name in _table(project) if name.upper() in declared and name.upper() not in kept]
+
+
+def _table(project: Path) -> dict[str, str]:
     try:
         tables = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
         values = tables["tool"]["hardening"]["verify"]["environment"]

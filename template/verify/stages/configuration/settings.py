@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...harness.service import declared_environment
+from ...common.entries import SENTENCE, is_sentence
+from ...harness.service import declared_environment, hidden_names
 from ...result import Check, Options, Rule, UnverifiedError, listed
 from ...runner import subprocesses
 
@@ -28,6 +29,8 @@ UNSET = (None, "")
 SAFE = Rule("configuration", "settings.safe", "production starts with safe settings and routes")
 FINDING = Rule("configuration", "settings.finding", "the start-up check finds nothing")
 REFUSED = Rule("configuration", "settings.refused", "with nothing set, production refuses to start")
+QUOTA = "APP_RATE_LIMIT"
+TABLE = Rule("configuration", "settings.table", "what pyproject.toml sets for verify hides no setting")
 ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
 
 _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
@@ -43,6 +46,10 @@ class CheckOutput:
     @property
     def ids(self) -> set[str]:
         return {finding["id"] for finding in self.data["findings"]}
+
+    def value(self, name: str) -> str | None:
+        """What a setting would be; nothing if it is not set or could not be read."""
+        return next((each["value"] for each in self.data["settings"] if each["name"] == name), None)
 
     def missing(self) -> dict[str, str]:
         """The settings that could not be read, and why."""
@@ -83,7 +90,7 @@ def stage(options: Options) -> Iterator[Check]:
     own = {name: value for name, value in declared_environment(options.project).items() if name not in PRODUCTION}
     try:
         output = report(options, {**own, **PRODUCTION})
-        unset = report(options, own)
+        unset = report(options, {name: value for name, value in own.items() if name != QUOTA})
     except UnverifiedError as error:
         yield SAFE.unverified(error)
         return
@@ -102,12 +109,18 @@ def stage(options: Options) -> Iterator[Check]:
     else:
         for each in output.data["findings"]:
             rule = FINDING.of(f"{each['id']}: {each['message']}", f"no {each['id']}")
-            judge = rule.insecure if each["level"] == "error" else rule.proved
+            judge = rule.insecure if each["level"] == "error" else rule.warning
             yield judge(str(each["message"]), str(each["hint"]))
         if not errors:
             yield SAFE.proved(f"{len(output.data['routes'])} routes, no error; {said}")
     if not unread:
         yield _refusal(unset)
+    for name in hidden_names(options.project):
+        remedy = "Take it out of the table: what verify looks at is what settings.py and a deployment say."
+        yield TABLE.of(name).warning("it is the template's, and verify takes it from settings.py instead", remedy)
+    if QUOTA in own and output.value(QUOTA) != unset.value(QUOTA):
+        seen = f"verify uses up {output.value(QUOTA)}, and without the table production has {unset.value(QUOTA)}"
+        yield TABLE.of(QUOTA).warning(seen, "See that the quota of production is meant.")
     yield from _accepted(output)
 
 
@@ -128,4 +141,7 @@ def _accepted(found: CheckOutput) -> Iterator[Check]:
     for route in found.data["routes"]:
         for each, reason in route["policy"].get("insecure_because", {}).items():
             exception = ACCEPTED.of(f"{route['route']} {each}", f"{route['route']} is excepted from {each}")
-            yield exception.proved(f"accepted by the team: {reason}", "See that it still holds.")
+            if is_sentence(str(reason)):
+                yield exception.accepted(f"{reason} (in its policy)")
+            else:
+                yield exception.insecure(f"`{reason}` is no reason", SENTENCE)
