@@ -172,6 +172,11 @@ class Run:
     def _show(self, check: Check) -> None:
         """A check in full: what was tried, what was seen, and the remedy."""
         word = WORDS[check.outcome]
+        if check.outcome is Outcome.NOT_LOOKED_AT:
+            self.screen.line(
+                self.screen.paint(f"{word}  {check.step}: {printable(f'{check.name}: {check.seen}')}", word)
+            )
+            return
         self.screen.line(f"{self.screen.paint(word, word)}  {check.step}: {printable(check.name)}")
         for row in check.seen.splitlines():
             self.screen.line(f"    {printable(row)}")

@@ -12,6 +12,7 @@ from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
 from ..settings import PREFIX, HardeningSettings, secrets_dir
+from .overrides import middleware, replaced
 from .settings import secrets_in
 
 
@@ -25,10 +26,13 @@ def report(
     """Everything, as text for a person or as JSON for a program."""
     declared = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
+    around = {"replaced": list(replaced(app)), "middleware": list(middleware(app))} if app is not None else {}
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        return json.dumps({"ok": ok, "settings": declared, "routes": routes, "findings": found}, indent=2)
+        return json.dumps(
+            {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}, indent=2
+        )
 
     def count(level: str) -> int:
         return sum(each.level == level for each in findings)
@@ -39,6 +43,7 @@ def report(
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
+        *_table("APPLICATION", "YOURS", rows=[[what, name] for what, names in around.items() for name in names]),
         *(str(finding) for finding in findings),
         f"{count('error')} errors, {count('warning')} warnings",
     ]
