@@ -82,7 +82,9 @@ def read(project: Path, today: date) -> Acceptances:
             problems = [("check", "this is accepted already", "Keep one of the two.")]
         if problems:
             lines = lines or Lines(text)
-            found.wrong += [_wrong(lines.of(*TABLE, number, each), *said, each) for each, *said in problems]
+            found.wrong += [
+                _wrong(lines.of(*TABLE, number, name), seen, remedy, name) for name, seen, remedy in problems
+            ]
         else:
             found.valid[key] = table
     return found

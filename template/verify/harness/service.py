@@ -3,6 +3,7 @@
 about, no setting of this machine and no file of the project reaches it.
 """
 
+import ast
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from ..common import raw_http
 from ..common.answer import HOST, Answer
@@ -44,6 +46,10 @@ PROBE = {
 }
 
 
+_STORES = re.compile(r"(postgres(ql)?|mysql|mariadb|mssql|oracle|mongodb|rediss?|valkeys?)(\+\w+)*")
+_HERE = re.compile(r"localhost|127\.[\d.]+|::1|")
+
+
 class NotStartedError(Exception):
     """The service did not come up; the message holds its last lines."""
 
@@ -73,6 +79,34 @@ def hidden_names(project: Path) -> list[str]:
     required = {f"APP_{name}".upper() for name in re.findall(r"^ +(\w+) *:[^=\n]+$", own, re.MULTILINE)}
     kept = {*HANDED_ON, *OWN, "APP_ENV", *required}
     return [name for name in _table(project) if name.upper() in declared and name.upper() not in kept]
+
+
+def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> list[str]:
+    """The settings whose default in settings.py is a database of another machine, or a file that outlasts the attacks."""
+    try:
+        tree = ast.parse((project / "src" / package / "settings.py").read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return []
+    said = {name.upper() for name in given}
+    defaults = {
+        f"APP_{each.target.id}".upper(): each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None
+    }
+    return [name for name, it in defaults.items() if name not in said and any(map(_is_lasting, ast.walk(it)))]
+
+
+def _is_lasting(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return False
+    scheme, _, rest = node.value.partition("://")
+    if scheme.startswith("sqlite"):
+        return rest.startswith("//")
+    try:
+        hosts = (urlsplit(f"//{each}").hostname or "" for each in rest.partition("/")[0].rpartition("@")[2].split(","))
+        return bool(_STORES.fullmatch(scheme)) and not all(map(_HERE.fullmatch, hosts))
+    except ValueError:
+        return True
 
 
 def _table(project: Path) -> dict[str, str]:

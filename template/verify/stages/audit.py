@@ -50,7 +50,9 @@ def stage(options: Options) -> Iterator[Check]:
         yield from gaps
         if not doubts:
             yield _accounted(lock, service, [each.object for each in gaps])
-        yield from _judged(options.project, lock, _findings(lock, answer), accepted, complete=not doubts, gaps=bool(gaps))
+        yield from _judged(
+            options.project, lock, _findings(lock, answer), accepted, complete=not doubts, gaps=bool(gaps)
+        )
 
 
 def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:

@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...common.entries import SENTENCE, is_sentence
@@ -29,6 +31,8 @@ UNSET = (None, "")
 SAFE = Rule("configuration", "settings.safe", "production starts with safe settings and routes")
 FINDING = Rule("configuration", "settings.finding", "the start-up check finds nothing")
 REFUSED = Rule("configuration", "settings.refused", "with nothing set, production refuses to start")
+WHOLE = Rule("configuration", "app.whole", "the application is judged and guarded by the template's own methods")
+MIDDLEWARE = Rule("configuration", "app.middleware", "no middleware answers in the place of a route")
 QUOTA = "APP_RATE_LIMIT"
 TABLE = Rule("configuration", "settings.table", "what pyproject.toml sets for verify hides no setting")
 ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
@@ -65,11 +69,12 @@ def report(options: Options, variables: Mapping[str, str]) -> CheckOutput:
     """
     command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
     try:
-        ran = subprocesses.run(command, options.project, TIMEOUT, variables)
+        with TemporaryDirectory(prefix="verify-") as empty:  # a .env of the project is not production
+            ran = subprocesses.run(command, Path(empty), TIMEOUT, variables)
         if ran.code is None:
             raise _silent(options, f"it gave no report within {TIMEOUT:g} s")
         data = json.loads(ran.out)
-        found = CheckOutput(ran.code, {name: data[name] for name in ("findings", "routes", "settings")})
+        found = CheckOutput(ran.code, {name: data[name] for name in ("findings", "routes", "settings", "application")})
         found.ids.union(found.missing())  # whatever is not as expected shows here
     except OSError as error:
         raise _silent(options, str(error)) from None
@@ -121,7 +126,20 @@ def stage(options: Options) -> Iterator[Check]:
     if QUOTA in own and output.value(QUOTA) != unset.value(QUOTA):
         seen = f"verify uses up {output.value(QUOTA)}, and without the table production has {unset.value(QUOTA)}"
         yield TABLE.of(QUOTA).warning(seen, "See that the quota of production is meant.")
+    yield from _application(output.data["application"])
     yield from _accepted(output)
+
+
+def _application(around: dict[str, list[str]]) -> Iterator[Check]:
+    """What the proof relies on, and what no list of routes shows."""
+    for name in around.get("replaced", ()):
+        seen = f"{name} stands in its place: what it leaves out, nobody looks at"
+        remedy = "Say it by a setting, a step or a route; or accept it, if it only adds to what it calls by `super()`."
+        yield WHOLE.of(name).unverified(seen, remedy)
+    for name in around.get("middleware", ()):
+        yield MIDDLEWARE.of(name).not_looked_at(f"{name} stands before every route, and is in no list of routes")
+    if not any(around.values()):
+        yield WHOLE.proved("no method of it is replaced, and no middleware of yours stands before the routes")
 
 
 def _refusal(found: CheckOutput) -> Check:
