@@ -90,9 +90,10 @@ class Hook:
 
     def verdict(self) -> str:
         """The result in one sentence, for this summary and for Copier's last words."""
-        count = self.report.insecure
+        count, apart = self.report.insecure, self.report.apart
         return {
-            PROVED: "Locked, installed, audited and attacked: all of it was proved.",
+            PROVED: "Locked, installed, audited and attacked: "
+            + (f"all else was proved; {apart}." if apart else "all of it was proved."),
             INSECURE: f"INSECURE: {count} finding{'s' if count != 1 else ''} to fix before this service is used.",
             UNVERIFIED: "NOT VERIFIED: not everything could be checked, so nobody knows if this service is secure.",
             OFF: self.nothing,

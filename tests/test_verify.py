@@ -60,8 +60,8 @@ class Verified:
         return {check["outcome"] for check in self.record["checks"] if check["step"] == step}
 
     def red(self) -> set[str]:
-        """The steps that have a check which is not proved."""
-        return {check["step"] for check in self.record["checks"] if check["outcome"] != "proved"}
+        """The steps that have a check which is insecure or could not be verified."""
+        return {check["step"] for check in self.record["checks"] if check["outcome"] in ("insecure", "unverified")}
 
 
 def verify(service: Path, *arguments: str, **variables: str) -> Verified:

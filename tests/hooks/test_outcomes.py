@@ -44,7 +44,7 @@ def test_a_new_service_is_locked_installed_and_verified(
     assert outcomes == {audited}, verified
     assert recorded(folder)["outcome"] == verified["outcome"]
     assert recorded(folder)["say"] in result.stderr
-    assert ("all of it was proved" in result.stdout) == (verified["outcome"] == "proved")
+    assert ("all else was proved; " in result.stdout) == (verified["outcome"] == "proved")
     commit(folder, "emitted")
     assert not [name for name in git(folder, "ls-files").split() if name.startswith((".hardening", ".venv"))]
 
@@ -53,6 +53,8 @@ def test_a_new_service_is_locked_installed_and_verified(
     ("ends", "words", "strict"),
     [
         ("proved", "all of it was proved", 0),
+        ("accepted", "all else was proved; 1 accepted", 0),
+        ("not_looked_at", "all else was proved; 1 not looked at", 0),
         ("insecure", "INSECURE: 1 finding to fix", 1),
         ("unverified", "NOT VERIFIED: not everything could be checked", 2),
         ("silently", "left no record that agrees", 2),

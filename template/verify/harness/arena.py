@@ -25,6 +25,8 @@ class Seen(NamedTuple):
 
     text: str
     faults: list[str]
+    is_vacuous: bool = False
+    """Nothing was tried that could have failed."""
 
 
 @dataclass
@@ -83,7 +85,7 @@ class Arena:
         """
         chosen = [route for route in routes if not route.is_websocket]
         if not chosen:
-            return Seen("the service has no such route", [])
+            return Seen("the service has no such route", [], is_vacuous=True)
         chosen = [route for route in chosen if route.target]
         if not chosen:
             raise UnverifiedError("no such route of the service can be reached", UNREACHED)
@@ -140,7 +142,10 @@ class Attacks:
                 yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
             else:
                 shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
-                yield rule.insecure(shown, self.remedy) if seen.faults else rule.proved(seen.text)
+                if seen.faults:
+                    yield rule.insecure(shown, self.remedy)
+                else:
+                    yield (rule.not_looked_at if seen.is_vacuous else rule.proved)(seen.text)
 
 
 def statuses(answers: Iterable[Answer]) -> str:

@@ -11,14 +11,6 @@ import threading
 import time
 from typing import TextIO
 
-from ..result import Outcome
-
-WORDS = {
-    Outcome.PROVED: "proved",
-    Outcome.INSECURE: "INSECURE",
-    Outcome.UNVERIFIED: "NOT VERIFIED",
-    Outcome.WARNING: "warning",
-}
 _COLOURS = {
     "done": "32",
     "proved": "32",
@@ -26,6 +18,8 @@ _COLOURS = {
     "failed": "31;1",
     "NOT VERIFIED": "33;1",
     "warning": "33",
+    "accepted": "33",
+    "not looked at": "2",
     "not run": "2",
 }
 _FRAMES = "|/-\\"

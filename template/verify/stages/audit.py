@@ -129,7 +129,7 @@ def _judged(
         if covering:
             waiver = covering[0]
             name = f"{finding}, waived until {waiver.expires.isoformat()}"
-            yield VULNERABLE.of(str(finding), name).proved(f"{waiver.reason} ({seen})")
+            yield VULNERABLE.of(str(finding), name).accepted(f"{waiver.reason} ({seen})")
         else:
             yield VULNERABLE.of(str(finding), str(finding)).insecure(seen, advice.on(finding))
     if complete and not findings:
@@ -139,4 +139,4 @@ def _judged(
             if waiver not in used:
                 name = f"{FILE}:{waiver.line} waives {waiver.advisory}, which hits nothing: it is unused"
                 unused = WAIVER.of(f"{FILE}:{waiver.line}", name)
-                yield unused.proved("unused", f"Delete it from line {waiver.line} on.")
+                yield unused.warning("unused", f"Delete it from line {waiver.line} on.")

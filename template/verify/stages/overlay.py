@@ -26,7 +26,7 @@ KEEPERS = "It comes from the organisation's overlay: report it to those who keep
 def stage(options: Options) -> Iterator[Check]:
     """Whether the overlay is in use, and what its own checks find."""
     if not is_there(options.project):
-        yield USED.proved("this service has no overlay")
+        yield USED.not_looked_at("this service has no overlay")
         return
     yield _used(options)
     yield _certificates(options)
@@ -61,7 +61,7 @@ def _certificates(options: Options) -> Check:
         seen = f"{certificates.SOURCE} cannot be read: {error}"
         return CERTIFICATES.unverified(seen, f"Write certificates in PEM. {KEEPERS}")
     if not text:
-        return CERTIFICATES.proved("it has none")
+        return CERTIFICATES.not_looked_at("it has none")
     found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found.load_verify_locations(cadata=text)
     ends = [str(each["notAfter"]) for each in found.get_ca_certs()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...common.yaml import mapping, pairs, read
 from ...result import Check, Rule, UnverifiedError, listed
+from ...upkeep.template_repo import ANSWERS, recorded_answers
 
 RUNS_VERIFY = Rule("configuration", "ci.runs-verify", "continuous integration runs verify")
 PINNED = Rule("configuration", "ci.pinned", "every action is pinned by its full hash")
@@ -24,7 +25,7 @@ def checks(project: Path) -> Iterator[Check]:
     paths = files(project)
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     if not texts:
-        yield RUNS_VERIFY.proved("not used")
+        yield _none(project)
     elif any(re.search(r"^[^#\n]*python3? -m verify(?![.\w])", text, re.MULTILINE) for text in texts):
         yield RUNS_VERIFY.proved("python -m verify")
     else:
@@ -32,6 +33,18 @@ def checks(project: Path) -> Iterator[Check]:
     for path in paths:
         if path.name != ".gitlab-ci.yml":
             yield from _workflow(path)
+
+
+def _none(project: Path) -> Check:
+    """There is no pipeline: what was answered says whether there should be one."""
+    try:
+        asked = recorded_answers(project).get("ci", "none")
+    except UnverifiedError as error:
+        return RUNS_VERIFY.unverified(error)
+    if asked == "none":
+        return RUNS_VERIFY.not_looked_at("no pipeline is here, and `ci=none` asked for none", "Run verify in yours.")
+    remedy = "Put it back from git; or run verify in another pipeline, and say so by `ci=none` with `copier update`."
+    return RUNS_VERIFY.insecure(f"there is no pipeline here, and {ANSWERS} says `ci: {asked}`", remedy)
 
 
 def _workflow(path: Path) -> Iterator[Check]:
