@@ -22,7 +22,8 @@ def stage(options: Options) -> Iterator[Check]:
     yield from deployed.checks(options)
     for name, checks in IGNORES.items():
         yield from softened(checks(options.project / name), options.project, options.package, name)
-    pipelines = [path.relative_to(options.project).as_posix() for path in workflows.files(options.project)]
-    yield from softened(workflows.checks(options.project), options.project, options.package, *pipelines)
+    inside = [path for path in workflows.files(options.project) if path.is_relative_to(options.project.resolve())]
+    pipelines = [path.relative_to(options.project.resolve()).as_posix() for path in inside]
+    yield from softened(workflows.checks(options), options.project, options.package, *pipelines)
     yield from secrets.checks(options.project)
     yield open_offers.check(options)

@@ -43,7 +43,9 @@ def dockerignore(path: Path) -> Iterator[Check]:
             bare = pattern.removeprefix("!").removeprefix("./").strip("/")
             anchored += [f"{'!' * pattern.startswith('!')}/{bare}{below}" for below in ("", "/**")]
     spec = PathSpec.from_lines("gitignore", anchored)
-    yield _check(IMAGE, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, _REMEDY, "no .git, .env, tests, verify, .hardening")
+    yield _check(
+        IMAGE, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, _REMEDY, "no .git, .env, tests, verify, .hardening"
+    )
 
 
 def gitignore(path: Path) -> Iterator[Check]:
@@ -51,7 +53,9 @@ def gitignore(path: Path) -> Iterator[Check]:
     project = path.parent.resolve()
     root = next((each for each in (project, *project.parents) if (each / ".git").exists()), None)
     folders = [each for each in (project, *project.parents) if root and each.is_relative_to(root)] or [project]
-    specs = [(each, GitIgnoreSpec.from_lines(_lines(each / path.name))) for each in folders if (each / path.name).is_file()]
+    specs = [
+        (each, GitIgnoreSpec.from_lines(_lines(each / path.name))) for each in folders if (each / path.name).is_file()
+    ]
     if not root and not specs:
         yield REPOSITORY.not_looked_at("this is no git repository yet, and there is no .gitignore")
         return
