@@ -11,7 +11,7 @@ from verify.result import Check, Options, Outcome
 from verify.stages.configuration import workflows
 from verify.upkeep import larger_repository
 
-from ..conftest import Emit, git
+from ..conftest import Emit, commit, git
 
 PACKAGE = "orders_api"
 VERIFY = "uv run --locked python -m verify"
@@ -350,8 +350,14 @@ def emitted_in(emit: Emit, ci: str) -> Files:
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
-def test_in_a_larger_repository_the_pipelines_of_a_folder_are_read_by_nobody(emit: Emit, look: Look, ci: str) -> None:
+def test_in_a_larger_repository_the_pipelines_of_a_folder_are_read_by_nobody(
+    emit: Emit, look: Look, tmp_path: Path, ci: str
+) -> None:
     (check,) = look(emitted_in(emit, ci), SERVICE)
+    assert check.outcome is Outcome.NOT_LOOKED_AT, "nobody can have put them at the root yet"
+    root = tmp_path / "all"
+    commit(root, "one more")
+    (check,) = workflows.checks(Options(root / SERVICE, PACKAGE))
     assert check.outcome is Outcome.INSECURE
     assert "nobody reads" in check.seen
     assert "verify.upkeep.larger_repository" in check.remedy

@@ -51,13 +51,13 @@ def checks(options: Options) -> Iterator[Check]:
     if not paths and not unread:
         yield _none(options.project)
     else:
-        yield _verdict(found, broken, unread, root)
+        yield _verdict(found, broken, unread, options.project, root)
     for path in ours:
         if path.name != gitlab.FILE:
             yield from _workflow(path)
 
 
-def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Path], root: Path) -> Check:
+def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Path], project: Path, root: Path) -> Check:
     whole = [each for each in found if not each.no and not each.unknown]
     open_ends = [each for each in found if not each.no and each.unknown]
     remedy = "Add a step `uv run --locked python -m verify` that every change starts and that nothing hides."
@@ -72,6 +72,8 @@ def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Pat
     if unread and not found:
         said = f"nobody reads {listed(each.name for each in unread)} here: the repository begins at {root}"
         remedy = "`uv run python -m verify.upkeep.larger_repository` writes what belongs there, and says where."
+        if not subprocesses.run(["git", "ls-files", "."], project, 10).out:
+            return RUNS_VERIFY.not_looked_at(f"{said}; nothing of this folder is committed yet", remedy)
     return RUNS_VERIFY.insecure(said or "no job does", remedy)
 
 
