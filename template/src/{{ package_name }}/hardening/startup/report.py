@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, Literal
 
 from ..app import Hardened
+from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
@@ -28,7 +29,8 @@ def report(
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        return json.dumps({"ok": ok, "settings": declared, "routes": routes, "findings": found}, indent=2)
+        data = {"ok": ok, "settings": declared, "routes": routes, "findings": found, "under_serve_alone": NOT_BOUNDED}
+        return json.dumps(data, indent=2)
 
     def count(level: str) -> int:
         return sum(each.level == level for each in findings)
@@ -40,6 +42,7 @@ def report(
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
         *(str(finding) for finding in findings),
+        f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
         f"{count('error')} errors, {count('warning')} warnings",
     ]
     return "\n".join(rows)
