@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import acceptance
 from .attacks import STEPS
 from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, overall, worst
 from .runner import processes, report
@@ -37,6 +38,7 @@ class Run:
         self.options = options
         self.screen = screen
         self.checks: list[Check] = []
+        self.accepted = acceptance.read(options.project, datetime.now(UTC).date())
         self.seconds: dict[str, float] = {}
         self.overridden: dict[str, Any] = {"ignored": list(overridden)}
         self.not_made: list[str] = []
@@ -89,6 +91,8 @@ class Run:
         for name in STAGES:
             if self._is_due(name):
                 self._stage(name, f"stages.{name}")
+        if not self.options.only:
+            self.checks += self.accepted.unused()
 
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
@@ -108,7 +112,7 @@ class Run:
         try:
             with processes.hold():
                 stage = import_module(f".{module}", __package__).stage
-            for check in stage(self.options):
+            for check in map(self.accepted.applied, stage(self.options)):
                 found.append(check)
                 self.checks.append(check)
                 self.screen.note(check.name)
@@ -168,6 +172,11 @@ class Run:
     def _show(self, check: Check) -> None:
         """A check in full: what was tried, what was seen, and the remedy."""
         word = WORDS[check.outcome]
+        if check.outcome is Outcome.NOT_LOOKED_AT:
+            self.screen.line(
+                self.screen.paint(f"{word}  {check.step}: {printable(f'{check.name}: {check.seen}')}", word)
+            )
+            return
         self.screen.line(f"{self.screen.paint(word, word)}  {check.step}: {printable(check.name)}")
         for row in check.seen.splitlines():
             self.screen.line(f"    {printable(row)}")
@@ -184,7 +193,9 @@ def counted(checks: Sequence[Check]) -> str:
     """How many checks had which outcome, in words."""
     outcomes = [check.outcome for check in checks]
     judged = [each for each in (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED) if each in outcomes]
-    return ", ".join([*(f"{outcomes.count(each)} {WORDS[each].lower()}" for each in judged), *filter(None, [apart(outcomes)])])
+    return ", ".join(
+        [*(f"{outcomes.count(each)} {WORDS[each].lower()}" for each in judged), *filter(None, [apart(outcomes)])]
+    )
 
 
 def crashed(name: str, error: Exception, project: Path) -> Check:

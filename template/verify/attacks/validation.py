@@ -4,7 +4,7 @@
 from ..common.answer import HOST, Answer
 from ..common.hostile_json import JSON
 from ..common.raw_http import raw, send
-from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.arena import NOT_TRIED, Arena, Attacks, Seen, expect
 from ..harness.routes import DiscoveredRoute
 
 attacks = Attacks("HARDENING.md, Validation: `hardening/steps/validation.py`, and models that inherit `ApiModel`.")
@@ -167,10 +167,12 @@ def own_malformed(arena: Arena) -> Seen:
 @attacks("validation.own-fields", "your routes refuse fields that nobody declared")
 def own_fields(arena: Arena) -> Seen:
     def ask(route: DiscoveredRoute) -> tuple[str, str]:
-        if "routes.E002" in route.accepted:
-            return "accepted by its policy", ""
-        wanted = (422, 401, 403) if route.is_guarded else (422,)
-        return refused(arena.ask(route.method, route.target, body=b'{"verify_unknown":1}'), *wanted)
+        if route.is_guarded and not arena.caller:
+            return f"{NOT_TRIED}behind a guard, and {arena.no_caller}", ""
+        answer = arena.ask(route.method, route.target, list(arena.caller.items()), b'{"verify_unknown":1}')
+        if route.is_guarded and answer.status in (401, 403, 404):
+            return f"{NOT_TRIED}answered {answer.status} before its body was looked at", ""
+        return refused(answer, 422)
 
     return arena.each(taking_json(arena), ask)
 

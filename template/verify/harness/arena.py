@@ -3,20 +3,21 @@
 
 import itertools
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..common.answer import Answer
 from ..common.raw_http import TIMEOUT, Pairs
-from ..result import Check, Rule, UnverifiedError
+from ..result import Check, Rule, UnverifiedError, listed
 from .routes import DiscoveredRoute
 from .service import Service
 
 EVIL = "https://evil.example"
 AGAIN = "Run it again; then look at what was seen."
+NOT_TRIED = "not tried: "
 UNREACHED = "Move each before the route that shadows it: what takes any path, such as `/{rest:path}`, comes last."
 
 
@@ -27,6 +28,8 @@ class Seen(NamedTuple):
     faults: list[str]
     is_vacuous: bool = False
     """Nothing was tried that could have failed."""
+    not_tried: Mapping[str, str] = {}
+    """The routes to which nothing was sent that could have failed, and why."""
 
 
 @dataclass
@@ -38,12 +41,16 @@ class Arena:
         real_service: The service itself.
         routes: The service's own routes.
         thorough: Take minutes instead of seconds.
+        caller: The headers of a caller that the team lends; empty if it lends none.
+        no_caller: Why it lends none.
     """
 
     probe_service: Service
     real_service: Service
     routes: list[DiscoveredRoute]
     thorough: bool = False
+    caller: Mapping[str, str] = field(default_factory=dict)
+    no_caller: str = "no caller is lent"
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,23 +88,31 @@ class Arena:
 
         Args:
             routes: Which ones.
-            attack: Returns what was seen, and what is wrong with that, if anything.
+            attack: Returns what was seen, and what is wrong with that, if anything. What begins with `NOT_TRIED` is why
+                nothing was sent that could have failed.
         """
         chosen = [route for route in routes if not route.is_websocket]
+        spared = {
+            str(each): f"sent nothing, since it has {', '.join(each.findings)}" for each in chosen if each.is_spared
+        }
         if not chosen:
             return Seen("the service has no such route", [], is_vacuous=True)
-        chosen = [route for route in chosen if route.target]
-        if not chosen:
+        chosen = [route for route in chosen if not route.is_spared]
+        reached = [route for route in chosen if route.target]
+        if chosen and not reached:
             raise UnverifiedError("no such route of the service can be reached", UNREACHED)
         pool = ThreadPoolExecutor(4)
         try:
-            results = list(pool.map(attack, chosen))
+            results = dict(zip(map(str, reached), pool.map(attack, reached), strict=True))
         finally:  # an interrupt waits for nobody
             pool.shutdown(wait=False, cancel_futures=True)
-        faults = [f"{route}: {fault}" for route, (_, fault) in zip(chosen, results, strict=True) if fault]
-        counted = Counter(text for text, _ in results)
+        faults = [f"{route}: {fault}" for route, (_, fault) in results.items() if fault]
+        untried = {
+            route: text.removeprefix(NOT_TRIED) for route, (text, _) in results.items() if text.startswith(NOT_TRIED)
+        }
+        counted = Counter(text for route, (text, _) in results.items() if route not in untried)
         words = ", ".join(f"{text} ({number} routes)" if number > 1 else text for text, number in counted.items())
-        return Seen(words, faults)
+        return Seen(words, faults, not counted, {**spared, **untried})
 
 
 Attack = Callable[[Arena], Seen]
@@ -144,8 +159,16 @@ class Attacks:
                 shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
                 if seen.faults:
                     yield rule.insecure(shown, self.remedy)
-                else:
-                    yield (rule.not_looked_at if seen.is_vacuous else rule.proved)(seen.text)
+                elif not seen.is_vacuous:
+                    yield rule.proved(seen.text)
+                elif not seen.not_tried:
+                    yield rule.not_looked_at(seen.text)
+                if seen.not_tried:
+                    reasons = defaultdict(list)
+                    for route, why in seen.not_tried.items():
+                        reasons[why].append(route)
+                    text = "; ".join(f"{listed(routes)}: {why}" for why, routes in reasons.items())
+                    yield rule.of("not tried", f"{rule.name} (not tried)").not_looked_at(text)
 
 
 def statuses(answers: Iterable[Answer]) -> str:

@@ -6,7 +6,9 @@ it says what they must keep.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+from ... import acceptance
 from ...result import Check, Options
 from ...upkeep import bounds, open_offers
 from ...upkeep.seeds import softened
@@ -18,6 +20,7 @@ IGNORES = {".dockerignore": ignores.dockerignore, ".gitignore": ignores.gitignor
 def stage(options: Options) -> Iterator[Check]:
     """Whether the settings, and the files around the code, are safe."""
     yield from settings.stage(options)
+    yield from acceptance.read(options.project, datetime.now(UTC).date()).wrong
     yield bounds.check(options.project)
     yield from deployed.checks(options)
     for name, checks in IGNORES.items():

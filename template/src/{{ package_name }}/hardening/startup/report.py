@@ -13,6 +13,7 @@ from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
 from ..settings import PREFIX, HardeningSettings, secrets_dir
+from .overrides import middleware, replaced
 from .settings import secrets_in
 
 
@@ -26,11 +27,12 @@ def report(
     """Everything, as text for a person or as JSON for a program."""
     declared = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
+    around = {"replaced": list(replaced(app)), "middleware": list(middleware(app))} if app is not None else {}
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        data = {"ok": ok, "settings": declared, "routes": routes, "findings": found, "under_serve_alone": NOT_BOUNDED}
-        return json.dumps(data, indent=2)
+        data = {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}
+        return json.dumps({**data, "under_serve_alone": NOT_BOUNDED}, indent=2)
 
     def count(level: str) -> int:
         return sum(each.level == level for each in findings)
@@ -41,6 +43,7 @@ def report(
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
+        *_table("APPLICATION", "YOURS", rows=[[what, name] for what, names in around.items() for name in names]),
         *(str(finding) for finding in findings),
         f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
         f"{count('error')} errors, {count('warning')} warnings",
