@@ -117,6 +117,8 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
     "echo, quoted": ({HARDENING: github(f'run: echo "{VERIFY}"')}, "insecure"),
     "a name": ({HARDENING: github(f"name: {VERIFY}\n        run: 'true'")}, "insecure"),
     "a here-document": ({HARDENING: script("cat <<EOF", VERIFY, "EOF")}, "insecure"),
+    "another uv": ({HARDENING: script("uv() { true; }", VERIFY)}, "unverified .*what `uv` is"),
+    "an alias": ({HARDENING: script("alias uv=true", VERIFY)}, "unverified .*what `uv` is"),
     "a function": ({HARDENING: script("f() {", VERIFY, "}")}, "unverified"),
     "another module": ({HARDENING: github("run: uv run python -m verify.bounds")}, "insecure"),
     # less than all of it

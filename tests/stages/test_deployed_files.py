@@ -98,6 +98,11 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     ),
     "without serve": (start(f'CMD ["python", "-m", "{PACKAGE}"]'), "start insecure .*without"),
     "nothing": (start(""), "docker.start unverified"),
+    "something else": (start('CMD ["supervisord"]'), "docker.start unverified .*no server that is known"),
+    "a file by any name": (
+        {"deploy/stack.yml": "services: {api: {image: orders-api, privileged: true}}\n"},
+        "stack.yml api .*priv",
+    ),
     "a script that nobody sees": (start('CMD ["/start.sh"]'), "docker.start unverified"),
     # s05: the image itself, by whatever name
     "another name": (
@@ -250,8 +255,34 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     ),
 }
 
+OF_UV = f"""\
+FROM ghcr.io/astral-sh/uv:python3.14-bookworm-slim AS builder
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
+ENV UV_NO_DEV=1
+WORKDIR /app
+RUN --mount=type=cache,target=/root/.cache/uv \\
+    --mount=type=bind,source=uv.lock,target=uv.lock \\
+    --mount=type=bind,source=pyproject.toml,target=pyproject.toml \\
+    uv sync --locked --no-install-project
+COPY . /app
+RUN --mount=type=cache,target=/root/.cache/uv \\
+    uv sync --locked
+
+FROM python:3.14-slim-bookworm
+RUN groupadd --system --gid 999 nonroot && useradd --system --gid 999 --uid 999 --create-home nonroot
+COPY --from=builder --chown=nonroot:nonroot /app /app
+ENV PATH="/app/.venv/bin:$PATH"
+USER nonroot
+{SERVE}
+"""
 HONEST: dict[str, Change] = {
     "as emitted": {},
+    "as uv's documentation has it": {"Dockerfile": OF_UV},
+    "a worker beside it": {"worker.Dockerfile": OF_UV.replace(SERVE, "CMD celery -A orders_api.tasks worker")},
+    "kubernetes and a pipeline": {
+        "k8s/service.yaml": "kind: Service\nspec: {ports: [{port: 80}]}\n",
+        ".gitlab-ci.yml": "services: [docker:dind]\nx: {script: [echo]}\n",
+    },
     "a shell form": start(f"CMD exec python -m {PACKAGE} serve --host 0.0.0.0"),
     "a variable for the port": start(f'CMD ["sh", "-c", "exec python -m {PACKAGE} serve --port ${{PORT:-8000}}"]'),
     "ENTRYPOINT and CMD": start(f'ENTRYPOINT ["tini", "--", "python", "-m", "{PACKAGE}"]\nCMD ["serve"]'),

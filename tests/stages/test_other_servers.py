@@ -1,4 +1,4 @@
-"""An emitted service under servers that are not its own: each says what it leaves unbounded, and that others count too."""
+"""An emitted service under other servers: each says what it leaves unbounded, and that others count too."""
 
 import json
 import os

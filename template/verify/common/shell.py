@@ -147,7 +147,7 @@ class _Parser:
             self.at += 3
             while self.peek() == "\n":
                 self.next()
-            return _Node("function", done=[[_Chain([self.pipeline()])]])
+            return _Node("function", [word], done=[[_Chain([self.pipeline()])]])
         else:
             node = _Node("")
         while self.peek() and _TOKEN.fullmatch(self.peek())["op"] is None:  # type: ignore[index]
@@ -164,6 +164,7 @@ class _State:
     pipefail: bool
     folder: str = ""
     over: str = ""
+    renamed: set[str] = field(default_factory=set)
 
 
 def commands(script: str, *, errexit: bool = True, pipefail: bool = False) -> list[Command]:
@@ -253,6 +254,7 @@ def _lost(chain: _Chain, place: int, negated: bool, following: _Node | None, las
 
 def _of(node: _Node, state: _State, lost: str, when: str, last: bool) -> Iterator[Command]:
     if node.kind == "function":
+        state.renamed.add(node.words[0])
         yield from _walk(node.done[0], replace(state), lost, when or "it stands in a function", last)
     elif node.kind in ("{", "for", "select"):
         for body in node.done:
@@ -285,12 +287,15 @@ def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[C
         state.errexit = state.errexit or re.search(r"(^|\s)-(\w*e|o errexit)", text) is not None
         state.errexit = state.errexit and re.search(r"(^|\s)\+(\w*e|o errexit)", text) is None
         state.pipefail = (state.pipefail or "pipefail" in text) and "+o pipefail" not in text
+    elif name == "alias":
+        state.renamed |= {each.partition("=")[0] for each in rest}
     elif name == "cd" and rest:
         state.folder = (
             "" if "CI_PROJECT_DIR" in rest[0] or "GITHUB_WORKSPACE" in rest[0] else join(state.folder, rest[0])
         )
     elif name == "exit" or (name == "trap" and "exit 0" in " ".join(rest)):
         state.over = state.over or " ".join(words)
+    when = when or (f"the script says itself what `{name}` is" if name in state.renamed else "")
     script = next((rest[i + 1] for i, each in enumerate(rest[:-1]) if re.fullmatch(r"-\w*c", each)), "")
     if name.rpartition("/")[2] in _SHELLS and script:
         flags = " ".join(rest)

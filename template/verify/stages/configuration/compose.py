@@ -129,13 +129,24 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         yield STORES.of(name, STORES.name).proved(f"none of {listed(each.name for each in every)}")
 
 
+def runs_ours(path: Path, options: Options) -> bool:
+    """Whether a file of a larger repository runs this service, as far as it can be read."""
+    try:
+        return any(_is_ours(each, options) for each in services(path))
+    except UnverifiedError:
+        return False
+
+
 def _is_ours(service: Service, options: Options) -> bool:
     """Whether it runs this service: it is built here, set by our settings, started by our package or named like it."""
     values = service.values
     if build := values.get("build"):
-        context = str(mapping(build).get("context", ".") if isinstance(build, dict) else build)
-        folder = (service.file.parent / expanded(context, {})).resolve()
-        return "$" in str(folder) or folder == options.project.resolve() or folder in options.project.resolve().parents
+        described, project = mapping(build), options.project.resolve()
+        folder = (
+            service.file.parent / expanded(str(described.get("context", ".") if described else build), {})
+        ).resolve()
+        inside = (folder / str(described.get("dockerfile", ""))).resolve().is_relative_to(project)
+        return "$" in str(folder) or folder == project or (inside and folder in project.parents)
     image = str(values.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
     names = {options.package.replace("_", "-"), options.project.name.replace("_", "-").lower()}
     started = " ".join(texts(values.get("command")) + texts(values.get("entrypoint")))

@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """How a container starts the service: with `serve`, in production, and as nobody else's server."""
 
+import os
 import re
 import shlex
 import tomllib
@@ -15,6 +16,8 @@ SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "wa
 _INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "setpriv", "chpst", "opentelemetry-instrument")
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
 _TAKE_A_VALUE = ("--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
+_SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
+_HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy"}
 _IMPORTS_SERVER = re.compile(
     r"^\s*(?:import|from)\s+(uvicorn|gunicorn|hypercorn|granian|daphne|waitress)\b", re.MULTILINE
 )
@@ -131,7 +134,7 @@ def _script(word: str, project: Path) -> Path | None:
     if not re.search(r"(\.sh|(^|/)[\w-]*entrypoint[\w.-]*)$", word):
         return None
     name = word.rpartition("/")[2]
-    found = [each for each in project.rglob(name) if each.is_file() and ".venv" not in each.parts]
+    found = [each for each in files_of_team(project) if each.name == name]
     return found[0] if len(found) == 1 else None
 
 
@@ -169,11 +172,18 @@ def _said(argv: tuple[str, ...], options: Options) -> tuple[str, str]:
 
 def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
     """A Python file of the repository: whether it brings a server of its own."""
-    found = [each for each in project.rglob(name.rpartition("/")[2] or "\0") if ".venv" not in each.parts]
+    found = [each for each in files_of_team(project) if each.name == name.rpartition("/")[2]]
     if not found:
         return "unknown", text
     sources = [each.read_text(encoding="utf-8", errors="replace") for each in found]
     return ("bad", f"{text}, which brings a server") if any(map(_IMPORTS_SERVER.search, sources)) else ("", "")
+
+
+def files_of_team(project: Path) -> Iterator[Path]:
+    """The files of a repository, but for what is made or brought by tools, and verify."""
+    for folder, folders, names in os.walk(project):
+        folders[:] = sorted(x for x in folders if x not in _SKIPPED and (not x.startswith(".") or x in _HIDDEN))
+        yield from (Path(folder, name) for name in sorted(names))
 
 
 def _entry_points(project: Path) -> dict[str, str]:
