@@ -169,6 +169,8 @@ class Hardened(FastAPI):
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            if scope["type"] != "lifespan":  # then the lifespan notes it
+                perimeter.note_server()
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:

@@ -18,6 +18,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .asgi import connections as kept
+from .asgi.other_servers import SERVED_BY
 from .core.log import Log, log
 from .settings import HardeningSettings
 from .startup.address import Address
@@ -134,6 +135,7 @@ def serve(target: str, settings: HardeningSettings, address: Address, workers: i
         workers: Processes.
         reload: Start again when a file of the package changes.
     """
+    os.environ[SERVED_BY] = str(os.getpid())
     keep_ignored_signals()
     die_while_starting()
     if reload:
