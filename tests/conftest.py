@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
 
 Emit = Callable[..., Path]
 Render = Callable[..., str]
+Case = TypeVar("Case")
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -46,6 +47,19 @@ def in_one_text(
         text=True,
         check=False,
     )
+
+
+def in_world_but(cases: Iterable[Case], plain: Callable[[Case], bool]) -> list[object]:
+    """Cases for `parametrize`, of which plain pytest takes a few and `.ci/run` all: the others are marked `world`.
+
+    Args:
+        cases: All of them; of a test with several parameters, tuples.
+        plain: Whether plain pytest takes a case.
+    """
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else [case]), marks=[] if plain(case) else pytest.mark.world)
+        for case in cases
+    ]
 
 
 def include_orders(service: Path) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit, Render, commit, files, include_orders
+from .conftest import Emit, Render, commit, files, in_world_but, include_orders
 from .test_questions import HOSTILE
 
 LONGEST = "x" * 40
@@ -50,6 +50,8 @@ SERVICES = [
         "store": "redis",
     },
 ]
+EVERY_TEST = SERVICES[2]
+"""Its tests all run in plain pytest, those of the others with `-m world`."""
 PRODUCTION = {"APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "192.0.2.1"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -75,9 +77,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return completed
 
 
-@pytest.mark.parametrize(
-    "given", SERVICES, ids=lambda given: "-".join(given.values()).encode("ascii", "ignore")[:40].decode()
-)
+def named(given: dict[str, str]) -> str:
+    return "-".join(given.values()).encode("ascii", "ignore")[:40].decode()
+
+
+@pytest.mark.parametrize("given", SERVICES, ids=named)
 def test_an_emitted_service_passes_its_own_checks(
     emit: Emit, run: Run, tmp_path: Path, subtests: pytest.Subtests, given: dict[str, str]
 ) -> None:
@@ -94,13 +98,33 @@ def test_an_emitted_service_passes_its_own_checks(
         ("ruff check", {}),
         ("ruff format --check --diff", {}),
         ("mypy", {}),
-        ("pytest", {}),
+        ("python -m verify --only tests", {}),
         (f"python -m {package} check", PRODUCTION),
     ]:
         with subtests.test(command):
             result = run(service, "uv", "run", "--no-sync", *command.split(), **variables)
             assert result.returncode == 0, result.stdout + result.stderr
             assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
+
+
+@pytest.mark.parametrize("given", in_world_but(SERVICES, lambda given: given == EVERY_TEST), ids=named)
+def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]) -> None:
+    """All cases of all tests, the slow ones too, most of which wait for a server: minutes of each."""
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(**given), service)
+    commit(service, "emitted")
+    assert run(service, "uv", "sync").returncode == 0
+
+    result = run(service, "uv", "run", "--no-sync", "pytest")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
+
+
+def test_what_runs_every_test_in_plain_pytest_has_every_test_file(emit: Emit) -> None:
+    tests = [{name for name in files(emit(**given)) if name.startswith("tests/")} for given in SERVICES]
+
+    assert set().union(*tests) == tests[SERVICES.index(EVERY_TEST)]
 
 
 def test_an_accounts_service_is_proved_as_it_stands(emit: Emit, run: Run, tmp_path: Path) -> None:
