@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -96,6 +97,7 @@ def _failed_if_skipped(report: Report, nodeid: str) -> Report:
 def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings of the person who runs the tests out of git, Copier and uv."""
     with nothing_of_this_machine(tmp_path_factory.mktemp("settings")):
+        os.environ["MYPY_CACHE_DIR"] = str(tmp_path_factory.mktemp("mypy"))  # it knows a file again by its content
         yield
 
 
@@ -141,6 +143,28 @@ def emit(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Emit:
         return emitted[key]
 
     return service
+
+
+@pytest.fixture(scope="session")
+def installed(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Emit:
+    """The same with everything installed. Tests read it; one that writes takes a copy."""
+    synced: dict[Path, Path] = {}
+
+    def service(**answers: str) -> Path:
+        emitted = emit(**answers)
+        if emitted not in synced:
+            synced[emitted] = shutil.copytree(emitted, tmp_path_factory.mktemp("installed") / FOLDER)
+            command = ["uv", "sync", "--quiet", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
+            subprocess.run(command, cwd=synced[emitted], check=True)
+        return synced[emitted]
+
+    return service
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One environment, `UV_PROJECT_ENVIRONMENT`, for services one after the other: libraries are compiled once."""
+    return tmp_path_factory.mktemp("environment") / "venv"
 
 
 @pytest.fixture(scope="session")

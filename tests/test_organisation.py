@@ -1,5 +1,6 @@
 """The overlay of an organisation beside the template: each has its own files, and updates of both lose nothing."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -127,15 +128,24 @@ def test_the_weekly_update_brings_both(service: Path) -> None:
     assert "as its newest release has it" in of_verify.update(service)
 
 
-def test_the_weekly_update_works_in_a_folder_of_a_larger_repository(service: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        (b"gr\xc3\xb6\xc3\x9fe", "The overlay was updated."),
+        (b"gr\xf6\xdfe", "The overlay was not updated: "),  # Copier reads the names that git prints as UTF-8
+    ],
+    ids=["UTF-8", "Latin-1"],
+)
+def test_the_weekly_update_works_in_a_folder_of_a_larger_repository(
+    service: Path, tmp_path: Path, folder: bytes, said: str
+) -> None:
     shutil.rmtree(service / ".git")
-    service.rename(tmp_path / "services")
-    (tmp_path / "all").mkdir()
-    inside = (tmp_path / "services").rename(tmp_path / "all" / "orders-api")
+    (tmp_path / "all" / os.fsdecode(folder)).mkdir(parents=True)
+    inside = service.rename(tmp_path / "all" / os.fsdecode(folder) / "orders-api")
     commit(tmp_path / "all", "one of many")
 
-    assert "The overlay was updated." in of_verify.update(inside)
-    assert "# v1.2.0" in (inside / CHECKS).read_text()
+    assert said in of_verify.update(inside)
+    assert ("# v1.2.0" in (inside / CHECKS).read_text()) == ("not" not in said)
 
 
 def test_an_edit_in_a_file_of_the_overlay_is_kept_and_said(service: Path) -> None:

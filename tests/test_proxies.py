@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -42,17 +41,15 @@ REQUESTS = 300
 
 
 @pytest.fixture(scope="module")
-def services(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+def services(installed: Emit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     """The ports of two processes of the probe application, as production would serve it."""
-    folder = tmp_path_factory.mktemp("proxied") / "service"
-    shutil.copytree(emit(example="minimal"), folder)
-    subprocess.run(["uv", "sync", "--quiet"], cwd=folder, check=True)
-    python = folder / ".venv/bin/python"
+    folder = installed(example="minimal")
+    python, logs = folder / ".venv/bin/python", tmp_path_factory.mktemp("proxied")
     with ExitStack() as stack:
         ports = [free_port(), free_port()]
         for port in ports:
             command: list[str | Path] = [python, "-m", "verify.probe", "serve", "--port", str(port)]
-            stack.enter_context(running(command, port, folder / f"{port}.log", folder, **SETTINGS))
+            stack.enter_context(running(command, port, logs / f"{port}.log", folder, **SETTINGS))
         yield ports
 
 

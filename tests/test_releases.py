@@ -84,8 +84,9 @@ def test_a_shallow_clone_of_the_template_says_how_to_test_updates(tmp_path: Path
 
 @pytest.mark.parametrize("release", in_world_but(RELEASES, lambda release: release in (OLDEST, NEWEST)))
 def test_an_updated_service_is_bounded_locked_installed_and_proved(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
+    services: Services, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
 ) -> None:
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(environment))
     answers = combinations(release, "example", "store")[0]
     service = services.lived_in(tmp_path / "orders-api", release, answers, EDITS)
     before = state(service)
@@ -122,8 +123,15 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ids=[release for release, *_ in UNEDITED],
 )
 def test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer(
-    services: Services, tmp_path: Path, release: str, answers: Answers, offered: set[str]
+    services: Services,
+    environment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    release: str,
+    answers: Answers,
+    offered: set[str],
 ) -> None:
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(environment))
     assert [each for each, *_ in UNEDITED] == list(RELEASES)
     service = services.lived_in(tmp_path / "orders-api", release, answers, ())
     update(service)

@@ -58,20 +58,18 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run a command in a service. All services of a worker share one environment, so the libraries come once."""
-    shared = tmp_path_factory.mktemp("environment")
-    environment = {
+def run(environment: Path) -> Run:
+    """Run a command in a service. All services of a worker share one environment."""
+    fixed = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))},
-        "MYPY_CACHE_DIR": str(shared / "mypy"),
         "RUFF_NO_CACHE": "true",
-        "UV_PROJECT_ENVIRONMENT": str(shared / "venv"),
+        "UV_PROJECT_ENVIRONMENT": str(environment),
         "UV_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
 
     def completed(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=folder, env={**environment, **variables}, capture_output=True, text=True, check=False
+            command, cwd=folder, env={**fixed, **variables}, capture_output=True, text=True, check=False
         )
 
     return completed

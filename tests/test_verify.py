@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -39,13 +38,9 @@ SABOTEURS = {
 
 
 @pytest.fixture(scope="session")
-def synced(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synced(installed: Emit) -> Path:
     """A service with everything installed. Tests read it; one that writes takes a copy."""
-    service = tmp_path_factory.mktemp("verify") / "orders-api"
-    shutil.copytree(emit(checks="off", example="minimal"), service)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env={**os.environ, "UV_PYTHON": version}, check=True)
-    return service
+    return installed(example="minimal")
 
 
 class Verified:
