@@ -211,21 +211,13 @@ def in_front(proxy: Proxy, services: Sequence[int], folder: Path) -> Iterator[in
         yield port
 
 
+SELF_SIGNED = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3".split()  # noqa: SIM905
+"""How a certificate and a key are made, without their names and files."""
+
+
 def certify(path: Path) -> None:
     """Write a key and a certificate that it signed itself into one file."""
     names = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
     key = path.with_suffix(".key")
-    made = (
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    )
-    subprocess.run([*made, *names, "-keyout", key, "-out", path], check=True, capture_output=True)
+    subprocess.run([*SELF_SIGNED, *names, "-keyout", key, "-out", path], check=True, capture_output=True)
     path.write_text(path.read_text() + key.read_text())

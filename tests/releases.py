@@ -3,8 +3,9 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import product
@@ -71,6 +72,7 @@ def nothing_of_this_machine(folder: Path) -> Iterator[None]:
     Args:
         folder: Where to put a file of settings that sets nothing.
     """
+    folder.mkdir(exist_ok=True)
     settings = folder / "copier.yml"
     settings.write_text("{}\n")
     before = dict(os.environ)
@@ -158,6 +160,19 @@ def left_out(release: str, operation: str) -> list[str]:
     """The globs of what a release does not write in a copy or an update."""
     jinja = Environment(autoescape=False)  # noqa: S701 - these are patterns, not HTML
     return jinja.from_string(configuration(release)["_exclude"][-1]).render(_copier_operation=operation).split()
+
+
+def rewrite(file: Path, written: Callable[[Path], str]) -> int:
+    """Write a file anew, for a `main`.
+
+    Args:
+        file: The file.
+        written: Its text, made in an empty folder.
+    """
+    with tempfile.TemporaryDirectory() as name, nothing_of_this_machine(Path(name, "settings")):
+        (folder := Path(name, "work")).mkdir()
+        file.write_text(written(folder))
+    return 0
 
 
 def matches(patterns: list[str] | tuple[str, ...], path: str) -> bool:

@@ -38,10 +38,10 @@ def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def service(template: Path, overlay: Path, releases: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def edited(overlay: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service that was emitted around the overlay, as docs/organisation.md says, and edited by its team."""
-    folder = tmp_path / "orders-api"
+    folder = tmp_path_factory.mktemp("overlaid") / "orders-api"
     run_copy(str(overlay), folder, vcs_ref="v1.0.0", defaults=True, quiet=True)
     answers = yaml.safe_load((folder / "verify_overlay" / "answers.yml").read_text())
     run_copy(
@@ -51,6 +51,11 @@ def service(template: Path, overlay: Path, releases: Path, tmp_path: Path) -> Pa
     (folder / "src/orders_api/routes/orders.py").write_text('"""Ours."""\n')
     commit(folder, "emitted")
     return folder
+
+
+@pytest.fixture
+def service(edited: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(edited, tmp_path / "orders-api")
 
 
 def test_a_service_begins_with_the_answers_of_its_organisation(service: Path, template: Path, overlay: Path) -> None:

@@ -18,6 +18,7 @@ from copier import run_copy
 from ..conftest import REPOSITORY, in_one_text
 from ..fake_osv import serving
 from ..organisation import CHECKS, overlay_with
+from ..proxies import SELF_SIGNED
 from .runs import PACKAGE, Prove, outcomes, told
 
 STEPS = f"src/{PACKAGE}/hardening_overlay"
@@ -209,23 +210,10 @@ def test_steps_that_nothing_takes_are_insecure(overlaid: Path, prove: Prove) -> 
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the certificate of an authority, and a certificate and key for localhost that it has signed."""
     folder = tmp_path_factory.mktemp("authority")
-    new = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "3",
-    ]
-    names = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
-    for command in (
-        [*new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Acme"],
-        [*new, "-CA", "ca.crt", "-CAkey", "ca.key", "-keyout", "own.key", "-out", "own.crt", "-subj", "/CN=x", *names],
-    ):
+    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "subjectAltName=DNS:localhost"]
+    signed += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    for name, subject, more in (("ca", "/CN=Acme", []), ("own", "/CN=x", signed)):
+        command = [*SELF_SIGNED, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", subject, *more]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
 
