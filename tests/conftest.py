@@ -1,6 +1,7 @@
 """A template to emit from, and services that were emitted from it, each combination of answers once."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,9 @@ from .releases import (
 )
 
 __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
+
+BUDGETS = {"not world": 900, "": 2600}
+"""Seconds of CPU time by the expression of the tier: 9 minutes for plain pytest on two cores, 25 for `.ci/run`."""
 
 Emit = Callable[..., Path]
 Render = Callable[..., str]
@@ -75,6 +79,15 @@ def include_orders(service: Path) -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes, most of them spent waiting, begins first: nobody waits for it at the end."""
     items.sort(key=lambda item: "::test_every_test_" not in item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the tests have used, beside what a whole run of the tier may use: wall time depends on the machine."""
+    usage = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # workers are children
+    used = sum(each.ru_utime + each.ru_stime for each in usage)
+    limit = BUDGETS.get(config.option.markexpr)
+    beside = f"; all of this tier may take {limit}" if limit else ""
+    terminalreporter.write_line(f"{used:.0f} s of CPU time{beside}", red=bool(limit and used > limit))
 
 
 @pytest.hookimpl(wrapper=True)
