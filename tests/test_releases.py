@@ -30,7 +30,7 @@ SERVICES = [
     for release in RELEASES
     for answers, ci in zip(combinations(release, "example", "store"), cycle(choices(release, "ci")), strict=False)
 ]
-OLDEST, *_, NEWEST = RELEASES
+OLDEST, *_ = RELEASES
 
 
 def is_chosen(case: tuple[str, Answers]) -> bool:
@@ -82,7 +82,7 @@ def test_a_shallow_clone_of_the_template_says_how_to_test_updates(tmp_path: Path
         check_history(tmp_path / "shallow")
 
 
-@pytest.mark.parametrize("release", in_world_but(RELEASES, lambda release: release in (OLDEST, NEWEST)))
+@pytest.mark.parametrize("release", in_world_but(RELEASES, lambda release: release == OLDEST))
 def test_an_updated_service_is_bounded_locked_installed_and_proved(
     services: Services, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
 ) -> None:
@@ -119,7 +119,7 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
 
 @pytest.mark.parametrize(
     ("release", "answers", "offered"),
-    in_world_but(UNEDITED, lambda case: case[0] in (OLDEST, "0.3.1")),
+    in_world_but(UNEDITED, lambda case: case[0] == "0.3.1"),
     ids=[release for release, *_ in UNEDITED],
 )
 def test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer(

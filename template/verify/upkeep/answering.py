@@ -179,10 +179,8 @@ def decline(project: Path, found: Sequence[Offer], file: str, reason: str) -> st
     offer = _named(found, file)
     if not reason.strip():
         raise RefusedError("Nothing was changed. Say why, for those who come after you: `--reason '...'`.")
-    try:
-        reason.encode()
-    except UnicodeEncodeError:
-        raise RefusedError("Nothing was changed. The reason is not UTF-8: write it in other characters.") from None
+    if any("\ud800" <= each <= "\udfff" for each in reason):  # how Python reads bytes that are not UTF-8
+        raise RefusedError("Nothing was changed. The reason is not UTF-8: write it in other characters.")
     path = project / PYPROJECT
     before = path.read_bytes()
     told = {"file": offer.file, "release": offer.release, "reason": " ".join(reason.split())}

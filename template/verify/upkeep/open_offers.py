@@ -2,6 +2,7 @@
 """What the template offers for the team's own files, and what the team has answered. No template is needed for it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..result import Check, Options, Rule, UnverifiedError, listed
@@ -17,19 +18,17 @@ def check(options: Options) -> Check:
         waiting = {each.path: each.since for each in unedited(options.project, options.package).values()}
     except OSError as error:
         return ANSWERED.unverified(f"could not tell: {error}", "Put it back from git.")
-    recorded = _recorded(options)
+    recorded = ""
+    with suppress(UnverifiedError):
+        recorded = recorded_answers(options.project)["_commit"]
     looked = _looked_up(options, recorded)
     waiting = {**dict.fromkeys(looked or (), recorded), **waiting}
     answers = {each.file: each for each in declined(options.project)}
     kept = {
-        file: answers[file].reason
+        file: answer.reason
         for file, release in waiting.items()
-        if file in answers
-        and (
-            (looked or {}).get(file) == "declined"
-            or answers[file].release == recorded
-            or not is_after(release, answers[file].release)
-        )
+        if (answer := answers.get(file))
+        and (recorded == answer.release or not is_after(release, answer.release) or (looked or {}).get(file) == "declined")
     }
     said = "".join(f"; {file} was declined: {reason}" for file, reason in sorted(kept.items()))
     opened = sorted(waiting.keys() - kept.keys())
@@ -43,14 +42,6 @@ def check(options: Options) -> Check:
     if unknown:
         said += f"; whether there is one for {listed(unknown)}, as it is here, only `{OFFERS}` tells"
     return ANSWERED.proved(f"none is open{' of files that nobody has edited' * bool(unknown)}{said}")
-
-
-def _recorded(options: Options) -> str:
-    """The release that the service records; empty if it records none."""
-    try:
-        return recorded_answers(options.project)["_commit"]
-    except UnverifiedError:
-        return ""
 
 
 def _looked_up(options: Options, recorded: str) -> dict[str, str] | None:
