@@ -22,13 +22,14 @@ def check(options: Options) -> Check:
     with suppress(UnverifiedError):
         recorded = recorded_answers(options.project)["_commit"]
     looked = _looked_up(options, recorded)
-    waiting = {**dict.fromkeys(looked or (), recorded), **waiting}
+    states = looked or {}
+    waiting = {**dict.fromkeys(states, recorded), **waiting}
     answers = {each.file: each for each in declined(options.project)}
     kept = {
         file: answer.reason
         for file, release in waiting.items()
         if (answer := answers.get(file))
-        and (recorded == answer.release or not is_after(release, answer.release) or (looked or {}).get(file) == "declined")
+        and (answer.release == recorded or states.get(file) == "declined" or not is_after(release, answer.release))
     }
     said = "".join(f"; {file} was declined: {reason}" for file, reason in sorted(kept.items()))
     opened = sorted(waiting.keys() - kept.keys())
