@@ -14,7 +14,8 @@ from .releases import RELEASES
 LIMIT = 600
 """Lines of a file. Split what is longer by what it tests."""
 FOLDERS = ("tests", "template/tests")
-COLLECT = ("--collect-only", "-q", "-n0", "tests/test_service.py", "tests/test_releases.py", "tests/test_fleet.py")
+LONG = ("tests/test_service.py", "tests/test_releases.py", "tests/test_fleet.py", "tests/hooks/test_outcomes.py")
+COLLECT = ("--collect-only", "-q", "-n0", *LONG)
 MOST = {
     "every_test_of_an_emitted_service_passes": 1,
     "an_emitted_service_passes_its_own_checks": 4,
@@ -22,6 +23,7 @@ MOST = {
     "an_updated_service_is_bounded_locked_installed_and_proved": 1,
     "a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer": 1,
     "a_service_of_the_fleet_is_updated_without_loss": 1,
+    "a_new_service_is_locked_installed_and_verified": 1,
 }
 """How many cases of a test plain pytest takes."""
 SKIPS = {
