@@ -33,6 +33,9 @@ __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
 BUDGETS = {"not world": 900, "": 2600}
 """Seconds of CPU time by the expression of the tier: 9 minutes for plain pytest on two cores, 25 for `.ci/run`."""
 
+PATIENCE = 300.0
+"""Seconds after which something hangs: far more than it takes on a machine with five times too much to do."""
+
 Emit = Callable[..., Path]
 Render = Callable[..., str]
 Case = TypeVar("Case")

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .conftest import REPOSITORY
+from .conftest import PATIENCE, REPOSITORY
 
 HOST = "api.example.com"
 
@@ -162,7 +162,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     Raises:
         AssertionError: The process ended, or took too long; with what it said.
     """
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit
+from .conftest import PATIENCE, Emit
 from .proxies import HOST, PROXIES, Proxy, free_port, in_front, running
 
 pytestmark = pytest.mark.world
@@ -145,9 +145,9 @@ def test_refused_posts_harm_nobody_behind_a_proxy(services: list[int], tmp_path:
             else pool.submit(honest, port, REQUESTS // 3)
             for _ in range(3)
         ]
-        lost = [each for client in clients for each in client.result(50)]
+        lost = [each for client in clients for each in client.result(PATIENCE)]
         stop.set()
-        answered = sum((each.result(50) for each in strangers), Counter())
+        answered = sum((each.result(PATIENCE) for each in strangers), Counter())
         error_log = tmp_path / "error.log"
         complaints = error_log.read_text().splitlines() if error_log.exists() else []
 

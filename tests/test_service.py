@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit, Render, commit, files, in_world_but, include_orders
+from .conftest import PATIENCE, Emit, Render, commit, files, in_world_but, include_orders
 from .test_questions import HOSTILE
 
 LONGEST = "x" * 40
@@ -182,10 +182,10 @@ def browser() -> str:
 
 def answer_of(url: str, holds: str = "") -> str:
     """What an address answers, once it answers and holds this text."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - an address of our own server
+            with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - an address of our own server
                 text: str = response.read().decode()
             if holds in text:
                 return text
@@ -219,7 +219,7 @@ def development(run: Run, service: Path) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        server.wait(PATIENCE)
 
 
 @pytest.mark.world
@@ -240,7 +240,7 @@ def test_development_shows_its_docs_in_a_browser_and_reloads(
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert page.stdout.count('class="opblock ') == 2, page.stdout[:2000]
         assert "/users/{user_id}" in page.stdout.replace("\u200b", "").replace("<wbr>", "")
@@ -262,7 +262,7 @@ def test_the_first_ten_minutes_of_the_readme_are_as_it_says(emit: Emit, run: Run
         headers = {"Content-Type": "application/json", "Cookie": cookie}
         data = None if body is None else body.encode()
         request = urllib.request.Request(f"{address}{path}", data, headers)  # noqa: S310 - our own server
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
             cookies = [each.partition(";")[0] for each in answer.headers.get_all("set-cookie", [])]
             return answer.status, json.loads(answer.read()), "; ".join(cookies)
 
