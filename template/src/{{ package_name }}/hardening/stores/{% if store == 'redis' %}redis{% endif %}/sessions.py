@@ -6,7 +6,7 @@ clock is the server's. While Redis is away there are no sessions: 503, nothing l
 import time
 
 from ..base import MAX_DEVICES, MAX_PER_ACCOUNT, REVOCATION_TTL, Record
-from .connection import Script
+from .calls import Script
 from .limits import RedisStore
 
 # Milliseconds throughout.
