@@ -117,10 +117,14 @@ class Address(NamedTuple):
         if self.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in self.hosts]
             cluster = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **impatient, **self.options)
-            async with cluster:
+            try:
+                await cluster.nodes_manager.initialize()  # and not what commands there are, which any node may be asked
                 node = cluster.get_node_from_key(key)
-                assert node is not None  # noqa: S101 - only replicas may be none
-                connection = node.connection_class(**{**node.connection_kwargs, **common})
+            finally:
+                for kind in ("nodes_cache", "startup_nodes"):
+                    await cluster.nodes_manager.aclose(kind)
+            assert node is not None  # noqa: S101 - only replicas may be none
+            connection = node.connection_class(**{**node.connection_kwargs, **common})
             await connection.connect()  # type: ignore[no-untyped-call]
             return connection
         if self.kind == "unix":

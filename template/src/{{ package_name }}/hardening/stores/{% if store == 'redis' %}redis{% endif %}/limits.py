@@ -137,7 +137,7 @@ class RedisStore:
     def __init__(self, settings: HardeningSettings) -> None:
         self._address = Address.parse(settings.store_url)
         self._is_closed = settings.store_outage == "closed"
-        self.connection = RedisConnection(self._address, "refused" if self._is_closed else "local")
+        self.connection = RedisConnection(self._address, settings, "refused" if self._is_closed else "local")
         # In a cluster the keys of one script must be in one slot, and an account has none in common with an address.
         self._prefix = f"{{{self.connection.prefix}}}:l:"
         self._local = MemoryStore()
