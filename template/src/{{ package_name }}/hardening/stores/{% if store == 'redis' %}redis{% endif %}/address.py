@@ -27,6 +27,8 @@ _SCHEMES = {
 _TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?", re.ASCII)
 
+_DATABASE = re.compile(r"\d{1,6}", re.ASCII)
+
 
 class Address(NamedTuple):
     """Where the store is. `kind` is `redis`, `unix`, `sentinel` or `cluster`."""
@@ -70,15 +72,15 @@ class Address(NamedTuple):
             if not parts:
                 raise ValueError("the name of the master is missing: redis+sentinel://host,host/master")
             master = parts.pop(0)
-        if len(parts) > 1 or not all(part.isdecimal() for part in parts) or (parts and kind == "cluster"):
-            raise ValueError("its path is not the number of a database")
+        if len(parts) > 1 or not all(_DATABASE.fullmatch(part) for part in parts) or (parts and kind == "cluster"):
+            raise ValueError("its path is not the number of a database, of at most 6 digits")
         query = dict(parse_qsl(split.query, keep_blank_values=True))
         known = [*(_TLS if encrypted else ()), *_QUERY.get(kind, ())]
         if unknown := sorted(query.keys() - set(known)):
             raise ValueError(f"it has {', '.join(unknown)}, where {', '.join(known) or 'no option'} may stand")
         number = parts[0] if parts else query.get("db", "0")
-        if not number.isdecimal():
-            raise ValueError("db is not the number of a database")
+        if not _DATABASE.fullmatch(number):
+            raise ValueError("db is not the number of a database, of at most 6 digits")
         if kind != "cluster":
             options["db"] = int(number)
         tls: dict[str, Any] = (
@@ -150,7 +152,7 @@ def _text(part: str | None) -> str | None:
 
 def _host(text: str, port: int) -> tuple[str, int]:
     match = _HOST.fullmatch(text)
-    if match is None or int(match["port"] or port) > 65535:
+    if match is None or not 0 < int(match["port"] or port) <= 65535:
         raise ValueError("it has no host, or one that is none; write user, password and host percent-encoded")
     return match["host"].strip("[]"), int(match["port"] or port)
 
