@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "APP_"
+MAX_WINDOW = 99_999 * 86_400.0
+"""Seconds of a quota at most: its nanoseconds fit into 64 bits."""
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|d|)", re.ASCII)
 _QUOTA = re.compile(r"(\d{1,6})/(\d{1,6}(?:ms|s|m|h|d|))", re.ASCII)
@@ -27,7 +29,9 @@ def seconds(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if (match := _DURATION.fullmatch(value.strip())) is None:
-        raise ValueError("is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m")
+        raise ValueError(
+            "is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m, of at most 6 digits"
+        )
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -49,8 +53,11 @@ class Quota:
             return value
         match = _QUOTA.fullmatch(value.strip())
         quota = cls(int(match[1]), seconds(match[2])) if match else None
-        if quota is None or quota.limit < 1 or quota.window <= 0:
-            raise ValueError("is not a quota; write requests/duration, such as 100/15m")
+        if quota is None or quota.limit < 1 or not 0 < quota.window <= MAX_WINDOW:
+            raise ValueError(
+                "is not a quota; write requests/duration, such as 100/15m: 1 to 999999 requests, in whole numbers of ms, s, "
+                "m, h or d of at most 6 digits and at most 99999d"
+            )
         return quota
 
     def __str__(self) -> str:
