@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_pa
 
 from ..models import Bounded
 from ..policy import DEFAULT, Policy
+from .fail_fast import fail_fast
 from .operations import Operation, Way, version
 from .params import dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
@@ -67,7 +68,8 @@ class Route:
             yield from dependants_of(dependant)
 
     def apply_default_bounds(self) -> None:
-        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
+        """Bound the numbers of its parameters (4,000 digits are an integer to Python, and `nan` is a number), and what
+        the mistakes in them cost."""
         for each in self.dependants():
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
                 metadata = param.field_info.metadata
@@ -75,6 +77,8 @@ class Route:
                 if not is_bounded and not any(models_in(known(param))):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
+            for param in params_of(each):
+                fail_fast(param)
 
 
 class RouteTable:
