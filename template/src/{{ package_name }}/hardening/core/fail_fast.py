@@ -15,6 +15,8 @@ from .schemas import COLLECTIONS, NESTED, children, definitions, known
 
 MANY = 64
 """Values in an input above which it is large; of a smaller one each mistake is listed."""
+_FEW = 6
+"""Levels above which an input is large, where a union is within itself: each multiplies the work."""
 _NAMED = {"model-fields": "fields", "typed-dict": "fields", "dataclass-args": "fields", "arguments": "arguments_schema"}
 _OBJECTS = (*_NAMED, "dict")
 _LISTS = (*COLLECTIONS, "tuple")
@@ -40,7 +42,7 @@ class FailFast:
         self._all = validator
         self._mistakes = Mistakes()
         self._definitions = definitions(schema)
-        self._has_recursive_union = False
+        self._most_levels = float("inf")
         self._first = _build(self._copy(schema, {}, frozenset()), schema)
 
     def __getattr__(self, name: str) -> Any:
@@ -52,7 +54,7 @@ class FailFast:
         Raises:
             ValidationError: The input is not valid; a large one may have more mistakes than are listed.
         """
-        if not (self._has_recursive_union or _is_large(value)):
+        if not _is_large(value, self._most_levels):
             return self._all.validate_python(value, **options)
         self._mistakes.forget()
         try:
@@ -95,20 +97,20 @@ class FailFast:
         if isinstance(schema, tuple):
             return (self._member(schema[0], within), *schema[1:])
         is_recursive = not within.isdisjoint(_refs(schema, self._definitions))
-        self._has_recursive_union |= is_recursive
+        if is_recursive:
+            self._most_levels = _FEW
         schema = _around("function-before", self._mistakes.member(is_recursive), schema)
         return _around("function-after", self._mistakes.is_member, schema) if is_recursive else schema
 
 
-def _is_large(value: Any) -> bool:
-    left, todo = MANY, [value]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, dict | list):
-            left -= len(each)
-            if left < 0:
-                return True
-            todo.extend(each.values() if isinstance(each, dict) else each)
+def _is_large(value: Any, most_levels: float) -> bool:
+    left, level = MANY, [value]
+    while level:
+        held = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [each for values in held for each in values]
+        left, most_levels = left - len(level), most_levels - 1
+        if left < 0 or most_levels < 0:
+            return True
     return False
 
 
