@@ -20,6 +20,7 @@ _FEW = 6
 _NAMED = {"model-fields": "fields", "typed-dict": "fields", "dataclass-args": "fields", "arguments": "arguments_schema"}
 _OBJECTS = (*_NAMED, "dict")
 _LISTS = (*COLLECTIONS, "tuple")
+_LIST = "a list"  # among the names of what a schema is within
 _ATTEMPTS = {"union": "choices", "function-wrap": "schema"}
 
 
@@ -33,8 +34,8 @@ def fail_fast(param: Any) -> None:
 class FailFast:
     """A validator in the place of Pydantic's own, which takes and returns the same but stops at the first mistakes.
 
-    A collection ends at its first wrong item, an object with too many unknown names at once, all of it after some
-    hundreds of wrong objects. What a union tries is judged for itself, and never twice where the union may be within
+    A list ends at its `MAX_ERRORS`th wrong item, other collections at their first, an object with too many unknown names
+    at once, all of it after some hundreds of wrong objects. What a union tries is judged for itself, and never twice where the union may be within
     itself: that would double the work at each level.
     """
 
@@ -74,7 +75,7 @@ class FailFast:
         if not isinstance(schema, dict) or schema.get("on_error", "raise") != "raise":  # its mistakes are none
             return schema
         kind, config, copy = schema.get("type", ""), schema.get("config", config), dict(schema)
-        within |= {schema.get("ref", "")}
+        is_within_list, within = _LIST in within, within | {schema.get("ref", ""), _LIST if kind in _LISTS else ""}
         for key in NESTED:
             nested = schema.get(key)
             if isinstance(nested, dict) and key in ("fields", "choices"):
@@ -83,6 +84,8 @@ class FailFast:
                 copy[key] = self._copy(nested, config, within)
         if kind in _LISTS:
             copy["fail_fast"] = True
+        if kind == "list" and not is_within_list:
+            return _around("function-wrap", self._mistakes.in_list, copy)
         if kind in _OBJECTS:
             begun = _around("function-before", self._mistakes.begun(_most_names(schema, config)), copy)
             return _around("function-after", self._mistakes.right, begun)

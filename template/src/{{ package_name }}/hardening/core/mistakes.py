@@ -2,11 +2,13 @@
 """How many objects of an input were found wrong while Pydantic validates it, and when that is enough."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
+
+from .problems import MAX_ERRORS
 
 _MOST_FAILED = 512  # more than can be open at once, since an open object is not yet known to be right
 _UNKNOWN_NAMES = PydanticKnownError("extra_forbidden")
@@ -54,6 +56,28 @@ class Mistakes(threading.local):
         self._failures -= 1
         return value
 
+    def in_list(self, value: Any, handler: Any) -> Any:
+        """Around a list that ends at its first wrong item: goes on behind that while there are few of them."""
+        found: list[InitErrorDetails] = []
+        start = 0
+        while True:
+            try:
+                valid = handler(value[start:] if start else value)
+            except ValidationError as error:
+                if not isinstance(value, list) or (index := _index(error)) is None:
+                    if not found:
+                        raise
+                    break
+                found += _details(error, start)
+                start += index + 1
+                if len(found) >= MAX_ERRORS or start >= len(value):
+                    break
+            else:
+                if not found:
+                    return valid
+                break
+        raise ValidationError.from_exception_data("", found)
+
     def attempt(self, value: Any, handler: Any) -> Any:
         """Around a union, or around a validator that may do without what is in it."""
         if self._failures > _MOST_FAILED:
@@ -95,3 +119,15 @@ class Mistakes(threading.local):
         if attempt.member is not None:
             key, self._failed[key] = attempt.member
             attempt.member = None
+
+
+def _index(error: ValidationError) -> int | None:
+    """The item of a list that is wrong, if it is not the list itself."""
+    (first, *_) = (*error.errors(include_url=False, include_input=False)[0]["loc"], None)
+    return first if isinstance(first, int) else None
+
+
+def _details(error: ValidationError, start: int) -> Iterator[InitErrorDetails]:
+    for each in error.errors(include_url=False):
+        kind = PydanticCustomError(each["type"], each["msg"], each.get("ctx"))
+        yield {"type": kind, "loc": (start + int(each["loc"][0]), *each["loc"][1:]), "input": each["input"]}

@@ -121,6 +121,11 @@ class RouteTable:
                 return route
         return None
 
+    def methods_at(self, path: str) -> list[str]:
+        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
+        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
+
     @cached_property
     def input_names(self) -> frozenset[str]:
         """Every name that a route declares for its input: the only ones that a 422 may repeat."""
