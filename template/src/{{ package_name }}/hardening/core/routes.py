@@ -91,6 +91,8 @@ class RouteTable:
         self.routers = way.routers
         """Every router that is included, nested ones too, and beside it the version that was looked at."""
         self.versions = list(map(version, way.routers))
+        self.is_whole = way.is_own and not any(router._low_priority_routes for router in way.routers)
+        """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
         self.any_body_overrides = any(
