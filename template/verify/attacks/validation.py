@@ -1,6 +1,10 @@
 # Owned by the template: an update rewrites this file.
 """Validation: what two parsers read differently, what nobody declared, and what never ends."""
 
+import json
+from contextlib import suppress
+from time import monotonic
+
 from ..common.answer import HOST, Answer
 from ..common.hostile_json import JSON
 from ..common.raw_http import raw, send
@@ -84,6 +88,40 @@ def sizes(arena: Arena) -> Seen:
         },
         413,
     )
+
+
+@attacks("validation.cost", "to refuse a megabyte of mistakes takes no longer than to take a valid one")
+def costs(arena: Arena) -> Seen:
+    names = {str(i): 1 for i in range(10_000, 80_000)}
+    mistakes = {
+        "unknown names": (names, {"names": names}),
+        "unknown names in a deep union": (_deep(names), {"names": names}),
+        "empty objects": ({"items": [{}] * 200_000}, {"items": [{"name": "x"}] * 60_000}),
+    }
+    seen, faults = [], []
+    for name, (wrong, right) in mistakes.items():
+        refused, taken = _seconds(arena, wrong, 422), _seconds(arena, right, 204)
+        seen.append(f"{name} in {refused:.2f} s, valid in {taken:.2f} s")
+        if not refused <= 2 * taken + 0.1 < float("inf"):
+            faults.append(f"{seen[-1]}: whoever sends such bodies stops the service for all others")
+    return Seen("; ".join(seen), faults)
+
+
+def _deep(value: object) -> object:
+    for _ in range(15):
+        value = {"tables": [value]}
+    return value
+
+
+def _seconds(arena: Arena, value: object, status: int) -> float:
+    """How long an answer takes, of three the shortest; for ever if it is another one or none in time."""
+    body, times = json.dumps(value, separators=(",", ":")).encode(), [float("inf")]
+    for _ in range(3):
+        start = monotonic()
+        with suppress(TimeoutError):
+            if arena.probe("POST", "/table", body=body).status == status:
+                times.append(monotonic() - start)
+    return min(times)
 
 
 @attacks("validation.query", "query parameters that nobody declared, or that come twice, are refused")

@@ -49,6 +49,7 @@ _MESSAGES = {
     "model_type": "Must be an object.",
     "model_attributes_type": "Must be an object.",
     "password_common": "Is among the commonest passwords.",
+    "too_many_errors": "Has more mistakes than are listed.",
     "repeated": "Is given more than once.",
     "query_invalid": "Is not a query string in UTF-8.",
 }

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_pa
 
 from ..models import Bounded
 from ..policy import DEFAULT, Policy
+from .fail_fast import fail_fast
 from .operations import Operation, Way, version
 from .params import dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
@@ -67,7 +68,8 @@ class Route:
             yield from dependants_of(dependant)
 
     def apply_default_bounds(self) -> None:
-        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
+        """Bound the numbers of its parameters (4,000 digits are an integer to Python, and `nan` is a number), and what
+        the mistakes in them cost."""
         for each in self.dependants():
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
                 metadata = param.field_info.metadata
@@ -75,6 +77,8 @@ class Route:
                 if not is_bounded and not any(models_in(known(param))):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
+            for param in params_of(each):
+                fail_fast(param)
 
 
 class RouteTable:
@@ -87,6 +91,8 @@ class RouteTable:
         self.routers = way.routers
         """Every router that is included, nested ones too, and beside it the version that was looked at."""
         self.versions = list(map(version, way.routers))
+        self.is_whole = way.is_own and not any(router._low_priority_routes for router in way.routers)
+        """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
         self.any_body_overrides = any(
@@ -116,6 +122,11 @@ class RouteTable:
             if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
                 return route
         return None
+
+    def methods_at(self, path: str) -> list[str]:
+        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
+        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
 
     @cached_property
     def input_names(self) -> frozenset[str]:

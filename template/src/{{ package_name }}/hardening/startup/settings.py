@@ -6,6 +6,7 @@ remedy, in the manner of Django's system checks; production starts on none of th
 import os
 import re
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
@@ -71,6 +72,8 @@ def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
     known = {f"{PREFIX}{name}".upper() for name in type(settings).model_fields} | {f"{PREFIX}SECRETS_DIR"}
     for name in sorted({*os.environ, *secret_names()}):
         upper = name.upper()
+        if name != upper and upper in known and {name, upper} <= os.environ.keys() and os.environ[name] != os.environ[upper]:
+            yield Finding("settings.E004", f"{name} and {upper} differ, and are one setting.", f"Unset {name}.")
         if not upper.startswith(PREFIX) or upper in known | {HOST, PORT}:
             continue
         if meant := _meant(upper, known):
@@ -105,6 +108,23 @@ def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Findi
             f"{workers} workers with APP_STORE_URL=memory:// would each grant the whole quota.",
             "Set APP_STORE_URL to a Redis that they share, or use --workers 1.",
         )
+
+
+def exposure_finding(settings: HardeningSettings, host: str) -> Iterator[Finding]:
+    """In development errors are told and the documentation is open; the client chooses the name in `Host`."""
+    if not settings.is_production and not (host == "localhost" or _is_loopback(host)):
+        yield Finding(
+            "server.W002",
+            f"In development {host} lets every machine that reaches this one read tracebacks and documentation.",
+            "Listen on 127.0.0.1, or serve as in production.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def secrets_in(settings: HardeningSettings) -> Iterator[str]:

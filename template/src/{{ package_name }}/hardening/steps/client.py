@@ -5,6 +5,7 @@ What anyone else says in `X-Forwarded-*` is hidden from the routes. ASVS v5.0.0-
 
 from collections.abc import Iterator
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from starlette.types import Scope
@@ -20,6 +21,7 @@ _FORWARDED = frozenset(
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
+_UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193: private
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
 _SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
 NETWORKS = ((56, 20), (48, 400))
@@ -121,13 +123,16 @@ class Client(Step):
                 "APP_TRUSTED_PROXIES is not set: behind a balancer all clients would share one quota.",
                 "Set it to the proxies' addresses or networks, or to none if clients connect directly.",
             )
-        for network in settings.trusted_proxies or ():
-            if network != "unix" and network.prefixlen == 0:
-                yield Finding(
-                    "proxy.E002",
-                    f"APP_TRUSTED_PROXIES contains {network}: whoever calls could choose its address.",
-                    "Name the proxies' own addresses or networks.",
-                )
+        trusted = settings.trusted_proxies or ()
+        four = collapse_addresses(network for network in trusted if isinstance(network, IPv4Network))
+        six = collapse_addresses(network for network in trusted if isinstance(network, IPv6Network))
+        wide = [each for each in six if each.prefixlen < 16 and not each.subnet_of(_UNIQUE_LOCAL)]
+        for network in (*(each for each in four if each.prefixlen < 8), *wide):
+            yield Finding(
+                "proxy.E002",
+                f"APP_TRUSTED_PROXIES contains {network}: whoever calls from there could choose its address.",
+                "Name the proxies' own addresses or networks.",
+            )
 
     def _look_up(self, address: str) -> bool:
         if not address:  # the peer of a Unix socket has none

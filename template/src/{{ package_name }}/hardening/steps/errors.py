@@ -43,7 +43,11 @@ class Errors:
 
     async def http(self, request: Request, exc: HTTPException) -> Response:
         words = {"title": exc.title, "kind": exc.kind} if isinstance(exc, Problem) else {}
-        return self._respond(request, exc, exc.status_code, exc.headers, **words)
+        headers, context = exc.headers, context_of(request)
+        if exc.status_code == 405 and getattr(context.route, "context", None) is None:  # no route's own, but FastAPI's
+            methods = context.services.routes.methods_at(context.path)
+            headers = {"Allow": ", ".join(methods)} if methods else headers  # it names those of one route
+        return self._respond(request, exc, exc.status_code, headers, **words)
 
     async def store_away(self, request: Request, exc: StoreUnavailableError) -> Response:
         context_of(request).note("store_away")
