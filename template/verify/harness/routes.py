@@ -34,6 +34,8 @@ class DiscoveredRoute:
     is_mount: bool = False
     script_cookies: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
+    form_field: str = ""
+    """A field of the form that it reads, one that may not repeat."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -80,6 +82,7 @@ def routes(package: str) -> Iterator[DiscoveredRoute]:
                 False,
                 tuple(sorted(route.policy.script_cookies)),
                 tuple(sorted(route.policy.insecure_because)),
+                next((name for name, repeats in route.form.fields.items() if not repeats), ""),
             )
 
 

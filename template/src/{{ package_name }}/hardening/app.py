@@ -167,7 +167,7 @@ class Hardened(FastAPI):
                     raise
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
+                raise  # as Starlette does: a test client would wait for more
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:

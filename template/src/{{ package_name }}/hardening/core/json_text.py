@@ -6,11 +6,19 @@ import re
 from math import isinf
 from typing import Any
 
+from .problems import BODY_INVALID, Refusal
+
 MAX_DEPTH = 64
 _ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:[dD][89a-fA-F]|0000)")
 
 
-class InvalidJSONError(ValueError):
+class InvalidBodyError(ValueError):
+    """A body that two parsers may read differently; its reason is for the log."""
+
+    refusal: Refusal = BODY_INVALID
+
+
+class InvalidJSONError(InvalidBodyError):
     """The body is not one unambiguous JSON text in UTF-8."""
 
 

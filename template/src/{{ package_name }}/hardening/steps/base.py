@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from ..core.findings import Finding
+from ..core.form_text import Check
 from ..core.headers import SINGLETON_HEADERS, HeaderList
 from ..core.problems import Refusal
 from ..core.routes import Route, RouteTable
@@ -64,6 +65,8 @@ class RequestContext:
     event = "request"
     repeated: frozenset[bytes] = frozenset()
     """Headers that came more than once and must not."""
+    check_body: Check | None = None
+    """What each piece of the body of a form has to pass."""
     is_json = is_preflight = has_response = ignores_revocation = False
     max_body_bytes = 0
     session_keys: Mapping[str, str | None] = MappingProxyType({})
@@ -116,9 +119,11 @@ class RequestContext:
         self.event = event
         self.log_fields.update(log_fields)
 
-    def expect_body(self, *, is_json: bool, max_bytes: int) -> None:
-        """Say what the body has to be: JSON or anything, and how many bytes at most."""
+    def expect_body(self, *, is_json: bool, max_bytes: int, check: Check | None = None) -> None:
+        """Say what the body has to be: JSON, what passes a check, or anything, and how many bytes at most."""
         self.is_json, self.max_body_bytes = is_json, max_bytes
+        if check is not None:
+            self.check_body = check
 
     def keep_session(self, name: str, key: str | None) -> None:
         """Know the session of this name under another key from now on, or `None` once it has ended."""

@@ -5,9 +5,12 @@ RFC 8259, RFC 7493 (I-JSON); ASVS v5.0.0-1.1.1, 1.5.3, 3.5.2, 4.2.1, 5.2.1, 15.3
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from urllib.parse import parse_qsl
 
 from ..core.findings import Finding
+from ..core.form_text import UNDECLARED, check_of
+from ..core.json_text import InvalidBodyError
 from ..core.problems import BODY_TOO_LARGE, Refusal, validation_errors
 from ..settings import HardeningSettings
 from .base import RequestContext, Services, Step
@@ -17,6 +20,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUERY_CONTROL = re.compile(rb"%(?:[01][0-9a-f]|7f)|[\x00-\x1f\x7f]", re.IGNORECASE)
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
+
+
+@cache
+def _type_refused(types: tuple[str, ...]) -> Refusal:
+    """A 415 that names what is taken (RFC 9110, 15.5.16)."""
+    taken = ", ".join(types)
+    return Refusal(415, "content_type_refused", [(b"accept", taken.encode("latin-1"))], detail=f"It takes {taken}.")
 
 
 class Validation(Step):
@@ -38,7 +48,9 @@ class Validation(Step):
             for kind in ("query_invalid", "extra_forbidden", "repeated")
         )
         self._long_target = Refusal(414, "path_refused")
-        self._bad_type = Refusal(415, "content_type_refused")
+        self._encoded = Refusal(
+            415, "content_type_refused", [(b"accept-encoding", b"identity")], detail="It takes no encoded body."
+        )
 
     @staticmethod
     def findings(settings: HardeningSettings) -> Iterator[Finding]:
@@ -112,8 +124,16 @@ class Validation(Step):
             types = request.policy.content_types
             is_json = is_json or media_type.endswith("+json")
             if media_type not in types and not (media_type.endswith("+json") and "application/json" in types):
-                return self._bad_type
-        request.expect_body(is_json=is_json, max_bytes=max_bytes)
+                return _type_refused(types)
+        check = None
+        if not is_json:
+            try:
+                form = request.route.form if request.route is not None else UNDECLARED
+                check = check_of(form, request.headers.get(b"content-type", b"").decode("latin-1"))
+            except InvalidBodyError as error:
+                request.log_fields["reason"] = str(error)
+                return error.refusal
+        request.expect_body(is_json=is_json, max_bytes=max_bytes, check=check)
         if b"content-encoding" in request.headers:
-            return self._bad_type
+            return self._encoded
         return BODY_TOO_LARGE if size > max_bytes else None
