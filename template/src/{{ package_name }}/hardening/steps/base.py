@@ -119,11 +119,9 @@ class RequestContext:
         self.event = event
         self.log_fields.update(log_fields)
 
-    def expect_body(self, *, is_json: bool, max_bytes: int, check: Check | None = None) -> None:
-        """Say what the body has to be: JSON, what passes a check, or anything, and how many bytes at most."""
+    def expect_body(self, *, is_json: bool, max_bytes: int) -> None:
+        """Say what the body has to be: JSON or anything, and how many bytes at most."""
         self.is_json, self.max_body_bytes = is_json, max_bytes
-        if check is not None:
-            self.check_body = check
 
     def keep_session(self, name: str, key: str | None) -> None:
         """Know the session of this name under another key from now on, or `None` once it has ended."""

@@ -125,15 +125,15 @@ class Validation(Step):
             is_json = is_json or media_type.endswith("+json")
             if media_type not in types and not (media_type.endswith("+json") and "application/json" in types):
                 return _type_refused(types)
-        check = None
-        if not is_json:
-            try:
-                form = request.route.form if request.route is not None else UNDECLARED
-                check = check_of(form, request.headers.get(b"content-type", b"").decode("latin-1"))
-            except InvalidBodyError as error:
-                request.log_fields["reason"] = str(error)
-                return error.refusal
-        request.expect_body(is_json=is_json, max_bytes=max_bytes, check=check)
+        request.expect_body(is_json=is_json, max_bytes=max_bytes)
         if b"content-encoding" in request.headers:
             return self._encoded
-        return BODY_TOO_LARGE if size > max_bytes else None
+        if size > max_bytes or is_json:
+            return BODY_TOO_LARGE if size > max_bytes else None
+        try:
+            form = request.route.form if request.route is not None else UNDECLARED
+            request.check_body = check_of(form, request.headers[b"content-type"].decode("latin-1"))
+        except InvalidBodyError as error:
+            request.log_fields["reason"] = str(error)
+            return error.refusal
+        return None
