@@ -3,6 +3,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from math import isinf
 from typing import Any
 
@@ -66,7 +67,8 @@ def check_json(body: bytes | bytearray) -> Any:
     except InvalidJSONError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InvalidJSONError("not JSON in UTF-8") from error
+        is_marked = body.startswith(BOM_UTF8)
+        raise InvalidJSONError("a byte order mark" if is_marked else "not JSON in UTF-8") from error
     if end != len(text):
         raise InvalidJSONError("not JSON in UTF-8")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):

@@ -1,12 +1,14 @@
 # Owned by the template: an update rewrites this file.
 """What an endpoint and its dependencies read from a request, as FastAPI decides it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Union, get_origin
 
 from fastapi import params
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant
+from fastapi.openapi.models import APIKey, APIKeyIn
 from pydantic import AliasChoices, AliasPath, BaseModel, Json
 from pydantic.fields import FieldInfo
 
@@ -69,8 +71,23 @@ def _declared(params: Iterable[Any]) -> dict[str, bool]:
 
 
 def query_of(dependant: Dependant) -> dict[str, bool]:
-    """Every query parameter of an endpoint by its name, and whether it may repeat."""
-    return _declared(param for each in dependants_of(dependant) for param in each.query_params)
+    """Every query parameter of an endpoint by its name, that of a security scheme too, and whether it may repeat."""
+    declared = _declared(param for each in dependants_of(dependant) for param in each.query_params)
+    for each in dependants_of(dependant):
+        scheme = getattr(each.call, "model", None)
+        if isinstance(scheme, APIKey) and scheme.in_ is APIKeyIn.query:
+            declared.setdefault(scheme.name, False)
+    return declared
+
+
+def overriding_query_of(dependant: Dependant, overrides: Mapping[Any, Any]) -> dict[str, bool]:
+    """What stands in the place of an endpoint's dependencies takes as query parameters; see `query_of`."""
+    declared: dict[str, bool] = {}
+    for each in dependants_of(dependant):
+        if (override := overrides.get(each.call)) is not None and override is not each.call:
+            replacing = get_dependant(path=each.path or "", call=override)
+            declared |= query_of(replacing) | overriding_query_of(replacing, overrides)
+    return declared
 
 
 def form_of(dependant: Dependant, is_open: bool) -> Form:

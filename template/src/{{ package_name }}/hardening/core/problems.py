@@ -50,6 +50,7 @@ _MESSAGES = {
     "model_attributes_type": "Must be an object.",
     "password_common": "Is among the commonest passwords.",
     "repeated": "Is given more than once.",
+    "control_character": "Has a control character.",
     "query_invalid": "Is not a query string in UTF-8.",
 }
 

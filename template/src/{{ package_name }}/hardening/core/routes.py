@@ -19,7 +19,16 @@ from ..models import Bounded
 from ..policy import DEFAULT, Policy
 from .form_text import UNDECLARED, Form
 from .operations import Operation, Way, version
-from .params import content_types_of, dependants_of, form_of, models_of, names_of, params_of, query_of
+from .params import (
+    content_types_of,
+    dependants_of,
+    form_of,
+    models_of,
+    names_of,
+    overriding_query_of,
+    params_of,
+    query_of,
+)
 from .problems import INPUT_LOCATIONS
 from .schemas import known, models_in
 
@@ -69,6 +78,13 @@ class Route:
         """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
         if (dependant := getattr(self.context, "dependant", None)) is not None:
             yield from dependants_of(dependant)
+
+    def overridden_query(self) -> dict[str, bool]:
+        """As `query`, with what the dependencies take that stand in the place of others just now."""
+        provider = getattr(self.context, "dependency_overrides_provider", None)
+        overrides = getattr(provider, "dependency_overrides", None)
+        found = (overriding_query_of(each, overrides) for each in [*self.dependants()][:1] if overrides)
+        return {**(self.query or {}), **next(found, {})}
 
     def apply_default_bounds(self) -> None:
         """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
@@ -175,7 +191,7 @@ class RouteTable:
             policy,
             context,
             max_body_bytes=getattr(context, "max_body_size", None),
-            query=query_of(dependant) if dependant is not None else None,
+            query=None if dependant is None or policy.unchecked_query else query_of(dependant),
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
             operation=operation,
             **form,
