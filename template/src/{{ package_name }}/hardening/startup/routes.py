@@ -23,6 +23,7 @@ from ..core.unresolved import parts
 from ..models import ApiModel, QueryModel, dataclasses_in
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
+from .advice import advice, growing
 from .params import Fault, examined, unbounded, unresolved
 
 _SHAPELESS = ("any", "dict")
@@ -37,6 +38,9 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
         for name, message, hint in dict.fromkeys(found):
             if name not in route.policy.insecure_because:
                 yield Finding(name, f"{route}: {message}", hint)
+    for route, (name, message, hint) in growing(list(routes)):
+        if name not in route.policy.insecure_because:
+            yield Finding(name, f"{route}: {message}", hint)
 
 
 def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterator[Finding]:
@@ -87,6 +91,7 @@ def _route(route: Route) -> Iterator[Fault]:
             "has no response model: its response is not filtered.",
             "Annotate what it returns with an `ApiModel`, `None` or a response class.",
         )
+    yield from advice(route)
     everything = list(route.dependants())
     body = getattr(route.context, "body_field", None)
     if body is not None and isinstance(body.field_info, Form):
