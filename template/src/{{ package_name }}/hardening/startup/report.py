@@ -17,7 +17,7 @@ from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
-from ..settings import PREFIX, HardeningSettings, secret_names, seconds
+from ..settings import PREFIX, HardeningSettings, seconds, secret_names
 from .overrides import middleware, replaced
 from .settings import secrets_in
 

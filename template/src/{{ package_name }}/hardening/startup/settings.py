@@ -72,7 +72,8 @@ def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
     known = {f"{PREFIX}{name}".upper() for name in type(settings).model_fields} | {f"{PREFIX}SECRETS_DIR"}
     for name in sorted({*os.environ, *secret_names()}):
         upper = name.upper()
-        if name != upper and upper in known and {name, upper} <= os.environ.keys() and os.environ[name] != os.environ[upper]:
+        one, other = os.environ.get(name), os.environ.get(upper)
+        if upper in known and None not in (one, other) and one != other:
             yield Finding("settings.E004", f"{name} and {upper} differ, and are one setting.", f"Unset {name}.")
         if not upper.startswith(PREFIX) or upper in known | {HOST, PORT}:
             continue
