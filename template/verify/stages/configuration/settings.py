@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...harness.service import declared_environment
@@ -58,7 +60,10 @@ def report(options: Options, variables: Mapping[str, str]) -> CheckOutput:
     """
     command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
     try:
-        ran = subprocesses.run(command, options.project, TIMEOUT, variables)
+        with (
+            TemporaryDirectory() as empty
+        ):  # production has no `.env` of a laptop, which settings of the team's may read
+            ran = subprocesses.run(command, Path(empty), TIMEOUT, variables)
         if ran.code is None:
             raise _silent(options, f"it gave no report within {TIMEOUT:g} s")
         data = json.loads(ran.out)
