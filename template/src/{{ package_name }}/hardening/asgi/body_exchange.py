@@ -2,11 +2,12 @@
 """The body of one HTTP request: counted and timed for the application, read on after an answer that did not wait."""
 
 import asyncio
+from typing import Any
 
 from starlette.types import Message
 
 from ..core.headers import HeaderList
-from ..core.json_text import InvalidBodyError, check_json
+from ..core.json_text import InvalidBodyError, UndeclaredFieldError, check_json
 from ..core.log import log
 from ..core.masking import mask
 from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal, Refused
@@ -73,13 +74,21 @@ class BodyExchange(Exchange):
             self.await_response()
         try:
             if is_json:
-                check_json(message["body"])
+                value = check_json(message["body"])
+                if self._runtime.services.routes.any_embedded:
+                    self._check_embedded(value)
             elif self.request.check_body is not None:
                 self.request.check_body(bytes(message["body"]), self._is_read)
         except InvalidBodyError as error:
             self.request.log_fields["reason"] = mask(str(error), log.secrets)
             raise self._refused(error.refusal) from None
         return message
+
+    def _check_embedded(self, value: Any) -> None:
+        """Refuse what stands beside a model that is embedded under a name: the framework would ignore it."""
+        names = self.request.route.embedded if self.request.route is not None else frozenset()
+        if names and isinstance(value, dict) and (unknown := next((each for each in value if each not in names), None)):
+            raise UndeclaredFieldError(f"a field that is not declared: {unknown[:100]!r}")
 
     def _counted(self, message: Message) -> Message:
         if message["type"] == "http.disconnect":

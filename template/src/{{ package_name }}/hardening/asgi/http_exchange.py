@@ -25,7 +25,7 @@ class HttpExchange(BodyExchange):
 
     def begin(self) -> Receive:
         """Give the route its time, and return the application's `receive`."""
-        if self.request.method == "HEAD":
+        if self.request.method == "HEAD" and not (self.request.route and self.request.route.is_head_only):
             self.request.scope["method"] = "GET"
         self.await_response()
         return self.receive if self.request.has_body else self.raw_receive

@@ -11,8 +11,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from .json_text import InvalidBodyError
-from .problems import FIELD_UNKNOWN
+from .json_text import InvalidBodyError, UndeclaredFieldError
 
 try:
     _library: Any = import_module("python_multipart.multipart")
@@ -29,12 +28,6 @@ _PLAIN = ("7bit", "8bit", "binary")
 
 Check = Callable[[bytes, bool], None]
 """Takes a piece of a body and whether it is the last one; raises `InvalidBodyError`."""
-
-
-class UndeclaredFieldError(InvalidBodyError):
-    """The form has a field that its route does not declare."""
-
-    refusal = FIELD_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from codecs import BOM_UTF8
 from math import isinf
 from typing import Any
 
-from .problems import BODY_INVALID, Refusal
+from .problems import BODY_INVALID, FIELD_UNKNOWN, Refusal
 
 MAX_DEPTH = 64
 _ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:[dD][89a-fA-F]|0000)")
@@ -17,6 +17,12 @@ class InvalidBodyError(ValueError):
     """A body that two parsers may read differently; its reason is for the log."""
 
     refusal: Refusal = BODY_INVALID
+
+
+class UndeclaredFieldError(InvalidBodyError):
+    """The body has a field that its route does not declare."""
+
+    refusal = FIELD_UNKNOWN
 
 
 class InvalidJSONError(InvalidBodyError):

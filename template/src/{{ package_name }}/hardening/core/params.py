@@ -12,7 +12,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn
 from pydantic import AliasChoices, AliasPath, BaseModel, Json
 from pydantic.fields import FieldInfo
 
-from .form_text import MULTIPART, URLENCODED, Form
+from .form_text import MULTIPART, UNDECLARED, URLENCODED, Form
 from .unresolved import parts
 
 JSON = "application/json"
@@ -90,16 +90,26 @@ def overriding_query_of(dependant: Dependant, overrides: Mapping[Any, Any]) -> d
     return declared
 
 
-def form_of(dependant: Dependant, is_open: bool) -> Form:
-    """The fields of the form that an endpoint reads; `is_open` if its route has accepted what is not declared."""
-    params = [param for each in dependants_of(dependant) for param in each.body_params]
-    return Form(_declared(params), is_open and any(models_of(param.field_info) for param in params))
+def body_of(context: Any, *, is_open: bool) -> tuple[Form, frozenset[str], tuple[str, ...]]:
+    """What the body of a route is, as FastAPI reads its signature.
 
+    Args:
+        context: The route.
+        is_open: It has accepted that a form model takes what it does not declare.
 
-def content_types_of(body: Any) -> tuple[str, ...]:
-    """The media types that the body of a signature says, as FastAPI has put it together; none where there is no body."""
-    if body is None or not isinstance(body.field_info, params.Form):
-        declared = getattr(getattr(body, "field_info", None), "media_type", JSON)
-        return () if declared == JSON or declared.endswith("+json") else (JSON, declared)
-    is_multipart = isinstance(body.field_info, params.File) or body.field_info.media_type == MULTIPART
-    return (MULTIPART,) if is_multipart else (URLENCODED, MULTIPART)
+    Returns:
+        The fields if it is a form; the names under which a JSON body holds its one model, if it is embedded; the media
+        types that the signature says, none where that is JSON alone.
+    """
+    dependant: Any = getattr(context, "dependant", None)
+    info = getattr(getattr(context, "body_field", None), "field_info", None)
+    fields = [param for each in dependants_of(dependant) for param in each.body_params] if info is not None else []
+    if isinstance(info, params.Form):
+        form = Form(_declared(fields), is_open and any(models_of(field.field_info) for field in fields))
+        is_multipart = isinstance(info, params.File) or info.media_type == MULTIPART
+        return form, frozenset(), (MULTIPART,) if is_multipart else (URLENCODED, MULTIPART)
+    media_type = getattr(info, "media_type", JSON)
+    one = fields[0] if len({field.name for field in fields}) == 1 else None
+    embedded = names_of(one.name, one.field_info) if one is not None and getattr(one.field_info, "embed", False) else ()
+    types = () if media_type == JSON or media_type.endswith("+json") else (JSON, media_type)
+    return UNDECLARED, frozenset(embedded), types

@@ -20,16 +20,7 @@ from ..policy import DEFAULT, Policy
 from .fail_fast import fail_fast
 from .form_text import UNDECLARED, Form
 from .operations import Operation, Way, version
-from .params import (
-    content_types_of,
-    dependants_of,
-    form_of,
-    models_of,
-    names_of,
-    overriding_query_of,
-    params_of,
-    query_of,
-)
+from .params import body_of, dependants_of, models_of, names_of, overriding_query_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
 from .schemas import known, models_in
 
@@ -57,6 +48,8 @@ class Route:
     """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
     form: Form = UNDECLARED
     """The fields that it declares, if it reads a form."""
+    embedded: frozenset[str] = frozenset()
+    """The names of the one model that its JSON body holds, where that is embedded under a name."""
     guards: tuple[str, ...] = ()
     operation: Operation | None = None
     """What answers, where the framework adds nothing but the search for it."""
@@ -74,6 +67,11 @@ class Route:
     @property
     def is_websocket(self) -> bool:
         return self.methods == frozenset({"WEBSOCKET"})
+
+    @property
+    def is_head_only(self) -> bool:
+        """Whether it was declared for HEAD, and is not just a GET that answers it too."""
+        return self.methods is not None and "HEAD" in self.methods and "GET" not in self.methods
 
     def dependants(self) -> Iterator[Dependant]:
         """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
@@ -119,6 +117,7 @@ class RouteTable:
         self.is_whole = way.is_own and not any(router._low_priority_routes for router in way.routers)
         """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
+        self.any_embedded = any(route.embedded for route in self._all)
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
         self.any_body_overrides = any(
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
@@ -187,12 +186,9 @@ class RouteTable:
         tree = list(dependants_of(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
         policy: Policy = getattr(context.endpoint, "__policy__", DEFAULT)
-        body = getattr(context, "body_field", None)
-        if policy.content_types == DEFAULT.content_types and (types := content_types_of(body)):
+        form, embedded, types = body_of(context, is_open="routes.E002" in policy.insecure_because)
+        if policy.content_types == DEFAULT.content_types and types:
             policy = replace(policy, content_types=types)
-        form: dict[str, Any] = {}
-        if dependant is not None and isinstance(getattr(body, "field_info", None), params.Form):
-            form = {"form": form_of(dependant, "routes.E002" in policy.insecure_because)}
         is_websocket = isinstance(context.original_route, WebSocketRoute)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
@@ -205,5 +201,6 @@ class RouteTable:
             query=None if dependant is None or policy.unchecked_query else query_of(dependant),
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
             operation=operation,
-            **form,
+            form=form,
+            embedded=embedded,
         )

@@ -156,8 +156,8 @@ def _form(everything: list[Any], route: Route) -> Iterator[Fault]:
 
 def _body(params: list[Any]) -> Iterator[Fault]:
     names = {param.name for param in params}
-    if len(names) > 1 or any(param.field_info.embed for param in params):
-        yield "routes.E004", "its body is embedded under a name, so unknown keys beside it are accepted.", _BODY_HINT
+    if len(names) > 1:
+        yield "routes.E004", "its body is embedded under names, so unknown keys beside them are accepted.", _BODY_HINT
     for param in params:
         schema = known(param)
         loose: list[type] = [model for model in models_in(schema) if not _is_strict(model)]

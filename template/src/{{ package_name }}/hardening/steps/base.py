@@ -60,8 +60,7 @@ class RequestContext:
         services: What the steps share.
     """
 
-    # What most requests never change stands on the class: an instance sets only what it needs.
-    event = "request"
+    event = "request"  # what most requests never change stands on the class
     repeated: frozenset[bytes] = frozenset()
     """Headers that came more than once and must not."""
     check_body: Callable[[bytes, bool], None] | None = None
@@ -103,8 +102,9 @@ class RequestContext:
         """The route that will answer, or `None` where it will be 404 or 405."""
         if not self._is_routed:
             self._is_routed = True
-            method = "GET" if self.method == "HEAD" else self.method  # HEAD is answered as GET
-            self._route = self.services.routes.find(method, self.path)
+            route = self._route = self.services.routes.find(self.method, self.path)
+            if self.method == "HEAD" and (route is None or not route.is_head_only):  # it is answered as GET
+                self._route = self.services.routes.find("GET", self.path)
         return self._route
 
     @property
