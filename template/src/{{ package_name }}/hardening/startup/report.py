@@ -13,10 +13,11 @@ from typing import Any, Literal, TextIO
 from pydantic.fields import FieldInfo
 
 from ..app import Hardened
+from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
-from ..settings import PREFIX, HardeningSettings, seconds, secrets_dir
+from ..settings import PREFIX, HardeningSettings, seconds, secret_names
 from .overrides import middleware, replaced
 from .settings import secrets_in
 
@@ -35,9 +36,8 @@ def report(
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        return json.dumps(
-            {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}, indent=2
-        )
+        data = {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}
+        return json.dumps({**data, "under_serve_alone": NOT_BOUNDED}, indent=2)
 
     known = type(settings).model_fields if settings is not None else {}
     values = [_row(each, known) for each in declared]
@@ -49,6 +49,7 @@ def report(
         "",
         *([*_table("APPLICATION", "YOURS", rows=yours), ""] if yours else []),
         *for_people(findings),
+        f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
         f"{counted(findings, 'error')}, {counted(findings, 'warning')}",
     ]
     return "\n".join(part for row in rows for part in _fitted(row, sys.stdout))
@@ -102,8 +103,7 @@ def _written(text: str | None, field: FieldInfo | None) -> str:
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    folder = secrets_dir()
-    files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
+    files = {name.upper() for name in secret_names()}
     environment = {name.upper() for name in os.environ}
     secrets = list(secrets_in(settings))
     for name, value in settings.model_dump(mode="json").items():
