@@ -89,6 +89,7 @@ class Check:
         outcome: What came of it.
         seen: The answer that was seen, short.
         remedy: What to do about it, if it is not proved.
+        about: Of an attack, what was attacked: `probe` (the template's own application), `yours`, or both.
     """
 
     step: str
@@ -98,6 +99,7 @@ class Check:
     outcome: Outcome
     seen: str
     remedy: str = ""
+    about: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "outcome": self.outcome.name.lower()}

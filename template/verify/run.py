@@ -156,6 +156,8 @@ class Run:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
         screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
+        if self.run_id:  # whoever started it says what came of it
+            return
         proved = len(self.checks) - len(open_ends)
         beside = apart(check.outcome for check in open_ends)
         outcome = overall(self.checks)
@@ -172,12 +174,11 @@ class Run:
     def _show(self, check: Check) -> None:
         """A check in full: what was tried, what was seen, and the remedy."""
         word = WORDS[check.outcome]
+        step = f"{check.step} ({check.about})" if check.about else check.step
         if check.outcome is Outcome.NOT_LOOKED_AT:
-            self.screen.line(
-                self.screen.paint(f"{word}  {check.step}: {printable(f'{check.name}: {check.seen}')}", word)
-            )
+            self.screen.line(self.screen.paint(f"{word}  {step}: {printable(f'{check.name}: {check.seen}')}", word))
             return
-        self.screen.line(f"{self.screen.paint(word, word)}  {check.step}: {printable(check.name)}")
+        self.screen.line(f"{self.screen.paint(word, word)}  {step}: {printable(check.name)}")
         for row in check.seen.splitlines():
             self.screen.line(f"    {printable(row)}")
         if check.remedy and check.outcome not in (Outcome.PROVED, Outcome.ACCEPTED):

@@ -43,7 +43,9 @@ def test_a_new_service_is_locked_installed_and_verified(
     outcomes = {check["outcome"] for check in verified["checks"] if check["step"] == "audit"}
     assert outcomes == {audited}, verified
     assert recorded(folder)["outcome"] == verified["outcome"]
-    assert recorded(folder)["say"] in result.stderr
+    assert result.stdout.count("was proved") + result.stdout.count("NOT VERIFIED: ") == 1, "the verdict stands once"
+    assert re.search(r"\nNext:\n( {4}\S.*\n)+$", result.stdout), "and nothing follows it but the next step"
+    assert "created in" not in result.stderr
     assert ("all else was proved; " in result.stdout) == (verified["outcome"] == "proved")
     commit(folder, "emitted")
     assert not [name for name in git(folder, "ls-files").split() if name.startswith((".hardening", ".venv"))]

@@ -17,7 +17,7 @@ from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
 from .hardening.startup.construction import unmade
 from .hardening.startup.overlay import overlay_steps
-from .hardening.startup.report import report
+from .hardening.startup.report import counted, for_people, report
 from .hardening.startup.settings import near_misses, secrets_in, workers_finding
 from .settings import Settings
 
@@ -104,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(why: str, findings: list[Finding]) -> None:
-    print(f"{why} ({len(findings)} errors):\n", file=sys.stderr)
-    print("\n".join(map(str, findings)), file=sys.stderr)
+    print(f"{why} ({counted(findings, 'error')}):\n", file=sys.stderr)
+    print("\n".join(for_people(findings, sys.stderr)), file=sys.stderr)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

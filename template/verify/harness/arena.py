@@ -6,8 +6,8 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
 
 from ..common.answer import Answer
 from ..common.raw_http import TIMEOUT, Pairs
@@ -115,6 +115,17 @@ class Arena:
         return Seen(words, faults, not counted, {**spared, **untried})
 
 
+class _Watched:
+    """A service that notes that it was attacked."""
+
+    def __init__(self, service: Service, name: str, asked: set[str]) -> None:
+        self._service, self._name, self._asked = service, name, asked
+
+    def __getattr__(self, attribute: str) -> Any:
+        self._asked.add(self._name)
+        return getattr(self._service, attribute)
+
+
 Attack = Callable[[Arena], Seen]
 
 
@@ -149,26 +160,36 @@ class Attacks:
         for rule, attack, is_slow in self._all:
             if is_slow and not arena.thorough:
                 continue
-            try:
-                seen = attack(arena)
-            except UnverifiedError as error:
-                yield rule.unverified(error.seen, error.remedy)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
-                yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
-            else:
-                shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
-                if seen.faults:
-                    yield rule.insecure(shown, self.remedy)
-                elif not seen.is_vacuous:
-                    yield rule.proved(seen.text)
-                elif not seen.not_tried:
-                    yield rule.not_looked_at(seen.text)
-                if seen.not_tried:
-                    reasons = defaultdict(list)
-                    for route, why in seen.not_tried.items():
-                        reasons[why].append(route)
-                    text = "; ".join(f"{listed(routes)}: {why}" for why, routes in reasons.items())
-                    yield rule.of("not tried", f"{rule.name} (not tried)").not_looked_at(text)
+            asked: set[str] = set()
+            watched = replace(
+                arena,
+                probe_service=cast(Service, _Watched(arena.probe_service, "probe", asked)),
+                real_service=cast(Service, _Watched(arena.real_service, "yours", asked)),
+            )
+            found = list(self._judged(rule, attack, watched))
+            yield from (replace(check, about=" and ".join(sorted(asked))) for check in found)
+
+    def _judged(self, rule: Rule, attack: Attack, arena: Arena) -> Iterator[Check]:
+        try:
+            seen = attack(arena)
+        except UnverifiedError as error:
+            yield rule.unverified(error.seen, error.remedy)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
+            yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
+        else:
+            shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
+            if seen.faults:
+                yield rule.insecure(shown, self.remedy)
+            elif not seen.is_vacuous:
+                yield rule.proved(seen.text)
+            elif not seen.not_tried:
+                yield rule.not_looked_at(seen.text)
+            if seen.not_tried:
+                reasons = defaultdict(list)
+                for route, why in seen.not_tried.items():
+                    reasons[why].append(route)
+                text = "; ".join(f"{listed(routes)}: {why}" for why, routes in reasons.items())
+                yield rule.of("not tried", f"{rule.name} (not tried)").not_looked_at(text)
 
 
 def statuses(answers: Iterable[Answer]) -> str:

@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...common.entries import SENTENCE, is_sentence
@@ -67,7 +69,8 @@ def report(options: Options, variables: Mapping[str, str]) -> CheckOutput:
     """
     command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
     try:
-        ran = subprocesses.run(command, options.project, TIMEOUT, variables)
+        with TemporaryDirectory(prefix="verify-") as empty:  # a .env of the project is not production
+            ran = subprocesses.run(command, Path(empty), TIMEOUT, variables)
         if ran.code is None:
             raise _silent(options, f"it gave no report within {TIMEOUT:g} s")
         data = json.loads(ran.out)
