@@ -47,16 +47,10 @@ def report(
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
-<<<<<<< HEAD
-        *_table("APPLICATION", "YOURS", rows=[[what, name] for what, names in around.items() for name in names]),
-        *(str(finding) for finding in findings),
-        f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
-        f"{count('error')} errors, {count('warning')} warnings",
-=======
         *([*_table("APPLICATION", "YOURS", rows=yours), ""] if yours else []),
         *for_people(findings),
+        f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
         f"{counted(findings, 'error')}, {counted(findings, 'warning')}",
->>>>>>> 7eea05ed7bfe7ae4df51063e0aed5c03a2d70a07
     ]
     return "\n".join(part for row in rows for part in _fitted(row, sys.stdout))
 
