@@ -168,6 +168,7 @@ class Run:
         }
         screen.line(
             f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks"
+            f"{f' of {self.options.only} alone' * bool(self.options.only)}"
             f"{f', {beside}' * bool(beside)}; {words[outcome]}."
         )
 

@@ -118,14 +118,14 @@ def test_a_secret_that_git_tracks_is_named(prove: Prove, service: Path) -> None:
     (service / ".env").write_text("APP_API_TOKEN=secret\n")
     (service / "server.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
     commit(service, "emitted")
-    assert "git tracks no .env" in told(
-        [x for x in prove("configuration", prepare=ONLY_FILES) if "server.pem" in x["seen"]]
-    )
+    assert [x["object"] for x in prove("configuration", prepare=ONLY_FILES) if x["id"] == "secrets.tracked"] == [
+        "server.pem"
+    ]
 
     git(service, "add", "--force", ".env")
     git(service, "rm", "--quiet", "--cached", "server.pem")
     (found,) = (check for check in prove("configuration", prepare=ONLY_FILES) if "git tracks" in check["name"])
-    assert (found["outcome"], found["seen"]) == ("insecure", ".env")
+    assert (found["outcome"], found["object"]) == ("insecure", ".env")
 
 
 def test_a_setting_without_a_default_needs_a_made_up_value(prove: Prove, service: Path) -> None:
