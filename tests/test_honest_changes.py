@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from verify.upkeep import larger_repository
 
 from .conftest import commit
 from .test_verify import Verified, copy, synced, verify
@@ -75,6 +76,9 @@ def no_images(service: Path) -> None:
 def in_a_larger_repository(service: Path) -> None:
     (service / ".gitignore").rename(service.parent / ".gitignore")
     commit(service.parent, "a larger repository")
+    for place, text in larger_repository.pipelines(service).items():  # as the hook offers them
+        (service.parent / place).parent.mkdir(parents=True, exist_ok=True)
+        (service.parent / place).write_text(text)
 
 
 def subclass(service: Path) -> None:

@@ -334,6 +334,14 @@ def test_an_honest_pipeline_is_green(look: Look, name: str) -> None:
     assert {each.outcome for each in checks} == {Outcome.PROVED}, told(checks)
 
 
+def test_a_job_that_names_no_right_gets_the_default_one(look: Look) -> None:
+    both = "on: push\njobs:\n  a:\n    permissions: {}\n    steps: []\n  b:\n    steps: []\n"
+    checks = look({HARDENING: github(on="on: push\n"), ".github/workflows/both.yml": both})
+    found = {each.object: each.seen for each in checks if each.id == "ci.permissions"}
+    assert "no `permissions` at the top or in check" in found["hardening.yml"]
+    assert "at the top or in b: " in found["both.yml"]
+
+
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_what_is_emitted_is_green(emit: Emit, look: Look, ci: str) -> None:
     emitted = emit(example="minimal", ci=ci)

@@ -35,7 +35,6 @@ WEAKENED = [
     (WORKFLOW, "@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", "insecure: .*full hash: actions/checkout@v7"),
     (WORKFLOW, "-m verify", "-m nothing", "insecure: continuous integration runs verify"),
     (WORKFLOW, "permissions: {}", "permissions: write-all", "insecure: .*permissions: write-all"),
-    (WORKFLOW, "permissions: {}", "env: {}", "insecure: .*no `permissions` at the top"),
 ]
 # The environment holds the service that this one is a copy of.
 THIS_COPY = """
