@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +153,8 @@ class _Lines:
 
 
 def _holds(data: Any, path: tuple[str | int, ...]) -> bool:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return False
+    try:
+        reduce(getitem, path, data)
+    except (KeyError, IndexError, TypeError):
+        return False
     return True
