@@ -33,7 +33,7 @@ def seconds(value: Any) -> Any:
         raise ValueError("is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m")
     number = float(match[1]) * _UNITS[match[2]]
     if not 0 < number <= MOST_SECONDS:
-        raise ValueError("is a duration out of bounds: more than 0, and at most 365d")
+        raise ValueError("is not a duration within bounds: more than 0, and at most 365d")
     return number
 
 
@@ -56,7 +56,7 @@ class Quota:
         if (match := _QUOTA.fullmatch(value.strip())) is None:
             raise ValueError("is not a quota; write requests/duration, such as 100/15m")
         if not 1 <= int(match[1]) <= MOST_REQUESTS:
-            raise ValueError(f"is a quota out of bounds: 1 to {MOST_REQUESTS} requests")
+            raise ValueError(f"is not a quota within bounds: 1 to {MOST_REQUESTS} requests")
         return cls(int(match[1]), seconds(match[2]))
 
     def __str__(self) -> str:
