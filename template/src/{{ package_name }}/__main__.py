@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
+from .hardening.core.framework import may_have_websockets
 from .hardening.core.log import log
 from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
@@ -98,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
     log("info", "start", address=f"{options.host}:{options.port}", workers=options.workers, env=settings.env)
-    serve(f"{__package__}.__main__:build", settings, options.host, options.port, options.workers, options.dev)
+    websockets = app is None or may_have_websockets(app)
+    target = f"{__package__}.__main__:build"
+    serve(target, settings, options.host, options.port, options.workers, options.dev, websockets)
     log("info", "stop")
     return 0
 

@@ -95,7 +95,15 @@ def die_while_starting() -> None:
     )
 
 
-def serve(target: str, settings: HardeningSettings, host: str, port: int, workers: int, reload: bool) -> None:
+def serve(
+    target: str,
+    settings: HardeningSettings,
+    host: str,
+    port: int,
+    workers: int,
+    reload: bool,
+    websockets: bool = True,
+) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
 
     A SIGINT or SIGHUP that was ignored at the start stays ignored.
@@ -107,6 +115,7 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         port: Port to listen on.
         workers: Processes.
         reload: Start again when a file of the package changes.
+        websockets: Whether there may be one; else a broken handshake is a request like any other, and none of Granian's.
     """
     keep_ignored_signals()
     die_while_starting()
@@ -129,6 +138,7 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,
+        websockets=websockets or reload,
         http1_settings=HTTP1Settings(header_read_timeout=ceil(seconds * 1000), max_buffer_size=MAX_HEADER_BYTES),
         backpressure=most,
         backlog=2048,

@@ -54,6 +54,13 @@ def is_plain(router: Any) -> bool:
     return is_own(router, APIRouter) and router.middleware_stack == router.app
 
 
+def may_have_websockets(app: Any) -> bool:
+    """Whether a `Hardened` may answer one: by a route, what is mounted, a middleware, or what is added as it begins."""
+    if app.has_lifespan or app.router.on_startup or app.user_middleware or not is_plain(app.router):
+        return True
+    return any(route.is_websocket or route.methods is None for route in app.table())
+
+
 def _makes_its_app(kind: type) -> bool:
     """Whether a class inherits from `APIRoute` all but the way in which it makes its application."""
     if not issubclass(kind, APIRoute):
