@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
+from .hardening.core.framework import may_have_websockets
 from .hardening.core.log import log
 from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
@@ -107,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log("info", "start", address=str(address), source=address.source, workers=options.workers, env=settings.env)
     for finding in exposure_finding(settings, address.host):
         log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
-    serve(f"{__package__}.__main__:build", settings, address, options.workers, options.dev)
+    websockets = app is None or may_have_websockets(app)
+    serve(f"{__package__}.__main__:build", settings, address, options.workers, options.dev, websockets)
     log("info", "stop")
     return 0
 

@@ -76,6 +76,7 @@ class Hardened(FastAPI):
         self.insecure_mounts = dict(insecure_mounts or {})
         self._steps = listed(steps)
         self._prepare = prepare
+        self.has_lifespan = bool(fastapi.get("lifespan"))
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
         self._insecure_details = insecure_details.strip()

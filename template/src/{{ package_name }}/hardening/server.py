@@ -123,7 +123,9 @@ def die_while_starting() -> None:
     )
 
 
-def serve(target: str, settings: HardeningSettings, address: Address, workers: int, reload: bool) -> None:
+def serve(
+    target: str, settings: HardeningSettings, address: Address, workers: int, reload: bool, websockets: bool = True
+) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
 
     A SIGINT or SIGHUP that was ignored at the start stays ignored.
@@ -134,6 +136,7 @@ def serve(target: str, settings: HardeningSettings, address: Address, workers: i
         address: Where to listen; a Unix socket is open to the service's user and group.
         workers: Processes.
         reload: Start again when a file of the package changes.
+        websockets: Whether there may be one; else a broken handshake is a request like any other, and none of Granian's.
     """
     os.environ[SERVED_BY] = str(os.getpid())
     keep_ignored_signals()
@@ -159,6 +162,7 @@ def serve(target: str, settings: HardeningSettings, address: Address, workers: i
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,
+        websockets=websockets or reload,
         http1_settings=HTTP1Settings(header_read_timeout=ceil(seconds * 1000), max_buffer_size=MAX_HEADER_BYTES),
         backpressure=most,
         backlog=2048,

@@ -58,20 +58,19 @@ class Slot:
 
     def release(self) -> None:
         """Give the place back; a background task may go on without one, but not what is overdue."""
-        if self.overdue is None:
-            self._give_back()
-
-    def end(self) -> None:
-        """The request is over."""
-        self.give_up = None  # a cycle would wait for the collector
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if not self._is_released:
+        if self.overdue is None and not self._is_released:
             self._is_released = True
             self._places.give_back(self._client)
             if self._held:
                 self._deadlines.memory.let_go(self._client, self._held)
+
+    def end(self) -> None:
+        """The request is over."""
+        self.give_up = None  # a cycle would wait for the collector
+        self._deadlines.slots.discard(self)
+        if not self._is_released:
+            self.overdue = None
+            self.release()
 
     def hold(self, size: int) -> bool:
         """Hold so many bytes of a body or an answer until the place is given back, if there is room for them."""
@@ -122,11 +121,6 @@ class Deadlines:
         self._threads: CapacityLimiter | None = None
         self._answers: set[asyncio.Future[None]] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
-
-    def forget(self, slot: Slot) -> None:
-        """The request is over."""
-        slot.end()
-        self.slots.discard(slot)
 
     def wait_for_drain(self, receive: Receive, seconds: float, at_shutdown: Callable[[], None]) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.

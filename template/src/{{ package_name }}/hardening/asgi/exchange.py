@@ -75,7 +75,7 @@ class Exchange:
     def over(self) -> None:
         """Give back what it held."""
         if self.slot is not None:
-            self._runtime.deadlines.forget(self.slot)
+            self.slot.end()
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application or a step raised."""

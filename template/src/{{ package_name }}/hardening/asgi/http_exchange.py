@@ -54,7 +54,8 @@ class HttpExchange(BodyExchange):
         if type(body) is not bytes:
             body = message["body"] = bytes(memoryview(body))  # the server would send nothing in its place
         if not self.started:
-            if not self._has_room(message):
+            # There has to be memory for it until its client has read it; a small one goes to the kernel at once.
+            if len(body) > _PART and self.slot is not None and not self.slot.hold(len(body)):
                 self.refusal = OVERLOADED
                 return
             if self.request.unsettled:
@@ -116,11 +117,6 @@ class HttpExchange(BodyExchange):
         await self.raw_send(message)
         if slot is not None:
             slot.clear_deadline()
-
-    def _has_room(self, message: Message) -> bool:
-        """Whether there is memory for an answer until its client has read it; a small one goes to the kernel at once."""
-        size = len(message.get("body", b""))
-        return size <= _PART or self.slot is None or self.slot.hold(size)
 
     def _begin(self) -> Message:
         start = self._start

@@ -59,6 +59,13 @@ def ends_here(router: Any) -> bool:
     return not (router.redirect_slashes or router._low_priority_routes) and is_frameworks(router.default)
 
 
+def may_have_websockets(app: Any) -> bool:
+    """Whether a `Hardened` may answer one: by a route, what is mounted, a middleware, or what is added as it begins."""
+    if app.has_lifespan or app.router.on_startup or app.user_middleware or not is_plain(app.router):
+        return True
+    return any(route.is_websocket or route.methods is None for route in app.table())
+
+
 def _makes_its_app(kind: type) -> bool:
     """Whether a class inherits from `APIRoute` all but the way in which it makes its application."""
     if not issubclass(kind, APIRoute):
