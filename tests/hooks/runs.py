@@ -22,6 +22,8 @@ HOOKS = [
     *(REPOSITORY / "hooks").glob("*.py"),
     *(REPOSITORY / "template" / "verify" / f"{name}.py" for name in SHARED),
 ]
+NEVER_RUN = ("attacks", "harness", "probe", "stages")
+"""What of `verify` a service whose `verify` ends as it is told can do without."""
 ANSWERS = "{{_copier_conf.answers_file}}.jinja"
 UV = shutil.which("uv") or "uv"
 PROJECT = """\

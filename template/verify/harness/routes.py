@@ -37,6 +37,8 @@ class DiscoveredRoute:
     script_cookies: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
     """What the start-up check finds in it, accepted or not: nobody knows what it would do with a request."""
+    form_field: str = ""
+    """A field of the form that it reads, one that may not repeat."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -91,6 +93,7 @@ def routes(package: str) -> Iterator[DiscoveredRoute]:
                 False,
                 tuple(sorted(route.policy.script_cookies)),
                 tuple(sorted({*found, *route.policy.insecure_because} - HARMLESS)),
+                next((name for name, repeats in route.form.fields.items() if not repeats), ""),
             )
 
 

@@ -52,22 +52,21 @@ def read(project: Path, today: date) -> Waivers:
     path = project / FILE
     if not path.exists():
         return Waivers()
+    line, content = 1, b""
     try:
         content = path.read_bytes()
-        if len(content) > LARGEST:
-            return Waivers(wrong=(_wrong(1, f"is larger than {LARGEST} bytes", "Delete the waivers that are over."),))
-        text = content.decode("utf-8")
-        data = tomllib.loads(text)
+        if len(content) <= LARGEST:
+            return _read(text := content.decode("utf-8"), tomllib.loads(text), today)
+        problem = f"is larger than {LARGEST} bytes", "Delete the waivers that are over."
     except OSError as error:
-        return Waivers(wrong=(_wrong(1, f"cannot be read: {error.strerror}", "Make it a readable file."),))
+        problem = f"cannot be read: {error.strerror}", "Make it a readable file."
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        return Waivers(wrong=(_wrong(line, "is not UTF-8", "Save the file as UTF-8."),))
+        line, problem = content[: error.start].count(b"\n") + 1, ("is not UTF-8", "Save the file as UTF-8.")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = re.search(r"at line (\d+)", str(error))
-        line = int(at[1]) if at else text.rstrip().count("\n") + 1
-        return Waivers(wrong=(_wrong(line, f"is not TOML: {error}", "A waiver looks like the example in the file."),))
-    return _read(text, data, today)
+        line = int(at[1]) if at else content.rstrip().count(b"\n") + 1
+        problem = f"is not TOML: {error}", "A waiver looks like the example in the file."
+    return Waivers(wrong=(_wrong(line, *problem),))
 
 
 def _read(text: str, data: dict[str, Any], today: date) -> Waivers:

@@ -17,7 +17,7 @@ from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
-from ..settings import PREFIX, HardeningSettings, seconds, secrets_dir
+from ..settings import PREFIX, HardeningSettings, seconds, secret_names
 from .overrides import middleware, replaced
 from .settings import secrets_in
 
@@ -103,8 +103,7 @@ def _written(text: str | None, field: FieldInfo | None) -> str:
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    folder = secrets_dir()
-    files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
+    files = {name.upper() for name in secret_names()}
     environment = {name.upper() for name in os.environ}
     secrets = list(secrets_in(settings))
     for name, value in settings.model_dump(mode="json").items():
