@@ -34,6 +34,15 @@ def test_an_answer_that_breaks_its_model_leaves_neither_by_http_nor_in_the_log(p
     assert line["exception"].count("canary") == line["exception"].count('"extra": "canary"')  # the source line
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "POST"])
+def test_a_405_names_every_method_of_the_path_whichever_route_has_it(prefix: str, method: str) -> None:
+    answer = request(shared(), method, f"{prefix}/items/1")
+    assert (answer.status, answer.all("allow")) == (405, ["DELETE, PUT"])
+
+    assert request(shared(), "DELETE", f"{prefix}/ok").all("allow") == ["GET"]
+
+
 def test_after_an_exception_the_next_request_is_served() -> None:
     request(shared(), "GET", "/boom")
 

@@ -21,7 +21,7 @@ from .core.routes import RouteTable
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.routes import route_findings, session_findings
-from .startup.settings import near_misses
+from .startup.settings import near_misses, taken_names
 from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
 from .steps.base import Services, Step
@@ -135,6 +135,7 @@ class Hardened(FastAPI):
     def _findings(self, table: RouteTable) -> list[Finding]:
         return [
             *near_misses(self.settings),
+            *taken_names(type(self.settings)),
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
@@ -178,6 +179,8 @@ class Hardened(FastAPI):
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise  # as Starlette does: a test client would wait for more
+            if scope["type"] != "lifespan":  # then the lifespan notes it
+                perimeter.note_server()
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:

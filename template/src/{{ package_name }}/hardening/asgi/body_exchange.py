@@ -10,7 +10,7 @@ from ..core.headers import HeaderList
 from ..core.json_text import InvalidBodyError, UndeclaredFieldError, check_json
 from ..core.log import log
 from ..core.masking import mask
-from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, Refusal, Refused
+from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal, Refused
 from .drain import MAX_IDLE, ends_connection
 from .exchange import Exchange
 
@@ -100,6 +100,10 @@ class BodyExchange(Exchange):
         self._received += len(message["body"])
         if self._received > self.request.max_body_bytes:
             raise self._refused(BODY_TOO_LARGE)
+        # The body of another type may be read in parts: what is beyond the bound of others counts as that bound.
+        is_kept = self.request.is_json or self._received <= self.request.services.settings.max_body_bytes
+        if is_kept and self.slot is not None and not self.slot.hold(len(message["body"])):
+            raise self._refused(OVERLOADED)
         return message
 
     def _refused(self, refusal: Refusal) -> Refused:
@@ -107,7 +111,7 @@ class BodyExchange(Exchange):
         return Refused(refusal)
 
     def _read_on(self, seconds: float) -> asyncio.Task[bool]:
-        return self._runtime.drains.begin(self.request, self._peer, self.raw_receive, seconds)
+        return self._runtime.drains.begin(self.request, self.peer, self.raw_receive, seconds)
 
     async def _let_body_end(self) -> None:
         """Wait for the body before the last part of a stream: with that, Granian ends the connection."""

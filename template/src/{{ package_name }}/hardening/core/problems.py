@@ -49,6 +49,7 @@ _MESSAGES = {
     "model_type": "Must be an object.",
     "model_attributes_type": "Must be an object.",
     "password_common": "Is among the commonest passwords.",
+    "too_many_errors": "Has more mistakes than are listed.",
     "repeated": "Is given more than once.",
     "control_character": "Has a control character.",
     "query_invalid": "Is not a query string in UTF-8.",
@@ -157,6 +158,7 @@ def validation_errors(
 
 
 OVERLOADED = Refusal(503, "overloaded", [(b"retry-after", b"1")])
+CLIENT_OVERLOADED = Refusal(429, "client_overloaded", [(b"retry-after", b"1")])
 ROUTE_TIMEOUT = Refusal(503, "request_timed_out")
 READER_TIMEOUT = Refusal(503, "reader_timed_out")
 BODY_TIMEOUT = Refusal(408, "body_timed_out", [(b"connection", b"close")])
@@ -166,5 +168,10 @@ FIELD_UNKNOWN = Refusal(
     422, "validation_failed", errors=validation_errors([{"type": "extra_forbidden", "loc": ["body"]}])
 )
 CLIENT_DISCONNECTED = Refusal(400, "client_left")
+SOCKET_IDLE = Refusal(408, "socket_idle")
+SOCKET_TOO_OLD = Refusal(408, "socket_too_old")
+SESSION_OVER = Refusal(401, "session_over")
+SERVICE_STOPS = Refusal(503, "service_stops")
+SESSION_UNKNOWN = Refusal(503, "store_away")
 WEBSOCKET_REJECTED = Refusal(403, "websocket_refused")
 UNHANDLED = Refusal(500, "unhandled_error")

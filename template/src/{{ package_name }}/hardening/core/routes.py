@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_pa
 
 from ..models import Bounded
 from ..policy import DEFAULT, Policy
+from .fail_fast import fail_fast
 from .form_text import UNDECLARED, Form
 from .operations import Operation, Way, version
 from .params import body_of, dependants_of, models_of, names_of, overriding_query_of, params_of, query_of
@@ -85,7 +86,8 @@ class Route:
         return {**(self.query or {}), **next(found, {})}
 
     def apply_default_bounds(self) -> None:
-        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
+        """Bound the numbers of its parameters (4,000 digits are an integer to Python, and `nan` is a number), and what
+        the mistakes in them cost."""
         for each in self.dependants():
             fields = [
                 param
@@ -98,6 +100,8 @@ class Route:
                 if not is_bounded and not any(models_in(known(param))):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
+            for param in params_of(each):
+                fail_fast(param)
 
 
 class RouteTable:
@@ -110,6 +114,8 @@ class RouteTable:
         self.routers = way.routers
         """Every router that is included, nested ones too, and beside it the version that was looked at."""
         self.versions = list(map(version, way.routers))
+        self.is_whole = way.is_own and not any(router._low_priority_routes for router in way.routers)
+        """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
         self.any_embedded = any(route.embedded for route in self._all)
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
@@ -140,6 +146,11 @@ class RouteTable:
             if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
                 return route
         return None
+
+    def methods_at(self, path: str) -> list[str]:
+        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
+        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
 
     @cached_property
     def input_names(self) -> frozenset[str]:

@@ -68,6 +68,7 @@ class RequestContext:
     max_body_bytes = 0
     session_keys: Mapping[str, str | None] = MappingProxyType({})
     """Sessions that this request has created, renewed or ended, by the name of their cookie."""
+    sessions_read: frozenset[str] = frozenset()  # their keys; a WebSocket ends with the first that does
     headers_on_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
     """What leaves with the response unless that is an error."""
     unsettled: tuple[Unsettled, ...] = ()

@@ -57,6 +57,7 @@ class CrossOrigin(Step):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
+        self._is_development = not services.settings.is_production
         self._allowed = frozenset(origin.encode() for origin in services.settings.cors_origins)
         self._refusal = Refusal(403, "origin_refused")
         self._preflight = Refusal(204, "request", [_PREFLIGHT_VARY])
@@ -94,7 +95,9 @@ class CrossOrigin(Step):
         if site is None and origin is None:  # no browser that could be tricked into sending cookies
             return None
         if site is None and origin is not None and origin.partition(b"://")[2] == headers.get(b"host"):
-            return None
+            own = _ORIGIN.fullmatch(origin.decode("latin-1"))
+            if own and (own[1] == "https" or self._is_development or own[2] in _LOCAL):
+                return None  # a page without TLS may be planted by whoever is on the way
         return self._refused(request)
 
     def _refused(self, request: RequestContext) -> Refusal:

@@ -48,14 +48,18 @@ class Errors:
 
     async def http(self, request: Request, exc: HTTPException) -> Response:
         words: dict[str, str] = {}
+        headers, context = exc.headers, context_of(request)
         if isinstance(exc, Problem):
             words = exc.members
         elif exc.detail and exc.detail != HTTPException(exc.status_code).detail:
             if self.sends_details and exc.status_code < 500 and isinstance(exc.detail, str):
                 words = {"detail": exc.detail}
             else:
-                self._tell_of_withheld(context_of(request), exc)
-        return self._respond(request, exc, exc.status_code, exc.headers, **words)
+                self._tell_of_withheld(context, exc)
+        if exc.status_code == 405 and getattr(context.route, "context", None) is None:  # no route's own, but FastAPI's
+            methods = context.services.routes.methods_at(context.path)
+            headers = {"Allow": ", ".join(methods)} if methods else headers  # it names those of one route
+        return self._respond(request, exc, exc.status_code, headers, **words)
 
     def _tell_of_withheld(self, context: RequestContext, exc: HTTPException) -> None:
         """Log once for a route that words did not reach the client: nobody else would notice."""
