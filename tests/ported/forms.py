@@ -277,7 +277,7 @@ def test_a_415_names_what_is_taken(client: TestClient) -> None:
 def test_a_form_of_another_site_is_refused(client: TestClient, headers: dict[str, str]) -> None:
     for path in ("/model", "/fields", "/token"):
         assert client.post(path, data={"email": "a"}, headers=headers).status_code == 403
-    assert client.post("/fields", data={"email": "a"}, headers={"origin": "http://testserver"}).status_code == 200
+    assert client.post("/fields", data={"email": "a"}, headers={"origin": "https://testserver"}).status_code == 200
     assert client.post("/fields", data={"email": "a"}, headers={"origin": "https://app.example.com"}).status_code == 200
 
 
