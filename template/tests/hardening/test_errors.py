@@ -60,7 +60,7 @@ def test_words_that_are_meant_for_the_client_reach_it() -> None:
     answer = request(shared(), "GET", "/problem/409")
 
     problem = assert_problem(answer, 409)
-    assert problem["title"] == "Words for the client"
+    assert problem["title"] == problem["detail"] == "Words for the client"
     assert problem["type"] == "https://example.com/problems/probe"
     assert answer["x-own"] == "yes"
 
@@ -131,7 +131,8 @@ def test_development_tells_the_exception_and_keeps_the_perimeter_on() -> None:
     answer = request(probe(env="development"), "GET", "/boom")
 
     assert answer.status == 500
-    assert "RuntimeError: canary" in answer.json["detail"]
-    assert "in boom" in "".join(answer.json["traceback"])
+    debug = answer.json["debug"]
+    assert "RuntimeError: canary" in debug["detail"]
+    assert "in boom" in "".join(debug["traceback"])
     assert_hardened(answer)
-    assert request(probe(env="development"), "GET", "/http-exception/404").json["detail"] == "canary detail"
+    assert request(probe(env="development"), "GET", "/http-exception/404").json["debug"]["detail"] == "canary detail"

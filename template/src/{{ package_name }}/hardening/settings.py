@@ -81,11 +81,11 @@ def _networks(value: Any) -> Any:
     if items == ("none",):
         return ()
     try:
-        networks = tuple(_as_ipv4(ip_network(item)) for item in items)
+        networks = tuple(item if item == "unix" else _as_ipv4(ip_network(item)) for item in items)
         return None if networks == () and isinstance(value, str) else networks
     except ValueError as error:
         raise ValueError(
-            f"{error}; write addresses or networks separated by commas, such as 10.0.0.0/8, or the word none"
+            f"{error}; write addresses or networks separated by commas, such as 10.0.0.0/8, unix, or the word none"
         ) from None
 
 
@@ -99,7 +99,7 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MOST_SECOND
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
 Networks = Annotated[
-    tuple[IPv4Network | IPv6Network, ...] | None,
+    tuple[IPv4Network | IPv6Network | Literal["unix"], ...] | None,
     NoDecode,
     BeforeValidator(_networks),
     PlainSerializer(lambda nets: None if nets is None else ",".join(map(str, nets)) or "none"),
@@ -126,7 +126,7 @@ class HardeningSettings(BaseSettings):
     store_outage: Literal["local", "closed"] = "local"
     """While Redis is away: `local` counts in each process, `closed` answers 503."""
     trusted_proxies: Networks = None
-    """Addresses or networks whose `X-Forwarded-*` is believed, or `none`; production must set it."""
+    """Addresses or networks whose `X-Forwarded-*` is believed, `unix` for `serve --uds`, or `none`; production must set it."""
     max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
     """Largest request body in bytes; a route may set `max_body_size=`."""
     header_timeout: Duration = 5.0
@@ -137,8 +137,10 @@ class HardeningSettings(BaseSettings):
     """Seconds a client has to send the whole body."""
     request_timeout: Duration = 30.0
     """Seconds a route has until its response starts."""
+    socket_idle: Duration = 300.0
+    """Seconds a WebSocket may be open without a message from either side."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
-    """Requests that one process works on at once; more are answered 503."""
+    """Requests that one process works on at once, and half as many WebSockets beside; more are answered 503."""
     session_idle: Duration = 1800.0
     """Seconds until a session that is not used ends."""
     session_lifetime: Duration = 43_200.0
@@ -167,3 +169,12 @@ def secrets_dir() -> Path | None:
     """The folder named by `APP_SECRETS_DIR`: one file a setting, named like it."""
     name = os.environ.get(f"{PREFIX}SECRETS_DIR", "")
     return Path(name) if name else None
+
+
+def secret_names() -> frozenset[str]:
+    """The names of the files in `APP_SECRETS_DIR`; none where it cannot be listed, which reading a setting tells."""
+    folder = secrets_dir()
+    try:
+        return frozenset(path.name for path in folder.iterdir()) if folder is not None else frozenset()
+    except OSError:
+        return frozenset()

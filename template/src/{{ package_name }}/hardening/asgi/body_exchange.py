@@ -6,8 +6,10 @@ import asyncio
 from starlette.types import Message
 
 from ..core.headers import HeaderList
-from ..core.json_text import InvalidJSONError, check_json
-from ..core.problems import BODY_INVALID, BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, Refusal, Refused
+from ..core.json_text import InvalidBodyError, check_json
+from ..core.log import log
+from ..core.masking import mask
+from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal, Refused
 from .drain import MAX_IDLE, ends_connection
 from .exchange import Exchange
 
@@ -33,10 +35,10 @@ class BodyExchange(Exchange):
             self.slot.set_deadline(self._body_timeout, BODY_TIMEOUT)
 
     async def receive(self) -> Message:
-        """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
+        """The application's `receive` for a request with a body: counted, timed and, if JSON or a form, checked.
 
         Raises:
-            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
+            Refused: The body is too large, too slow or not valid; the perimeter answers, whatever
                 the application makes of it.
         """
         if self.drain is not None:
@@ -69,12 +71,14 @@ class BodyExchange(Exchange):
             message["body"] = b"".join(chunks)
         if self._is_read:
             self.await_response()
-        if is_json:
-            try:
+        try:
+            if is_json:
                 check_json(message["body"])
-            except InvalidJSONError as error:
-                self.request.log_fields["reason"] = str(error)
-                raise self._refused(BODY_INVALID) from None
+            elif self.request.check_body is not None:
+                self.request.check_body(bytes(message["body"]), self._is_read)
+        except InvalidBodyError as error:
+            self.request.log_fields["reason"] = mask(str(error), log.secrets)
+            raise self._refused(error.refusal) from None
         return message
 
     def _counted(self, message: Message) -> Message:
@@ -87,6 +91,10 @@ class BodyExchange(Exchange):
         self._received += len(message["body"])
         if self._received > self.request.max_body_bytes:
             raise self._refused(BODY_TOO_LARGE)
+        # The body of another type may be read in parts: what is beyond the bound of others counts as that bound.
+        is_kept = self.request.is_json or self._received <= self.request.services.settings.max_body_bytes
+        if is_kept and self.slot is not None and not self.slot.hold(len(message["body"])):
+            raise self._refused(OVERLOADED)
         return message
 
     def _refused(self, refusal: Refusal) -> Refused:
@@ -94,7 +102,7 @@ class BodyExchange(Exchange):
         return Refused(refusal)
 
     def _read_on(self, seconds: float) -> asyncio.Task[bool]:
-        return self._runtime.drains.begin(self.request, self._peer, self.raw_receive, seconds)
+        return self._runtime.drains.begin(self.request, self.peer, self.raw_receive, seconds)
 
     async def _let_body_end(self) -> None:
         """Wait for the body before the last part of a stream: with that, Granian ends the connection."""

@@ -23,6 +23,7 @@ _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
 _UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193: private
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
+_SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
 NETWORKS = ((56, 20), (48, 400))
 """Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has.
 
@@ -92,6 +93,11 @@ def network_keys(address: str) -> tuple[str, ...]:
     )
 
 
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """The items of a header that may be sent on several lines, each a list (RFC 9110, 5.3)."""
+    return b",".join(value for each, value in scope["headers"] if each == name).decode("latin-1").split(",")
+
+
 class Client(Step):
     """Tells who calls."""
 
@@ -102,9 +108,12 @@ class Client(Step):
         self._trusted = [
             (each.max_prefixlen // 8, int(each.netmask), int(each.network_address))
             for each in services.settings.trusted_proxies or ()
+            if each != "unix"
         ]
+        self._trusts_unix = "unix" in (services.settings.trusted_proxies or ())
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
         self._is_warned = False
+        self._may_miss = bool(services.settings.trusted_proxies)
 
     @staticmethod
     def findings(settings: HardeningSettings) -> Iterator[Finding]:
@@ -126,6 +135,8 @@ class Client(Step):
             )
 
     def _look_up(self, address: str) -> bool:
+        if not address:  # the peer of a Unix socket has none
+            return self._trusts_unix
         packed = _packed(address)
         number = int.from_bytes(packed, "big")
         return any(size == len(packed) and number & mask == network for size, mask, network in self._trusted)
@@ -136,26 +147,41 @@ class Client(Step):
         peer = scope["client"][0] if scope.get("client") else ""
         client = peer if ":" not in peer else canonical(peer)
         if _FORWARDED.isdisjoint(request.headers):
+            if self._may_miss and self._is_trusted(peer):
+                self._warn_missing(request)
             return client
-        if self._trusted and self._is_trusted(peer):
-            client = self._named_by_proxies(scope, client)
+        if self._is_trusted(peer):
+            if not (named := self._named_by_proxies(scope)) and self._may_miss:
+                self._warn_missing(request)
+            client = named or client
             scope["client"] = (client, 0)
-            if (scheme := request.headers.get(b"x-forwarded-proto")) in (b"http", b"https"):
-                scope["scheme"] = scheme.decode()
+            if len(schemes := {each.strip().lower() for each in _values(scope, b"x-forwarded-proto")}) == 1:
+                scope["scheme"] = _SCHEMES[scope["type"]].get(schemes.pop(), scope["scheme"])
             return client
         scope["headers"] = [header for header in scope["headers"] if header[0] not in _FORWARDED]
         self._warn(peer, request.request_id)
         return client
 
-    def _named_by_proxies(self, scope: Scope, client: str) -> str:
-        lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        for hop in reversed(b",".join(lines).decode("latin-1").split(",")):
+    def _named_by_proxies(self, scope: Scope) -> str:
+        client = ""
+        for hop in reversed(_values(scope, b"x-forwarded-for")):
             if not (address := canonical(hop.strip())):
                 break
             client = address
             if not self._is_trusted(client):
                 break
         return client
+
+    def _warn_missing(self, request: RequestContext) -> None:
+        if request.scope["path"].startswith("/health/"):
+            return
+        self._may_miss = False
+        log(
+            "warning",
+            "forwarded_header_missing",
+            request_id=request.request_id,
+            hint="A peer in APP_TRUSTED_PROXIES names no client in X-Forwarded-For: its clients share one quota.",
+        )
 
     def _warn(self, peer: str, request_id: str) -> None:
         if self._is_warned:
@@ -164,7 +190,7 @@ class Client(Step):
         log(
             "warning",
             "forwarded_header_ignored",
-            client=peer,
+            client=peer or "unix",
             request_id=request_id,
             hint="A peer that is not in APP_TRUSTED_PROXIES sends X-Forwarded-*. Is it your proxy?",
         )
