@@ -21,7 +21,7 @@ from .core.routes import RouteTable
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.routes import route_findings, session_findings
-from .startup.settings import near_misses
+from .startup.settings import near_misses, taken_names
 from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
 from .steps.base import Services, Step
@@ -51,6 +51,8 @@ class Hardened(FastAPI):
         prepare: Coroutine functions that `serve` calls once, before it listens; what they find keeps it from starting.
         ready: Coroutine functions that say whether what the service needs is there; `/health/ready` asks them.
         insecure_mounts: The escape hatch for mounted applications that are not hardened: path and reason.
+        insecure_details: The escape hatch for an application that moves here: why the `detail` of each `HTTPException`
+            of a 4xx may be sent. Never that of a 5xx.
         steps: Steps of your own, which run after those of the checklist: subclasses of `Step`, not objects.
         **fastapi: Whatever `FastAPI` takes.
 
@@ -66,6 +68,7 @@ class Hardened(FastAPI):
         prepare: Sequence[Callable[[], Awaitable[Iterable[Finding]]]] = (),
         ready: Sequence[Probe] = (),
         insecure_mounts: dict[str, str] | None = None,
+        insecure_details: str = "",
         steps: Sequence[type[Step]] = (),
         **fastapi: Any,
     ) -> None:
@@ -76,7 +79,8 @@ class Hardened(FastAPI):
         self.has_lifespan = bool(fastapi.get("lifespan"))
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
-        self._errors = Errors(settings.is_production)
+        self._insecure_details = insecure_details.strip()
+        self._errors = Errors(settings.is_production, sends_details=bool(self._insecure_details))
         self._perimeter: Perimeter | None = None
         self._routes: RouteTable | None = None
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
@@ -132,6 +136,7 @@ class Hardened(FastAPI):
     def _findings(self, table: RouteTable) -> list[Finding]:
         return [
             *near_misses(self.settings),
+            *taken_names(type(self.settings)),
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
@@ -148,6 +153,12 @@ class Hardened(FastAPI):
                 "errors.W001",
                 "A handler of its own answers unexpected errors: its response is not filtered.",
                 "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
+            )
+        if self._insecure_details:
+            yield Finding(
+                "errors.W002",
+                f"What HTTPException says with a 4xx is sent to clients: {self._insecure_details}",
+                "Leave `insecure_details` out once the words for clients are `Problem`s.",
             )
         if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in self.user_middleware):
             yield Finding(
@@ -168,7 +179,9 @@ class Hardened(FastAPI):
                     raise
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
+                raise  # as Starlette does: a test client would wait for more
+            if scope["type"] != "lifespan":  # then the lifespan notes it
+                perimeter.note_server()
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:

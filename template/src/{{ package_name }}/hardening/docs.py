@@ -47,6 +47,7 @@ _PROBLEM = {
     "properties": {
         "type": {**_TEXT, "format": "uri-reference", "default": "about:blank"},
         "title": _TEXT,
+        "detail": _TEXT,
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": "#/components/schemas/InputError"}},

@@ -18,8 +18,10 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .asgi import connections as kept
+from .asgi.other_servers import SERVED_BY
 from .core.log import Log, log
 from .settings import HardeningSettings
+from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
 MAX_DESCRIPTORS = 65_535
@@ -40,15 +42,36 @@ def connections() -> int:
     return max(64, min(wanted - 128, MAX_CONNECTIONS))
 
 
-def why_cannot_listen(host: str, port: int) -> str:
-    """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence."""
+def why_cannot_listen(address: Address) -> str:
+    """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence,
+    and take the path of a Unix socket away from one.
+    """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if address.uds is not None:
+            return _why_cannot_bind(address.uds)
+        family, _, _, _, bound = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind(bound)
     except OSError as error:
         return error.strerror or str(error)
+    return ""
+
+
+def _why_cannot_bind(path: Path) -> str:
+    """Why a Unix socket cannot stand at the path; one that a service left behind when it was killed is removed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if path.exists():
+            if not path.is_socket():
+                return "a file that is not a socket is there"
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+            else:
+                return "another service listens there"
+        probe.bind(str(path))
+    path.unlink()
     return ""
 
 
@@ -64,13 +87,18 @@ def keep_ignored_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
 
 
-def idle_timeout(settings: HardeningSettings, port: int, most: int) -> float:
-    """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter."""
+def idle_timeout(settings: HardeningSettings, address: Address, most: int) -> float:
+    """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter.
+
+    On a Unix socket it is the proxy's to bound what arrives: nobody else may connect.
+    """
+    if address.uds is not None:
+        return max(settings.header_timeout, settings.keepalive_timeout)
     if not kept.can_look():
         hint = "This system does not tell enough of a connection: idle ones end after APP_HEADER_TIMEOUT."
         log("warning", "keepalive_short", hint=hint)
         return settings.header_timeout
-    kept.served = (port, most)
+    kept.served = (address.port, most)
     return max(settings.header_timeout, settings.keepalive_timeout)
 
 
@@ -96,13 +124,7 @@ def die_while_starting() -> None:
 
 
 def serve(
-    target: str,
-    settings: HardeningSettings,
-    host: str,
-    port: int,
-    workers: int,
-    reload: bool,
-    websockets: bool = True,
+    target: str, settings: HardeningSettings, address: Address, workers: int, reload: bool, websockets: bool = True
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
 
@@ -111,12 +133,12 @@ def serve(
     Args:
         target: `module:factory` of the application.
         settings: Bounds are taken from here.
-        host: Address to listen on.
-        port: Port to listen on.
+        address: Where to listen; a Unix socket is open to the service's user and group.
         workers: Processes.
         reload: Start again when a file of the package changes.
         websockets: Whether there may be one; else a broken handshake is a request like any other, and none of Granian's.
     """
+    os.environ[SERVED_BY] = str(os.getpid())
     keep_ignored_signals()
     die_while_starting()
     if reload:
@@ -126,15 +148,17 @@ def serve(
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
     most = connections()
-    seconds = settings.header_timeout if reload else idle_timeout(settings, port, most)
+    seconds = settings.header_timeout if reload else idle_timeout(settings, address, most)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
     config["loggers"]["_granian.utils"] = {"level": "CRITICAL"}
     Granian(
         target,
-        address=str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]),
-        port=port,
+        address=str(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][4][0]),
+        port=address.port,
+        uds=address.uds,
+        uds_permissions=0o660,
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,

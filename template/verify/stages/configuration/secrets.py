@@ -31,7 +31,7 @@ def checks(project: Path) -> Iterator[Check]:
         yield TRACKED.unverified(str(error), "Install git.")
         return
     if tracked.code == 128 and "not a git repository" in tracked.err:
-        yield TRACKED.proved("not a git repository yet, so it tracks nothing")
+        yield TRACKED.not_looked_at("this is no git repository yet, so it tracks nothing")
         return
     if not tracked.ok or keys.code not in (0, 1):
         said = (keys if tracked.ok else tracked).tail(1)

@@ -6,16 +6,10 @@ import asyncio
 from starlette.types import Message
 
 from ..core.headers import HeaderList
-from ..core.json_text import InvalidJSONError, check_json
-from ..core.problems import (
-    BODY_INVALID,
-    BODY_TIMEOUT,
-    BODY_TOO_LARGE,
-    CLIENT_DISCONNECTED,
-    OVERLOADED,
-    Refusal,
-    Refused,
-)
+from ..core.json_text import InvalidBodyError, check_json
+from ..core.log import log
+from ..core.masking import mask
+from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal, Refused
 from .drain import MAX_IDLE, ends_connection
 from .exchange import Exchange
 
@@ -41,10 +35,10 @@ class BodyExchange(Exchange):
             self.slot.set_deadline(self._body_timeout, BODY_TIMEOUT)
 
     async def receive(self) -> Message:
-        """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
+        """The application's `receive` for a request with a body: counted, timed and, if JSON or a form, checked.
 
         Raises:
-            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
+            Refused: The body is too large, too slow or not valid; the perimeter answers, whatever
                 the application makes of it.
         """
         if self.drain is not None:
@@ -77,12 +71,14 @@ class BodyExchange(Exchange):
             message["body"] = b"".join(chunks)
         if self._is_read:
             self.await_response()
-        if is_json:
-            try:
+        try:
+            if is_json:
                 check_json(message["body"])
-            except InvalidJSONError as error:
-                self.request.log_fields["reason"] = str(error)
-                raise self._refused(BODY_INVALID) from None
+            elif self.request.check_body is not None:
+                self.request.check_body(bytes(message["body"]), self._is_read)
+        except InvalidBodyError as error:
+            self.request.log_fields["reason"] = mask(str(error), log.secrets)
+            raise self._refused(error.refusal) from None
         return message
 
     def _counted(self, message: Message) -> Message:

@@ -10,15 +10,17 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..core.framework import is_plain
+from ..core.framework import ends_here, is_plain
 from ..core.operations import Operation, version
 from ..core.routes import Route, RouteTable
 
 
 class Dispatch:
-    """Answers with the path operation that the table finds. All else (404, 405, mounts, forms) the framework does."""
+    """Answers with the path operation that the table finds. All else (mounts, forms) the framework does."""
 
     def __init__(
         self, app: FastAPI, routes: RouteTable, read_routes: Callable[[], RouteTable], framework: ASGIApp
@@ -29,6 +31,7 @@ class Dispatch:
         self._handlers: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         for kind, handler in app.exception_handlers.items():
             self._handlers[isinstance(kind, int)][kind] = handler
+        self._refuse = ExceptionMiddleware(self._raise, app.exception_handlers)
 
     def _is_current(self) -> bool:
         """Whether the framework would still find what the table finds."""
@@ -52,6 +55,12 @@ class Dispatch:
 
         return send_and_look
 
+    async def _raise(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the framework does when it has asked every route."""
+        scope.setdefault("router", self._router)
+        methods = self._routes.methods_at(get_route_path(scope))
+        raise HTTPException(405, headers={"Allow": ", ".join(methods)}) if methods else HTTPException(404)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._router.middleware_stack is not self._around:
             await self._framework(scope, receive, self._send_of_lifespan(send) if scope["type"] == "lifespan" else send)
@@ -60,6 +69,9 @@ class Dispatch:
             self._look_again()
         path = get_route_path(scope)
         found = self._routes.find(scope["method"], path)
+        if found is None and self._routes.is_whole and ends_here(self._router):
+            await self._refuse(scope, receive, send)
+            return
         if found is None or (operation := found.operation) is None:
             await self._framework(scope, receive, send)
             return

@@ -21,6 +21,7 @@ from .drain import Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
 from .http_exchange import HttpExchange
+from .other_servers import server_findings
 from .response_headers import ResponseHeaders
 from .sockets import Sockets
 from .unfinished import Unfinished
@@ -91,6 +92,7 @@ class Perimeter:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         store = self.services.store
+        self.note_server()
         await store.open()
         log.start_batching(asyncio.get_running_loop())
         watching = asyncio.ensure_future(self._connections.watch())
@@ -103,6 +105,11 @@ class Perimeter:
             await self.services.sessions.close()
             await store.close()
             drain()
+
+    def note_server(self) -> None:
+        """Log what a server other than `serve` leaves to others."""
+        for finding in server_findings(self.services.settings):
+            log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
 
     def _busy_peers(self) -> Iterator[Peer | None]:
         yield from (slot.peer for slot in self._deadlines.slots)

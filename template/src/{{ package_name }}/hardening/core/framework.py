@@ -61,6 +61,11 @@ def may_have_websockets(app: Any) -> bool:
     return any(route.is_websocket or route.methods is None for route in app.table())
 
 
+def ends_here(router: Any) -> bool:
+    """Whether a path that none of the router's routes has is a 404: no redirect, no frontend, no `default` stands behind."""
+    return not (router.redirect_slashes or router._low_priority_routes) and is_frameworks(router.default)
+
+
 def _makes_its_app(kind: type) -> bool:
     """Whether a class inherits from `APIRoute` all but the way in which it makes its application."""
     if not issubclass(kind, APIRoute):

@@ -1,15 +1,21 @@
 # Owned by the template: an update rewrites this file.
 """What an endpoint and its dependencies read from a request, as FastAPI decides it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Union, get_origin
 
+from fastapi import params
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant
+from fastapi.openapi.models import APIKey, APIKeyIn
 from pydantic import AliasChoices, AliasPath, BaseModel, Json
 from pydantic.fields import FieldInfo
 
+from .form_text import MULTIPART, URLENCODED, Form
 from .unresolved import parts
+
+JSON = "application/json"
 
 
 def dependants_of(dependant: Dependant) -> Iterator[Dependant]:
@@ -39,21 +45,61 @@ def _repeats(annotation: Any) -> bool:
     return any(map(_repeats, parts(annotation)))
 
 
-def _models(info: FieldInfo) -> list[type[BaseModel]]:
-    """The model whose fields are query parameters each, as FastAPI decides it: alone or beside `None`, and not JSON."""
+def models_of(info: FieldInfo) -> list[type[BaseModel]]:
+    """The model whose fields are parameters each, as FastAPI decides it: alone or beside `None`, and not JSON."""
     is_optional = get_origin(info.annotation) in (Union, UnionType)
     choices = parts(info.annotation) if is_optional else [info.annotation]
     is_json = any(type(each) is Json for each in info.metadata)
     return [] if is_json else [each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
+def _declared(params: Iterable[Any]) -> dict[str, bool]:
+    """Every name that parameters take, those of a model's fields in its place, and whether it may repeat."""
+    declared: dict[str, bool] = {}
+    for param in params:
+        models = models_of(param.field_info)
+        for model in models:
+            for name, info in model.model_fields.items():
+                by_name = any(model.model_config.get(key) for key in ("populate_by_name", "validate_by_name"))
+                names = {*names_of(name, info), *([name] if by_name else [])}
+                declared.update(dict.fromkeys(names, _repeats(info.annotation)))
+        if not models:
+            declared.update(
+                dict.fromkeys(names_of(param.name, param.field_info), _repeats(param.field_info.annotation))
+            )
+    return declared
+
+
 def query_of(dependant: Dependant) -> dict[str, bool]:
-    """Every query parameter of an endpoint by its name, and whether it may repeat."""
+    """Every query parameter of an endpoint by its name, that of a security scheme too, and whether it may repeat."""
+    declared = _declared(param for each in dependants_of(dependant) for param in each.query_params)
+    for each in dependants_of(dependant):
+        scheme = getattr(each.call, "model", None)
+        if isinstance(scheme, APIKey) and scheme.in_ is APIKeyIn.query:
+            declared.setdefault(scheme.name, False)
+    return declared
+
+
+def overriding_query_of(dependant: Dependant, overrides: Mapping[Any, Any]) -> dict[str, bool]:
+    """What stands in the place of an endpoint's dependencies takes as query parameters; see `query_of`."""
     declared: dict[str, bool] = {}
     for each in dependants_of(dependant):
-        for param in each.query_params:
-            models = _models(param.field_info)
-            model_fields = [each for model in models for each in model.model_fields.items()]
-            for name, info in model_fields if models else [(param.name, param.field_info)]:
-                declared.update(dict.fromkeys(names_of(name, info), _repeats(info.annotation)))
+        if (override := overrides.get(each.call)) is not None and override is not each.call:
+            replacing = get_dependant(path=each.path or "", call=override)
+            declared |= query_of(replacing) | overriding_query_of(replacing, overrides)
     return declared
+
+
+def form_of(dependant: Dependant, is_open: bool) -> Form:
+    """The fields of the form that an endpoint reads; `is_open` if its route has accepted what is not declared."""
+    params = [param for each in dependants_of(dependant) for param in each.body_params]
+    return Form(_declared(params), is_open and any(models_of(param.field_info) for param in params))
+
+
+def content_types_of(body: Any) -> tuple[str, ...]:
+    """The media types that the body of a signature says, as FastAPI has put it together; none where there is no body."""
+    if body is None or not isinstance(body.field_info, params.Form):
+        declared = getattr(getattr(body, "field_info", None), "media_type", JSON)
+        return () if declared == JSON or declared.endswith("+json") else (JSON, declared)
+    is_multipart = isinstance(body.field_info, params.File) or body.field_info.media_type == MULTIPART
+    return (MULTIPART,) if is_multipart else (URLENCODED, MULTIPART)

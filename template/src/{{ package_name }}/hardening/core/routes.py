@@ -5,19 +5,31 @@ up where a request needs other bounds than the rest, and what the start-up check
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from fastapi import params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 
 from ..models import Bounded
 from ..policy import DEFAULT, Policy
+from .fail_fast import fail_fast
+from .form_text import UNDECLARED, Form
 from .operations import Operation, Way, version
-from .params import dependants_of, names_of, params_of, query_of
+from .params import (
+    content_types_of,
+    dependants_of,
+    form_of,
+    models_of,
+    names_of,
+    overriding_query_of,
+    params_of,
+    query_of,
+)
 from .problems import INPUT_LOCATIONS
 from .schemas import known, models_in
 
@@ -43,6 +55,8 @@ class Route:
     max_body_bytes: int | None = None
     query: dict[str, bool] | None = None
     """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
+    form: Form = UNDECLARED
+    """The fields that it declares, if it reads a form."""
     guards: tuple[str, ...] = ()
     operation: Operation | None = None
     """What answers, where the framework adds nothing but the search for it."""
@@ -66,15 +80,30 @@ class Route:
         if (dependant := getattr(self.context, "dependant", None)) is not None:
             yield from dependants_of(dependant)
 
+    def overridden_query(self) -> dict[str, bool]:
+        """As `query`, with what the dependencies take that stand in the place of others just now."""
+        provider = getattr(self.context, "dependency_overrides_provider", None)
+        overrides = getattr(provider, "dependency_overrides", None)
+        found = (overriding_query_of(each, overrides) for each in [*self.dependants()][:1] if overrides)
+        return {**(self.query or {}), **next(found, {})}
+
     def apply_default_bounds(self) -> None:
-        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
+        """Bound the numbers of its parameters (4,000 digits are an integer to Python, and `nan` is a number), and what
+        the mistakes in them cost."""
         for each in self.dependants():
-            for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
+            fields = [
+                param
+                for param in each.body_params
+                if type(param.field_info) is params.Form and not models_of(param.field_info)
+            ]
+            for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params, *fields):
                 metadata = param.field_info.metadata
                 is_bounded = any(isinstance(mark, Bounded) for mark in metadata)
                 if not is_bounded and not any(models_in(known(param))):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
+            for param in params_of(each):
+                fail_fast(param)
 
 
 class RouteTable:
@@ -87,6 +116,8 @@ class RouteTable:
         self.routers = way.routers
         """Every router that is included, nested ones too, and beside it the version that was looked at."""
         self.versions = list(map(version, way.routers))
+        self.is_whole = way.is_own and not any(router._low_priority_routes for router in way.routers)
+        """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
         self.any_body_overrides = any(
@@ -116,6 +147,11 @@ class RouteTable:
             if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
                 return route
         return None
+
+    def methods_at(self, path: str) -> list[str]:
+        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
+        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
 
     @cached_property
     def input_names(self) -> frozenset[str]:
@@ -150,16 +186,24 @@ class RouteTable:
         dependant = getattr(context, "dependant", None)
         tree = list(dependants_of(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
+        policy: Policy = getattr(context.endpoint, "__policy__", DEFAULT)
+        body = getattr(context, "body_field", None)
+        if policy.content_types == DEFAULT.content_types and (types := content_types_of(body)):
+            policy = replace(policy, content_types=types)
+        form: dict[str, Any] = {}
+        if dependant is not None and isinstance(getattr(body, "field_info", None), params.Form):
+            form = {"form": form_of(dependant, "routes.E002" in policy.insecure_because)}
         is_websocket = isinstance(context.original_route, WebSocketRoute)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
             path,
             frozenset(methods) if methods else None,
             compile_path(path)[0],
-            getattr(context.endpoint, "__policy__", DEFAULT),
+            policy,
             context,
             max_body_bytes=getattr(context, "max_body_size", None),
-            query=query_of(dependant) if dependant is not None else None,
+            query=None if dependant is None or policy.unchecked_query else query_of(dependant),
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
             operation=operation,
+            **form,
         )

@@ -3,15 +3,22 @@
 
 import json
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
+
+from pydantic.fields import FieldInfo
 
 from ..app import Hardened
+from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.routes import Access, Route
 from ..policy import DEFAULT
-from ..settings import PREFIX, HardeningSettings, secrets_dir
+from ..settings import PREFIX, HardeningSettings, seconds, secret_names
+from .overrides import middleware, replaced
 from .settings import secrets_in
 
 
@@ -25,29 +32,78 @@ def report(
     """Everything, as text for a person or as JSON for a program."""
     declared = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
+    around = {"replaced": list(replaced(app)), "middleware": list(middleware(app))} if app is not None else {}
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        return json.dumps({"ok": ok, "settings": declared, "routes": routes, "findings": found}, indent=2)
+        data = {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}
+        return json.dumps({**data, "under_serve_alone": NOT_BOUNDED}, indent=2)
 
-    def count(level: str) -> int:
-        return sum(each.level == level for each in findings)
-
-    values = [[text if text is not None else "not set" for text in each.values()] for each in declared]
+    known = type(settings).model_fields if settings is not None else {}
+    values = [_row(each, known) for each in declared]
+    yours = [[what, name] for what, names in around.items() for name in names]
     rows = [
         *_table("SETTING", "VALUE", "FROM", rows=values),
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
-        *(str(finding) for finding in findings),
-        f"{count('error')} errors, {count('warning')} warnings",
+        *([*_table("APPLICATION", "YOURS", rows=yours), ""] if yours else []),
+        *for_people(findings),
+        f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
+        f"{counted(findings, 'error')}, {counted(findings, 'warning')}",
     ]
-    return "\n".join(rows)
+    return "\n".join(part for row in rows for part in _fitted(row, sys.stdout))
+
+
+def _row(each: Mapping[str, str | None], known: Mapping[str, FieldInfo]) -> list[str]:
+    name = str(each["name"])
+    return [name, _written(each["value"], known.get(name.removeprefix(PREFIX).lower())), str(each["source"])]
+
+
+def counted(findings: Iterable[Finding], level: str) -> str:
+    """How many findings of a level there are, in words: `1 error`."""
+    number = sum(each.level == level for each in findings)
+    return f"{number} {level}{'s' * (number != 1)}"
+
+
+def for_people(findings: Iterable[Finding], stream: TextIO | None = None) -> Iterator[str]:
+    """The findings as lines for a stream, standard output unless said: wrapped and in colour on a terminal."""
+    stream = stream or sys.stdout
+    has_colours = _is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+    for finding in findings:
+        colour = "31;1" if finding.level == "error" else "33"
+        text = "\n".join(part for row in str(finding).splitlines() for part in _fitted(row, stream))
+        yield text.replace(finding.id, f"\x1b[{colour}m{finding.id}\x1b[0m", 1) if has_colours else text
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _fitted(row: str, stream: TextIO) -> list[str]:
+    """A row, on a terminal in as many lines as it takes."""
+    width = shutil.get_terminal_size().columns - 1
+    if len(row) <= width or "\n" in row or "\x1b" in row or not _is_terminal(stream):
+        return [row]
+    indent = " " * max(4, len(row) - len(row.lstrip()))
+    return textwrap.wrap(row, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _written(text: str | None, field: FieldInfo | None) -> str:
+    """A value as a person would write it into a file of settings."""
+    if text is None:
+        return "not set"
+    if text in ("True", "False"):
+        return text.lower()
+    if field is None or not any(getattr(each, "func", None) is seconds for each in field.metadata):
+        return text
+    milliseconds = round(float(text) * 1000)
+    units = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+    return next((f"{milliseconds // size}{unit}" for unit, size in units if milliseconds % size == 0), text)
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    folder = secrets_dir()
-    files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
+    files = {name.upper() for name in secret_names()}
     environment = {name.upper() for name in os.environ}
     secrets = list(secrets_in(settings))
     for name, value in settings.model_dump(mode="json").items():

@@ -64,7 +64,8 @@ class RequestContext:
     event = "request"
     repeated: frozenset[bytes] = frozenset()
     """Headers that came more than once and must not."""
-    is_json = is_preflight = has_response = ignores_revocation = False
+    check_body: Callable[[bytes, bool], None] | None = None
+    is_json = is_preflight = has_response = ignores_revocation = _is_routed = False
     max_body_bytes = 0
     session_keys: Mapping[str, str | None] = MappingProxyType({})
     """Sessions that this request has created, renewed or ended, by the name of their cookie."""
@@ -73,7 +74,6 @@ class RequestContext:
     """What leaves with the response unless that is an error."""
     unsettled: tuple[Unsettled, ...] = ()
     _route: Route | None = None
-    _is_routed = False
 
     def __init__(
         self, scope: Scope, services: Services, identify: "Callable[[RequestContext], str]", root_path: str = ""
@@ -89,8 +89,8 @@ class RequestContext:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         self.headers = headers
         if len(headers) != len(scope["headers"]):
-            names = [name for name, _ in scope["headers"] if name in SINGLETON_HEADERS]
-            self.repeated = frozenset(name for name in names if names.count(name) > 1)
+            names = [name for name, _ in scope["headers"]]
+            self.repeated = frozenset(name for name in SINGLETON_HEADERS if names.count(name) > 1)
         self.has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         if self.method == "OPTIONS":
             self.is_preflight = b"access-control-request-method" in headers and b"origin" in headers
