@@ -54,16 +54,16 @@ def is_plain(router: Any) -> bool:
     return is_own(router, APIRouter) and router.middleware_stack == router.app
 
 
-def ends_here(router: Any) -> bool:
-    """Whether a path that none of the router's routes has is a 404: no redirect, no frontend, no `default` stands behind."""
-    return not (router.redirect_slashes or router._low_priority_routes) and is_frameworks(router.default)
-
-
 def may_have_websockets(app: Any) -> bool:
     """Whether a `Hardened` may answer one: by a route, what is mounted, a middleware, or what is added as it begins."""
     if app.has_lifespan or app.router.on_startup or app.user_middleware or not is_plain(app.router):
         return True
     return any(route.is_websocket or route.methods is None for route in app.table())
+
+
+def ends_here(router: Any) -> bool:
+    """Whether a path that none of the router's routes has is a 404: no redirect, no frontend, no `default` stands behind."""
+    return not (router.redirect_slashes or router._low_priority_routes) and is_frameworks(router.default)
 
 
 def _makes_its_app(kind: type) -> bool:
