@@ -82,13 +82,10 @@ def _own(target: Target, answers: dict[str, Answer]) -> tuple[dict[str, Answer],
     for name, answer in answers.items():
         if proxy := proxy_of(answer):
             others[name] = f"{answer.status} by {proxy} in front, not by the service"
-        whole = urlunsplit(target.address._replace(path=f"{target.address.path}/"))
-        if (
-            target.address.path
-            and lacking(answer)
-            and _moved(target, answer).partition("://")[2] == whole.partition("://")[2]
-        ):
-            others[name] = f"{answer.status} by what is in front, for the final slash: write the address as {whole}"
+        address, to = target.address._replace(path=f"{target.address.path}/"), urlsplit(_moved(target, answer))
+        if lacking(answer) and (to.hostname, to.path) == (address.hostname, address.path) != (address.hostname, "/"):
+            said = f"write the address as {urlunsplit(address)}"
+            others[name] = f"{answer.status} by what is in front, for the final slash: {said}"
     if not target.is_seen:
         return answers, {}
     return {name: answer for name, answer in answers.items() if name not in others}, others
