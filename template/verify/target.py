@@ -240,7 +240,10 @@ def _statuses(answers: dict[str, Answer]) -> str:
 
 
 _TEMPLATE = "See that this is the emitted service, and that no proxy in front of it takes away or adds what is wrong."
-_PROXY = "See to the proxy, where it matters to you: `server_tokens off`, and pages of errors with the same headers."
+_PROXY = (
+    "See to the proxy, where it matters to you: `server_tokens off`, pages of errors with the same headers; an address "
+    "below a path is written with its final slash."
+)
 ATTEMPTS: tuple[tuple[Rule, str, Attempt], ...] = (
     (
         Rule("server", "target.plain-http", "plain http is not answered"),

@@ -37,7 +37,6 @@ _PAGES = re.compile(
     rb"^<html><body><h1>\d{3} [\w ]+</h1>\s[A-Z][^<]*</body></html>",
     re.I,
 )
-_REFUSALS = ("PROTOCOL_VERSION", "HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY", "UNSUPPORTED_PROTOCOL")
 T = TypeVar("T")
 
 
@@ -161,7 +160,8 @@ class Target:
         try:
             old = self.bounded(lambda: _handshake(host, port, _old()))[0]
         except (ValueError, OSError) as error:
-            if any(word in str(getattr(error, "reason", "")) for word in _REFUSALS):
+            reason = str(getattr(error, "reason", ""))
+            if "_ALERT_" in reason or reason == "UNSUPPORTED_PROTOCOL":  # which only the other side can have said
                 return Seen(f"{text}, nothing older than TLS 1.2", faults)
             # A connection that broke refuses no version, and neither does an OpenSSL that cannot speak it.
             return Seen(f"{text}; whether it speaks what is older than TLS 1.2 could not be asked", faults, True)
