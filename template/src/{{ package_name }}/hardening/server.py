@@ -13,6 +13,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+# Granian's allocator reads this once, as it is loaded: what is free goes back, or a worker keeps the peak of every kind.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
+
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
