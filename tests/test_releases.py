@@ -114,6 +114,7 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ("0.4.0", {"example": "accounts", "store": "memory", "ci": "gitlab"}, BOTH | {"Dockerfile"}),
     ("0.5.0", {"store": "memory", "ci": "github"}, set()),
     ("0.6.0", {"store": "redis", "ci": "gitlab"}, set()),
+    ("0.7.0", {"ci": "gitlab"}, set()),
 ]
 
 
