@@ -103,16 +103,17 @@ def test_an_updated_service_is_bounded_locked_installed_and_proved(
 PIPELINE = {"github": {".github/workflows/hardening.yml", ".github/workflows/update.yml"}, "gitlab": {".gitlab-ci.yml"}}
 BOTH = {".gitignore", "renovate.json"}
 ACCOUNTS = {"Dockerfile", "src/orders_api/database.py", "src/orders_api/migrations/env.py"}
+USERS = {"src/orders_api/routes/users.py"}
 UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has all of them together
     ("0.1.0", {"ci": "gitlab"}, BOTH | PIPELINE["gitlab"] | {"Dockerfile"}),
     ("0.2.0", {"store": "redis", "ci": "github"}, BOTH | PIPELINE["github"] | {"Dockerfile"}),
     (
         "0.3.0",
         {"example": "accounts", "store": "memory", "ci": "github"},
-        BOTH | PIPELINE["github"] | ACCOUNTS | {"src/orders_api/routes/users.py"},
+        BOTH | PIPELINE["github"] | ACCOUNTS | USERS,
     ),
-    ("0.3.1", {"example": "accounts", "store": "redis", "ci": "gitlab"}, BOTH | PIPELINE["gitlab"] | ACCOUNTS),
-    ("0.4.0", {"example": "accounts", "store": "memory", "ci": "gitlab"}, BOTH | ACCOUNTS),
+    ("0.3.1", {"example": "accounts", "store": "redis", "ci": "gitlab"}, BOTH | PIPELINE["gitlab"] | ACCOUNTS | USERS),
+    ("0.4.0", {"example": "accounts", "store": "memory", "ci": "gitlab"}, BOTH | ACCOUNTS | USERS),
     ("0.5.0", {"store": "memory", "ci": "github"}, ACCOUNTS),
     ("0.6.0", {"store": "redis", "ci": "gitlab"}, ACCOUNTS),
     ("0.7.0", {"ci": "gitlab"}, set()),
