@@ -48,7 +48,7 @@ def services_of(release: str) -> Iterator[Answers]:
 
 
 def offered(release: str, answers: Answers) -> list[Entry]:
-    """The entries of the changelog after a release that name a seed of a service with these answers, the newest first."""
+    """The entries of the changelog after a release that name a seed of such a service, the newest first."""
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     return [each for each in between(changelog, release, PRESENT.removeprefix("v"), answers) if each.seeds]
 
