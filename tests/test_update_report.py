@@ -103,10 +103,7 @@ def test_a_verify_that_is_killed_is_not_proved(tmp_path: Path) -> None:
     subprocesses.run(["uv", "lock", "--quiet"], service, 60)
     commit(service, "locked")
     stage = template / "template/verify/stages/configuration/__init__.py"
-    begin = "    yield from settings.stage(options)\n"
-    assert begin in stage.read_text()
-    killed = f"    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n{begin}"
-    stage.write_text(stage.read_text().replace(begin, killed))
+    stage.write_text(f"import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n{stage.read_text()}")
     release(template, "1.1.0", "Security", "A hole.")
     (service / ".hardening").mkdir()
     (service / ".hardening" / "update.md").write_text("`verify` ended with exit code 0: all proved.\n")
