@@ -1,23 +1,20 @@
 # Owned by the template: an update rewrites this file.
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
-import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .asgi.dispatch import Dispatch
+from .asgi.dispatch import Dispatch, admitted
 from .asgi.health import Health, Probe
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
-from .core.framework import is_frameworks, is_plain
+from .core.framework import lists_of
 from .core.log import log
 from .core.routes import RouteTable
+from .core.watched import Watched
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.routes import route_findings, session_findings
@@ -29,18 +26,6 @@ from .steps.errors import Errors
 from .stores import open_sessions, open_store, store_findings
 
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
-
-
-def _telemetry() -> dict[str, Any]:
-    """FastAPI's telemetry looks for providers at each request; it is off unless the environment configures it."""
-    if any(name.startswith("OTEL_") for name in os.environ):
-        return {}
-    return {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
-
-
-def table_of(router: APIRouter) -> RouteTable:
-    """Every route of an application's router as it stands now."""
-    return RouteTable(router.routes, lambda app: isinstance(app, Hardened))
 
 
 class Hardened(FastAPI):
@@ -78,8 +63,10 @@ class Hardened(FastAPI):
         self._errors = Errors(settings.is_production)
         self._perimeter: Perimeter | None = None
         self._routes: RouteTable | None = None
+        self._is_frozen = False
+        self._reported: set[str] = set()
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
-        super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **_telemetry(), **fastapi})
+        super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **fastapi})
         if settings.docs:
             add_docs(self)
 
@@ -92,17 +79,13 @@ class Hardened(FastAPI):
         self._steps = listed((*self._steps, *steps))
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
-        inherited = super().build_middleware_stack
-        if self.exception_handlers.keys() & {500, Exception} or not is_frameworks(inherited):
-            return inherited()
-        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
-        if is_plain(self.router):
-            routes = self._routes or self.table()
-            app = Dispatch(self, routes, partial(table_of, self.router), app)
-        for factory, arguments, options in reversed(self.user_middleware):
-            app = factory(app, *arguments, **options)
-        return app
+        """The framework's stack as it is; what the perimeter refuses passes by middleware that does more than observe."""
+        given = self.user_middleware
+        self.user_middleware = [admitted(each) for each in given]
+        try:
+            return super().build_middleware_stack()
+        finally:
+            self.user_middleware = given
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, with the problems that the perimeter answers."""
@@ -113,7 +96,7 @@ class Hardened(FastAPI):
 
     def table(self) -> RouteTable:
         """Every route as it stands now."""
-        return table_of(self.router)
+        return RouteTable(self, lambda app: isinstance(app, Hardened))
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes.
@@ -142,7 +125,8 @@ class Hardened(FastAPI):
     def _own_findings(self) -> Iterator[Finding]:
         if self.debug and self.settings.is_production:
             yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
-        if self.exception_handlers.keys() & {500, Exception}:
+        own = self._errors.failure
+        if any(self.exception_handlers.get(kind, own) != own for kind in (500, Exception)):
             yield Finding(
                 "errors.W001",
                 "A handler of its own answers unexpected errors: its response is not filtered.",
@@ -168,6 +152,8 @@ class Hardened(FastAPI):
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+        elif self._routes is not None and self._routes.is_stale:
+            self._look(self._routes)
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:
@@ -175,7 +161,8 @@ class Hardened(FastAPI):
         return [finding for step in self._prepare for finding in await step()]
 
     def seal(self) -> Perimeter:
-        """Look at everything and build the perimeter; what is added to the application later is not protected by it.
+        """Look at everything and build the perimeter. Once the application has started, it is looked at again, and in
+        production no route can be added any more.
 
         Raises:
             InsecureConfigurationError: One of the team's steps cannot be made; in production, also if settings or
@@ -183,13 +170,44 @@ class Hardened(FastAPI):
         """
         services = self._services()
         steps = make_steps(self._steps, services)
-        findings = self._findings(services.routes)
-        errors = [finding for finding in findings if finding.level == "error"]
-        if errors and self.settings.is_production:
-            raise InsecureConfigurationError(errors)
-        for finding in findings:
-            log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
+        self._report(self._findings(services.routes))
         self._routes = services.routes
-        self._routes.apply_default_bounds()
+        self._watch(self._routes)
+        Dispatch(self.router, self._routes, self._start)
         self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
         return self._perimeter
+
+    def _report(self, findings: Iterable[Finding]) -> None:
+        new = [finding for finding in findings if str(finding) not in self._reported]
+        errors = [finding for finding in new if finding.level == "error"]
+        if errors and self.settings.is_production:
+            raise InsecureConfigurationError(errors)
+        for finding in new:
+            log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
+        self._reported |= set(map(str, new))
+
+    def _start(self, is_test: bool) -> None:
+        """Look at the routes when the application is whole; from now on nobody adds one in production."""
+        if self._routes is not None:
+            self._look(self._routes)
+        self._is_frozen = self.settings.is_production and not is_test
+
+    def _look(self, routes: RouteTable) -> None:
+        routes.read()
+        self._report([*session_findings(self.settings, routes), *route_findings(routes, self.insecure_mounts)])
+        self._watch(routes)
+
+    def _watch(self, routes: RouteTable) -> None:
+        routes.apply_default_bounds()
+        for owner, name in (each for router in routes.routers for each in lists_of(router)):
+            if not isinstance(getattr(owner, name), Watched):
+                setattr(owner, name, Watched(getattr(owner, name), self._changing))
+
+    def _changing(self, changed: tuple[Any, ...]) -> None:
+        if self._is_frozen:
+            raise RuntimeError(
+                f"The routes of an application that serves in production do not change: {', '.join(map(str, changed))}. "
+                "Add them in create_app, or in a lifespan before it yields: nobody has looked at what comes later."
+            )
+        if self._routes is not None:
+            self._routes.is_stale = True

@@ -60,7 +60,7 @@ class Perimeter:
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
         self._deadlines, self._drains = Deadlines(), Drains()
-        settings, routes = services.settings, services.routes
+        settings = services.settings
         self._connections = Connections(self._busy_peers, settings.header_timeout)
         self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
         headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
@@ -73,7 +73,6 @@ class Perimeter:
             *headers,
             errors.unhandled,
             *timeouts,
-            routes.has_timeouts,
             root_path,
         )
 
@@ -105,7 +104,7 @@ class Perimeter:
     async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
-        refusal = None
+        refusal = failure = None
         try:
             try:
                 if request.path in _HEALTH and request.method in ("GET", "HEAD"):
@@ -117,16 +116,16 @@ class Perimeter:
                     exchange.acquire_slot()
                     verdict = self._refusal(exchange, iter(self._refusers))
                     refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
-                if refusal is None:
-                    scope = request.scope
-                    scope["hardening"] = request
-                    await self._app(scope, exchange.begin(), exchange.send)
+                request.scope["hardening"] = request
+                request.refusal = exchange.refusal = refusal
+                await self._app(request.scope, exchange.begin(), exchange.send)
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
             except BaseException as error:  # the last resort: the server would answer bare
                 if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
                     raise  # nobody waits for it any more
                 await exchange.fail(error)
+                failure = error if request.event == "unhandled_error" and "asgi" not in request.scope else None
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)
         finally:
@@ -137,6 +136,8 @@ class Perimeter:
             if exchange.drain is not None:  # the server drops the body when this returns
                 await exchange.drain
                 exchange.drain = None  # a cycle, see `_end`
+        if failure is not None:  # as Starlette raises it for its TestClient, which is no server and says no version
+            raise failure
 
     async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request

@@ -18,10 +18,12 @@ class WebSocketExchange(Exchange):
         """End the time that the steps had, and return the application's `receive`."""
         if self.slot is not None:
             self.slot.clear_deadline()
-        return self.raw_receive
+        return self.raw_receive if self.request.refusal is None else self.receive_nothing
 
     async def send(self, message: Message) -> None:
         """The application's `send`: completes the headers of the handshake's answer."""
+        if self.refusal is not None and not self.started:
+            return
         kind = message["type"]
         subprotocols = self.request.scope.get("subprotocols", ())
         if kind == "websocket.accept" and message.get("subprotocol") not in (None, *subprotocols):

@@ -4,19 +4,21 @@ up where a request needs other bounds than the rest, and what the start-up check
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import RouteContext
-from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
+from fastapi.routing import APIRoute, RouteContext
+from starlette.routing import Host, Mount, WebSocketRoute, compile_path
+from starlette.types import Scope
 
 from ..models import Bounded
-from ..policy import DEFAULT, Policy
-from .operations import Operation, Way, version
+from ..policy import DEFAULT, Policy, is_guard, name_of
+from .framework import Way, identity, selected
 from .params import dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
 from .schemas import known, models_in
@@ -44,8 +46,10 @@ class Route:
     query: dict[str, bool] | None = None
     """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
     guards: tuple[str, ...] = ()
-    operation: Operation | None = None
-    """What answers, where the framework adds nothing but the search for it."""
+    by_path: bool = False
+    """Whether nothing but path and method decides, here and before it, whether FastAPI asks it."""
+    may_be_kept: bool = False
+    """Whether what FastAPI has answered for it once is so each time."""
 
     def __str__(self) -> str:
         return f"{','.join(sorted(self.methods)) if self.methods else 'ANY'} {self.path}"
@@ -78,26 +82,41 @@ class Route:
 
 
 class RouteTable:
-    """Every route of an application, in the order in which they match; mounted hardened applications included."""
+    """Every route of an application, in the order in which they match; mounted hardened applications included.
 
-    def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
+    Args:
+        app: Whose routes they are.
+        is_hardened: Whether a mounted application has routes that are looked at as well.
+    """
+
+    def __init__(self, app: FastAPI, is_hardened: Callable[[Any], bool]) -> None:
+        self._app, self._is_hardened = app, is_hardened
+        self.read()
+
+    def read(self) -> None:
+        """Read the routes as they stand now."""
+        self.is_stale = False
+        """Whether routes have been added or taken away since."""
+        self.__dict__.pop("input_names", None)
         way = Way()
-        self.listed = list(routes)
-        asked = list(self._collect(way, self.listed, "", is_hardened))
+        asked = list(self._collect(way, self._app, ""))
         self.routers = way.routers
-        """Every router that is included, nested ones too, and beside it the version that was looked at."""
-        self.versions = list(map(version, way.routers))
+        """Every router: the application's, those included or mounted, nested ones too."""
+        self._is_by_path = way.by_path
         self._all = [route for route in asked if route.context is not None]
+        self._by_identity = {identity(route.context): route for route in self._all if route.context is not None}
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
+        self.has_quotas = any(route.policy.quota is not None for route in self._all)
         self.any_body_overrides = any(
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
             for route in self._all
         )
-        self._dynamic = [route for route in asked if "{" in route.path or route.methods is None]
+        by_path = [route for route in asked if route.by_path]
+        self._dynamic = [route for route in by_path if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
         self._static = {
-            route.path: [each for each in asked if each.regex.match(route.path)]
-            for route in self._all
+            route.path: [each for each in by_path if each.regex.match(route.path)]
+            for route in by_path
             if "{" not in route.path
         }
 
@@ -109,8 +128,27 @@ class RouteTable:
         for route in self._all:
             route.apply_default_bounds()
 
-    def find(self, method: str, path: str) -> Route | None:
-        """The route that will answer, or `None` where it will be 404 or 405."""
+    def find(self, method: str, path: str, scope: Scope) -> Route | None:
+        """The route that will answer, or `None` where it will be 404 or 405.
+
+        FastAPI's own routes are asked from the first on that may decide by more than path and method. HEAD is answered
+        as GET, unless a route of its own takes it.
+        """
+        for each in ("HEAD", "GET") if method == "HEAD" else (method,):
+            if (route := self.find_by_path(each, path)) is not None:
+                return route
+            if not self._is_by_path:
+                asked = {**scope, "app": self._app}
+                if self._app.root_path:
+                    asked["root_path"] = self._app.root_path
+                if scope["type"] == "http":
+                    asked["method"] = each
+                if (found := selected(self._app.router, asked, self._is_hardened)) is not None:
+                    return self._by_identity.get(found)
+        return None
+
+    def find_by_path(self, method: str, path: str) -> Route | None:
+        """The route that will answer, if nothing but path and method has to be asked."""
         exact = self._static.get(path)
         for route in self._dynamic if exact is None else exact:
             if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
@@ -130,26 +168,36 @@ class RouteTable:
                             names |= {name, *names_of(name, info)}
         return frozenset(names)
 
-    def _collect(
-        self, way: Way, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]
-    ) -> Iterator[Route]:
-        for context, operation in way.walk(routes):
+    def _collect(self, way: Way, app: FastAPI, prefix: str) -> Iterator[Route]:
+        for context, by_path in way.walk(app.router):
             path = prefix + (context.path or "")
             inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
-            if inner is not None and is_hardened(inner):
-                yield from self._collect(Way(is_own=False), list(inner.routes), path, is_hardened)
+            if isinstance(context.original_route, Host):
+                path = f"{prefix}//{context.host}"
+            below = compile_path(f"{path}/{{path:path}}")[0]
+            if inner is not None and self._is_hardened(inner):
+                yield from self._collect(way, inner, path)
                 if type(context.original_route) is Mount:  # what is below it and not there is nowhere
-                    yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT)
+                    yield Route(path, None, below, DEFAULT, by_path=by_path)
             elif inner is not None:
-                yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
-            elif context.path is not None:
-                yield self._route(context, path, operation)
+                yield Route(path, None, below, DEFAULT, context, inner, by_path=by_path)
+            elif frontends := getattr(context.original_route, "routes", None):
+                for each in frontends:
+                    place = f"{prefix}{getattr(context, 'frontend_prefix', '')}{each.path}".rstrip("/") + "/"
+                    methods = frozenset(each.methods)
+                    yield replace(self._route(context, place), methods=methods, app=each.app, query=None)
+            elif context.path is None:
+                yield Route(
+                    f"{prefix}{type(context.original_route).__name__}", None, below, DEFAULT, context, context.route
+                )
+            else:
+                may_be_kept = by_path and app is self._app and isinstance(context.original_route, APIRoute)
+                yield replace(self._route(context, path), by_path=by_path, may_be_kept=may_be_kept)
 
     @staticmethod
-    def _route(context: RouteContext, path: str, operation: Operation | None) -> Route:
+    def _route(context: RouteContext, path: str) -> Route:
         dependant = getattr(context, "dependant", None)
         tree = list(dependants_of(dependant)) if dependant is not None else []
-        guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
         is_websocket = isinstance(context.original_route, WebSocketRoute)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
@@ -160,6 +208,5 @@ class RouteTable:
             context,
             max_body_bytes=getattr(context, "max_body_size", None),
             query=query_of(dependant) if dependant is not None else None,
-            guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
-            operation=operation,
+            guards=tuple(name_of(each.call) for each in tree if is_guard(each.call)),
         )

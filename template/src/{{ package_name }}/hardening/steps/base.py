@@ -71,6 +71,8 @@ class RequestContext:
     headers_on_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
     """What leaves with the response unless that is an error."""
     unsettled: tuple[Unsettled, ...] = ()
+    refusal: Refusal | None = None
+    """What is answered in the place of a route; set as soon as a step has refused."""
     _route: Route | None = None
     _is_routed = False
 
@@ -102,9 +104,13 @@ class RequestContext:
         """The route that will answer, or `None` where it will be 404 or 405."""
         if not self._is_routed:
             self._is_routed = True
-            method = "GET" if self.method == "HEAD" else self.method  # HEAD is answered as GET
-            self._route = self.services.routes.find(method, self.path)
+            self._route = self.services.routes.find(self.method, self.path, self.scope)
         return self._route
+
+    @property
+    def has_head(self) -> bool:
+        """Whether its route takes HEAD itself."""
+        return self.route is not None and self.route.methods is not None and "HEAD" in self.route.methods
 
     @property
     def policy(self) -> Policy:

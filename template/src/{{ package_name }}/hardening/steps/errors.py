@@ -28,6 +28,7 @@ class Errors:
             RequestValidationError: self.validation,
             WebSocketRequestValidationError: self.websocket,
             StoreUnavailableError: self.store_away,
+            Exception: self.failure,
         }
 
     def _respond(
@@ -54,6 +55,9 @@ class Errors:
         errors = validation_errors(exc.errors(), context.services.routes.input_names)
         context.note("validation_failed", errors=[f"{error['type']} at {error['loc']}" for error in errors])
         return self._respond(request, exc, 422, errors=errors)
+
+    async def failure(self, request: Request, exc: Exception) -> Response:
+        return Response(self.unhandled(context_of(request).request_id, exc), 500, {"content-type": MEDIA_TYPE})
 
     def unhandled(self, request_id: str, exc: BaseException) -> bytes:
         """The document of a 500; only development shows what happened."""
