@@ -17,7 +17,7 @@ from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
 from .hardening.startup.construction import unmade
 from .hardening.startup.overlay import overlay_steps
-from .hardening.startup.report import report
+from .hardening.startup.report import overridden, report
 from .hardening.startup.settings import near_misses, secrets_in, workers_finding
 from .settings import Settings
 
@@ -58,7 +58,7 @@ def examine(workers: int) -> tuple[Settings | None, Hardened | None, list[Findin
     try:
         settings = load(Settings)
         app = create_app(settings)
-        return settings, app, [*app.findings(), *workers_finding(settings, workers)]
+        return settings, app, [*app.findings(), *overridden(app), *workers_finding(settings, workers)]
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         return settings, None, [*_found(error), *near_misses(settings or Settings.model_construct())]
 

@@ -11,12 +11,12 @@ from .asgi.dispatch import Dispatch, admitted
 from .asgi.health import Health, Probe
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
-from .core.framework import lists_of
 from .core.log import log
 from .core.routes import RouteTable
-from .core.watched import Watched
+from .core.watched import Watch
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
+from .startup.frameworks import framework_findings
 from .startup.routes import route_findings, session_findings
 from .startup.settings import near_misses
 from .startup.steps import findings_of, listed, make_steps
@@ -63,7 +63,6 @@ class Hardened(FastAPI):
         self._errors = Errors(settings.is_production)
         self._perimeter: Perimeter | None = None
         self._routes: RouteTable | None = None
-        self._is_frozen = False
         self._reported: set[str] = set()
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
         super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **fastapi})
@@ -114,6 +113,7 @@ class Hardened(FastAPI):
     def _findings(self, table: RouteTable) -> list[Finding]:
         return [
             *near_misses(self.settings),
+            *framework_findings(),
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
@@ -172,7 +172,8 @@ class Hardened(FastAPI):
         steps = make_steps(self._steps, services)
         self._report(self._findings(services.routes))
         self._routes = services.routes
-        self._watch(self._routes)
+        self._watch = Watch(self._routes)
+        self._watch.begin()
         Dispatch(self.router, self._routes, self._start)
         self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
         return self._perimeter
@@ -190,24 +191,13 @@ class Hardened(FastAPI):
         """Look at the routes when the application is whole; from now on nobody adds one in production."""
         if self._routes is not None:
             self._look(self._routes)
-        self._is_frozen = self.settings.is_production and not is_test
+        self._watch.is_frozen = self.settings.is_production and not is_test
 
     def _look(self, routes: RouteTable) -> None:
         routes.read()
-        self._report([*session_findings(self.settings, routes), *route_findings(routes, self.insecure_mounts)])
-        self._watch(routes)
-
-    def _watch(self, routes: RouteTable) -> None:
-        routes.apply_default_bounds()
-        for owner, name in (each for router in routes.routers for each in lists_of(router)):
-            if not isinstance(getattr(owner, name), Watched):
-                setattr(owner, name, Watched(getattr(owner, name), self._changing))
-
-    def _changing(self, changed: tuple[Any, ...]) -> None:
-        if self._is_frozen:
-            raise RuntimeError(
-                f"The routes of an application that serves in production do not change: {', '.join(map(str, changed))}. "
-                "Add them in create_app, or in a lifespan before it yields: nobody has looked at what comes later."
-            )
-        if self._routes is not None:
-            self._routes.is_stale = True
+        try:
+            self._report([*session_findings(self.settings, routes), *route_findings(routes, self.insecure_mounts)])
+        except InsecureConfigurationError:
+            routes.is_stale = True  # nothing is answered until it is safe
+            raise
+        self._watch.begin()

@@ -15,10 +15,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.findings import InsecureConfigurationError
-from ..core.framework import get_route_path, identity
+from ..core.framework import get_route_path, identity, is_test
 from ..core.log import log
 from ..core.problems import Refusal
-from ..core.routes import Route, RouteTable
+from ..core.route import Route
+from ..core.routes import RouteTable
 
 OBSERVERS = frozenset(
     {"asgi_correlation_id", "ddtrace", "elasticapm", "logfire", "newrelic", "opentelemetry", "prometheus_client",
@@ -83,9 +84,9 @@ class Dispatch:
         await answer.answers.app(scope, receive, send)
 
     def _begin(self, scope: Scope) -> None:
-        started, self._started = self._started, None
-        if started is not None:
-            started("asgi" not in scope)  # which every server says (ASGI 3.0), and Starlette's TestClient does not
+        if self._started is not None:
+            self._started(is_test(scope))
+            self._started = None
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start, and look at what is there then: a lifespan or a plug-in may have added to it."""

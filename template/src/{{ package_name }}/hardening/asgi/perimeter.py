@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..core.framework import is_test
 from ..core.log import log, request_id
 from ..core.log_writer import drain
 from ..core.problems import OVERLOADED, Refusal
@@ -125,7 +126,7 @@ class Perimeter:
                 if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
                     raise  # nobody waits for it any more
                 await exchange.fail(error)
-                failure = error if request.event == "unhandled_error" and "asgi" not in request.scope else None
+                failure = error if request.event == "unhandled_error" and is_test(request.scope) else None
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)
         finally:
@@ -136,7 +137,7 @@ class Perimeter:
             if exchange.drain is not None:  # the server drops the body when this returns
                 await exchange.drain
                 exchange.drain = None  # a cycle, see `_end`
-        if failure is not None:  # as Starlette raises it for its TestClient, which is no server and says no version
+        if failure is not None:  # as Starlette raises it, whose TestClient may raise it on
             raise failure
 
     async def _answer_health(self, exchange: Exchange) -> None:

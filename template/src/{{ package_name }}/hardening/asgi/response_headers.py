@@ -59,6 +59,9 @@ class ResponseHeaders:
         added = request.begin_response(status)
         if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):
             return [*headers, *self._fixed, *added]
+        if own := [value for name, value in headers if name == b"x-request-id"]:  # a middleware gives ids, too
+            request.log_fields["correlation_id"] = own[-1].decode("latin-1")
+            added = [(name, own[-1] if name == b"x-request-id" else value) for name, value in added]
         return self._merge(headers, added)
 
     def _merge(self, headers: HeaderList, added: HeaderList) -> HeaderList:

@@ -77,6 +77,11 @@ def _matches_by_path(context: RouteContext) -> bool:
     return bool(context.path_regex == compile_path(path)[0])
 
 
+def is_test(scope: Scope) -> bool:
+    """Whether Starlette's `TestClient` asks: it leaves out what every server says, the version of ASGI."""
+    return "asgi" not in scope
+
+
 @dataclass(slots=True)
 class Way:
     """A walk through routes and included routers, in the order in which the framework asks them."""

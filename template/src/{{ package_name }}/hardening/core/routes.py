@@ -3,82 +3,22 @@
 up where a request needs other bounds than the rest, and what the start-up checks look at.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext
 from starlette.routing import Host, Mount, WebSocketRoute, compile_path
 from starlette.types import Scope
 
-from ..models import Bounded
-from ..policy import DEFAULT, Policy, is_guard, name_of
+from ..policy import DEFAULT, is_guard, name_of
 from .framework import Way, identity, selected
 from .params import dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
+from .route import Route
 from .schemas import known, models_in
-
-
-class Access(Enum):
-    """Who may call a route."""
-
-    PUBLIC = "public"
-    GUARDED = "guard"
-    UNDECLARED = None
-
-
-@dataclass(slots=True, eq=False)
-class Route:
-    """One route as it stands, prefixes and inherited dependencies included."""
-
-    path: str
-    methods: frozenset[str] | None
-    regex: re.Pattern[str]
-    policy: Policy
-    context: RouteContext | None = None
-    app: Any = None
-    max_body_bytes: int | None = None
-    query: dict[str, bool] | None = None
-    """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
-    guards: tuple[str, ...] = ()
-    by_path: bool = False
-    """Whether nothing but path and method decides, here and before it, whether FastAPI asks it."""
-    may_be_kept: bool = False
-    """Whether what FastAPI has answered for it once is so each time."""
-
-    def __str__(self) -> str:
-        return f"{','.join(sorted(self.methods)) if self.methods else 'ANY'} {self.path}"
-
-    @property
-    def access(self) -> Access:
-        """Who may call it, as the route declares it."""
-        if self.policy.public:
-            return Access.PUBLIC
-        return Access.GUARDED if self.guards else Access.UNDECLARED
-
-    @property
-    def is_websocket(self) -> bool:
-        return self.methods == frozenset({"WEBSOCKET"})
-
-    def dependants(self) -> Iterator[Dependant]:
-        """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
-        if (dependant := getattr(self.context, "dependant", None)) is not None:
-            yield from dependants_of(dependant)
-
-    def apply_default_bounds(self) -> None:
-        """Bound the numbers of its parameters: 4,000 digits are an integer to Python, and `nan` is a number."""
-        for each in self.dependants():
-            for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
-                metadata = param.field_info.metadata
-                is_bounded = any(isinstance(mark, Bounded) for mark in metadata)
-                if not is_bounded and not any(models_in(known(param))):
-                    metadata.append(Bounded())
-                    param.__post_init__()  # builds its validator again
 
 
 class RouteTable:
@@ -138,14 +78,16 @@ class RouteTable:
             if (route := self.find_by_path(each, path)) is not None:
                 return route
             if not self._is_by_path:
-                asked = {**scope, "app": self._app}
-                if self._app.root_path:
-                    asked["root_path"] = self._app.root_path
-                if scope["type"] == "http":
-                    asked["method"] = each
-                if (found := selected(self._app.router, asked, self._is_hardened)) is not None:
-                    return self._by_identity.get(found)
+                asked = {**scope, "method": each} if scope["type"] == "http" else scope
+                if (route := self.search(asked)) is not None:
+                    return route
         return None
+
+    def search(self, scope: Scope) -> Route | None:
+        """The route that FastAPI's own router selects."""
+        root_path = self._app.root_path or scope.get("root_path", "")
+        asked = {**scope, "app": self._app, "root_path": root_path}
+        return self._by_identity.get(selected(self._app.router, asked, self._is_hardened) or 0)
 
     def find_by_path(self, method: str, path: str) -> Route | None:
         """The route that will answer, if nothing but path and method has to be asked."""

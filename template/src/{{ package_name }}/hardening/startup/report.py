@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from ..app import Hardened
 from ..core.findings import Finding
-from ..core.routes import Access, Route
-from ..policy import DEFAULT
+from ..core.framework import is_frameworks
+from ..core.route import Access, Route
+from ..policy import DEFAULT, name_of
 from ..settings import PREFIX, HardeningSettings, secrets_dir
+from ..steps.errors import Errors
 from .settings import secrets_in
 
 
@@ -25,10 +27,12 @@ def report(
     """Everything, as text for a person or as JSON for a program."""
     declared = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
+    layers = list(_layers(app)) if app is not None else []
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        return json.dumps({"ok": ok, "settings": declared, "routes": routes, "findings": found}, indent=2)
+        whole = {"ok": ok, "settings": declared, "routes": routes, "layers": layers, "findings": found}
+        return json.dumps(whole, indent=2)
 
     def count(level: str) -> int:
         return sum(each.level == level for each in findings)
@@ -39,6 +43,8 @@ def report(
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
+        *(_table("LAYER", "WHAT", rows=map(list, map(dict.values, layers))) if layers else ()),
+        *([""] if layers else ()),
         *(str(finding) for finding in findings),
         f"{count('error')} errors, {count('warning')} warnings",
     ]
@@ -76,6 +82,29 @@ def _route(route: Route, insecure_mounts: Mapping[str, str]) -> dict[str, Any]:
     if route.access is Access.GUARDED:
         access = f"guard {', '.join(route.guards)}"
     return {"route": str(route), "access": access, "policy": policy}
+
+
+def _layers(app: Hardened) -> Iterator[dict[str, str]]:
+    """What may answer beside the routes: middleware, from the outside in, and handlers of the team's own."""
+    for middleware in app.user_middleware:
+        dispatch = middleware.kwargs.get("dispatch", middleware.cls)
+        yield {"layer": "middleware", "what": name_of(dispatch)}
+    for kind, handler in app.exception_handlers.items():
+        if not (is_frameworks(handler) or isinstance(getattr(handler, "__self__", None), Errors)):
+            yield {"layer": f"handler of {kind if isinstance(kind, int) else kind.__name__}", "what": name_of(handler)}
+    if not is_frameworks(app.router.default):
+        yield {"layer": "not found", "what": name_of(app.router.default)}
+
+
+def overridden(app: Hardened) -> Iterator[Finding]:
+    """What a subclass puts in the place of the perimeter or of what looks at it."""
+    names = ("__call__", "findings", "seal", "table")
+    if own := [name for name in names if getattr(type(app), name) is not getattr(Hardened, name)]:
+        yield Finding(
+            "routes.W001",
+            f"{type(app).__name__} has {', '.join(own)} of its own: what passes by the perimeter or is left out is not seen.",
+            "Leave it out: a step, a middleware or a dependency is looked at.",
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 from ..core.findings import Finding
 from ..core.problems import BODILESS
-from ..core.routes import Access, Route, RouteTable
+from ..core.route import Access, Route
+from ..core.routes import RouteTable
 from ..core.schemas import UNKNOWN, is_of_models, known, models_in
 from ..core.unresolved import parts
 from ..models import ApiModel, QueryModel, dataclasses_in

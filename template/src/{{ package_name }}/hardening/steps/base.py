@@ -15,7 +15,8 @@ from starlette.types import Scope
 from ..core.findings import Finding
 from ..core.headers import SINGLETON_HEADERS, HeaderList
 from ..core.problems import Refusal
-from ..core.routes import Route, RouteTable
+from ..core.route import Route
+from ..core.routes import RouteTable
 from ..policy import DEFAULT, Policy
 from ..settings import HardeningSettings
 from ..stores.base import SessionStore, Store

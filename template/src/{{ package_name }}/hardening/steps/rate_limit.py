@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from math import ceil
 
 from ..core.problems import Refusal
-from ..core.routes import Route
+from ..core.route import Route
 from ..settings import Quota
 from ..stores.base import Claim, StoreUnavailableError
 from .base import RequestContext, Services, Step
