@@ -1,10 +1,11 @@
 # Owned by the template: an update rewrites this file.
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .asgi.dispatch import Dispatch, admitted
@@ -17,7 +18,7 @@ from .core.watched import Watch
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.frameworks import framework_findings
-from .startup.routes import route_findings, session_findings
+from .startup.routes import app_findings, route_findings, session_findings
 from .startup.settings import near_misses
 from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
@@ -26,6 +27,15 @@ from .steps.errors import Errors
 from .stores import open_sessions, open_store, store_findings
 
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
+
+
+def _inner(app: Any) -> Any:
+    """The router of a mounted application that is behind the perimeter too."""
+    if isinstance(app, Hardened):
+        return app.router
+    if type(app) is Router and app.routes and all(isinstance(each, Mount) and _inner(each.app) for each in app.routes):
+        return app  # what FastAPI makes of a host in a router that is included with a prefix
+    return None
 
 
 class Hardened(FastAPI):
@@ -95,7 +105,7 @@ class Hardened(FastAPI):
 
     def table(self) -> RouteTable:
         """Every route as it stands now."""
-        return RouteTable(self, lambda app: isinstance(app, Hardened))
+        return RouteTable(self, _inner)
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes.
@@ -117,27 +127,10 @@ class Hardened(FastAPI):
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
-            *self._own_findings(),
+            *app_findings(self, self.settings.is_production, self._errors.failure),
             *session_findings(self.settings, table),
             *route_findings(table, self.insecure_mounts),
         ]
-
-    def _own_findings(self) -> Iterator[Finding]:
-        if self.debug and self.settings.is_production:
-            yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
-        own = self._errors.failure
-        if any(self.exception_handlers.get(kind, own) != own for kind in (500, Exception)):
-            yield Finding(
-                "errors.W001",
-                "A handler of its own answers unexpected errors: its response is not filtered.",
-                "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
-            )
-        if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in self.user_middleware):
-            yield Finding(
-                "cors.E005",
-                "CORSMiddleware is added: what it grants is dropped at the perimeter.",
-                "List the origins in APP_CORS_ORIGINS.",
-            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "hardening" in scope:  # mounted in another one, whose perimeter is around it already

@@ -132,13 +132,13 @@ def lists_of(router: APIRouter) -> Iterator[tuple[Any, str]]:
         yield from ((group, "routes") for group in router._low_priority_routes if hasattr(group, "routes"))
 
 
-def selected(router: APIRouter, scope: Scope, is_inner: Callable[[Any], bool]) -> int | None:
+def selected(router: APIRouter, scope: Scope, inner: Callable[[Any], Any]) -> int | None:
     """Ask FastAPI's own routes, in its own order, who answers.
 
     Args:
         router: Of the application.
         scope: Is not changed.
-        is_inner: Whether a mounted application's own routes are to be asked.
+        inner: The router of a mounted application whose own routes are to be asked, or `None`.
 
     Returns:
         The `identity` of the route, or `None` if none does.
@@ -149,7 +149,7 @@ def selected(router: APIRouter, scope: Scope, is_inner: Callable[[Any], bool]) -
     for route in router.routes:
         match, child = route.matches(scope)
         if match is Match.FULL:
-            return _within(route, {**scope, **child}, is_inner)
+            return _within(route, {**scope, **child}, inner)
         if match is Match.PARTIAL and partial is None and not isinstance(route, Inclusion | APIRoute | StarletteRoute):
             partial = route
     if partial is not None:
@@ -158,7 +158,7 @@ def selected(router: APIRouter, scope: Scope, is_inner: Callable[[Any], bool]) -
     return None if last[2] is None else id(last[3] or last[2])
 
 
-def _within(route: Any, scope: Scope, is_inner: Callable[[Any], bool]) -> int | None:
+def _within(route: Any, scope: Scope, inner: Callable[[Any], Any]) -> int | None:
     context = None
     if isinstance(route, Inclusion):
         match, child, route, context = route._match(scope)
@@ -166,8 +166,7 @@ def _within(route: Any, scope: Scope, is_inner: Callable[[Any], bool]) -> int | 
             return None
         scope = {**scope, **child}
         if isinstance(route, Inclusion):
-            return _within(route, scope, is_inner)
-    app: Any = route.app if isinstance(route, Mount | Host) else None
-    if app is not None and is_inner(app):
-        return selected(app.router, scope, is_inner)
+            return _within(route, scope, inner)
+    if isinstance(route, Mount | Host) and (router := inner(route.app)) is not None:
+        return selected(router, scope, inner)
     return id(route if context is None else context)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, RouteContext
 from starlette.routing import Host, Mount, WebSocketRoute, compile_path
 from starlette.types import Scope
@@ -26,11 +26,12 @@ class RouteTable:
 
     Args:
         app: Whose routes they are.
-        is_hardened: Whether a mounted application has routes that are looked at as well.
+        inner: The router of a mounted application whose routes are looked at as well, or `None`.
     """
 
-    def __init__(self, app: FastAPI, is_hardened: Callable[[Any], bool]) -> None:
-        self._app, self._is_hardened = app, is_hardened
+    def __init__(self, app: FastAPI, inner: Callable[[Any], Any]) -> None:
+        self._app, self._inner = app, inner
+        self._router = app.router  # the one that the framework's own layers go on with
         self.read()
 
     def read(self) -> None:
@@ -39,7 +40,7 @@ class RouteTable:
         """Whether routes have been added or taken away since."""
         self.__dict__.pop("input_names", None)
         way = Way()
-        asked = list(self._collect(way, self._app, ""))
+        asked = list(self._collect(way, self._router, ""))
         self.routers = way.routers
         """Every router: the application's, those included or mounted, nested ones too."""
         self._is_by_path = way.by_path
@@ -75,19 +76,18 @@ class RouteTable:
         as GET, unless a route of its own takes it.
         """
         for each in ("HEAD", "GET") if method == "HEAD" else (method,):
-            if (route := self.find_by_path(each, path)) is not None:
+            route = self.find_by_path(each, path)
+            if route is None and not self._is_by_path:
+                route = self.search({**scope, "method": each} if scope["type"] == "http" else scope)
+            if route is not None and (each != "HEAD" or each in (route.methods or ())):
                 return route
-            if not self._is_by_path:
-                asked = {**scope, "method": each} if scope["type"] == "http" else scope
-                if (route := self.search(asked)) is not None:
-                    return route
         return None
 
     def search(self, scope: Scope) -> Route | None:
         """The route that FastAPI's own router selects."""
         root_path = self._app.root_path or scope.get("root_path", "")
         asked = {**scope, "app": self._app, "root_path": root_path}
-        return self._by_identity.get(selected(self._app.router, asked, self._is_hardened) or 0)
+        return self._by_identity.get(selected(self._router, asked, self._inner) or 0)
 
     def find_by_path(self, method: str, path: str) -> Route | None:
         """The route that will answer, if nothing but path and method has to be asked."""
@@ -110,17 +110,17 @@ class RouteTable:
                             names |= {name, *names_of(name, info)}
         return frozenset(names)
 
-    def _collect(self, way: Way, app: FastAPI, prefix: str) -> Iterator[Route]:
-        for context, by_path in way.walk(app.router):
+    def _collect(self, way: Way, router: APIRouter, prefix: str) -> Iterator[Route]:
+        for context, by_path in way.walk(router):
             path = prefix + (context.path or "")
             inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
             if isinstance(context.original_route, Host):
                 path = f"{prefix}//{context.host}"
             below = compile_path(f"{path}/{{path:path}}")[0]
-            if inner is not None and self._is_hardened(inner):
-                yield from self._collect(way, inner, path)
+            if inner is not None and (router_within := self._inner(inner)) is not None:
+                yield from self._collect(way, router_within, path)
                 if type(context.original_route) is Mount:  # what is below it and not there is nowhere
-                    yield Route(path, None, below, DEFAULT, by_path=by_path)
+                    yield Route(path, None, below, DEFAULT, by_path=way.by_path)
             elif inner is not None:
                 yield Route(path, None, below, DEFAULT, context, inner, by_path=by_path)
             elif frontends := getattr(context.original_route, "routes", None):
@@ -133,7 +133,7 @@ class RouteTable:
                     f"{prefix}{type(context.original_route).__name__}", None, below, DEFAULT, context, context.route
                 )
             else:
-                may_be_kept = by_path and app is self._app and isinstance(context.original_route, APIRoute)
+                may_be_kept = by_path and router is self._router and isinstance(context.original_route, APIRoute)
                 yield replace(self._route(context, path), by_path=by_path, may_be_kept=may_be_kept)
 
     @staticmethod

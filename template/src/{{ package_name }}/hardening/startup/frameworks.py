@@ -43,7 +43,7 @@ def _missed() -> Iterator[str]:
         outer.include_router(inner, dependencies=[Depends(_caller)])
         app.include_router(outer, prefix="/a")
         app.get("/own")(_probe)
-        table = RouteTable(app, lambda _: False)
+        table = RouteTable(app, lambda _: None)
         table.apply_default_bounds()
         yield from _missing(table)
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known of the routes

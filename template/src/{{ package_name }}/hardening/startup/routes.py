@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.params import Form
 from pydantic import BaseModel, RootModel
@@ -35,6 +36,24 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
         for name, message, hint in dict.fromkeys(found):
             if name not in route.policy.insecure_because:
                 yield Finding(name, f"{route}: {message}", hint)
+
+
+def app_findings(app: FastAPI, is_production: bool, failure: Any) -> Iterator[Finding]:
+    """What is not safe in what an application is given beside its routes; `failure` handles what nobody else does."""
+    if app.debug and is_production:
+        yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
+    if any(app.exception_handlers.get(kind, failure) != failure for kind in (500, Exception)):
+        yield Finding(
+            "errors.W001",
+            "A handler of its own answers unexpected errors: its response is not filtered.",
+            "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
+        )
+    if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in app.user_middleware):
+        yield Finding(
+            "cors.E005",
+            "CORSMiddleware is added: what it grants is dropped at the perimeter.",
+            "List the origins in APP_CORS_ORIGINS.",
+        )
 
 
 def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterator[Finding]:
