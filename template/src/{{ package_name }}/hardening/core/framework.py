@@ -144,7 +144,6 @@ def selected(router: APIRouter, scope: Scope, inner: Callable[[Any], Any]) -> in
         The `identity` of the route, or `None` if none does.
     """
     scope = {**scope, "fastapi": dict(scope.get("fastapi", {}))}
-    scope.setdefault("router", router)
     partial = None
     for route in router.routes:
         match, child = route.matches(scope)

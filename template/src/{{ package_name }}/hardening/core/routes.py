@@ -69,7 +69,7 @@ class RouteTable:
         for route in self._all:
             route.apply_default_bounds()
 
-    def find(self, method: str, path: str, scope: Scope) -> Route | None:
+    def find(self, method: str, path: str, scope: Scope, root_path: str) -> Route | None:
         """The route that will answer, or `None` where it will be 404 or 405.
 
         FastAPI's own routes are asked from the first on that may decide by more than path and method. HEAD is answered
@@ -78,15 +78,16 @@ class RouteTable:
         for each in ("HEAD", "GET") if method == "HEAD" else (method,):
             route = self.find_by_path(each, path)
             if route is None and not self._is_by_path:
-                route = self.search({**scope, "method": each} if scope["type"] == "http" else scope)
+                # A mount that has been passed since has changed the scope.
+                fresh = {**scope, "root_path": root_path, "app_root_path": root_path, "path_params": {}}
+                route = self.search({**fresh, "method": each} if scope["type"] == "http" else fresh)
             if route is not None and (each != "HEAD" or each in (route.methods or ())):
                 return route
         return None
 
     def search(self, scope: Scope) -> Route | None:
         """The route that FastAPI's own router selects."""
-        root_path = self._app.root_path or scope.get("root_path", "")
-        asked = {**scope, "app": self._app, "root_path": root_path}
+        asked = {**scope, "app": self._app, "router": self._router, "fastapi": {}}
         return self._by_identity.get(selected(self._router, asked, self._inner) or 0)
 
     def find_by_path(self, method: str, path: str) -> Route | None:

@@ -86,7 +86,7 @@ class RequestContext:
         self.request_id = urandom(16).hex()
         self.is_websocket = scope["type"] == "websocket"
         self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
-        root_path = root_path or scope.get("root_path", "")
+        self._root_path = root_path = root_path or scope.get("root_path", "")
         self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         self.headers = headers
@@ -105,7 +105,7 @@ class RequestContext:
         """The route that will answer, or `None` where it will be 404 or 405."""
         if not self._is_routed:
             self._is_routed = True
-            self._route = self.services.routes.find(self.method, self.path, self.scope)
+            self._route = self.services.routes.find(self.method, self.path, self.scope, self._root_path)
         return self._route
 
     @property
