@@ -101,7 +101,7 @@ def overridden(app: Hardened) -> Iterator[Finding]:
     names = ("__call__", "findings", "seal", "table")
     if own := [name for name in names if getattr(type(app), name) is not getattr(Hardened, name)]:
         yield Finding(
-            "routes.W001",
+            "routes.W004",
             f"{type(app).__name__} has {', '.join(own)} of its own: what passes by the perimeter or is left out is not seen.",
             "Leave it out: a step, a middleware or a dependency is looked at.",
         )
