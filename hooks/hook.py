@@ -90,9 +90,10 @@ class Hook:
 
     def verdict(self) -> str:
         """The result in one sentence, for this summary and for Copier's last words."""
-        count = self.report.insecure
+        count, apart = self.report.insecure, self.report.apart
         return {
-            PROVED: "Locked, installed, audited and attacked: all of it was proved.",
+            PROVED: "Locked, installed, audited and attacked: "
+            + (f"all else was proved; {apart}." if apart else "all of it was proved."),
             INSECURE: f"INSECURE: {count} finding{'s' if count != 1 else ''} to fix before this service is used.",
             UNVERIFIED: "NOT VERIFIED: not everything could be checked, so nobody knows if this service is secure.",
             OFF: self.nothing,
@@ -109,21 +110,22 @@ class Hook:
                 say(self.screen.row(stage.name, stage.result, stage.seconds))
             say(self.screen.row("all", "", time.monotonic() - self.started))
             say()
-        say(self.screen.paint(self.verdict(), WORDS.get(report.outcome, "")))
         for problem in report.problems[:10]:
             say(f"  - {problem}")
         if len(report.problems) > 10:
             say(f"  - and {len(report.problems) - 10} more, in {VERIFIED.as_posix()}")
-        if self.fails and not self.explain_failure():
-            return
         if report.problems and report.notes:
             say()
         for note in report.notes:
             say(f"  - {note}")
-        say()
+        if report.problems or report.notes:
+            say()
+        say(self.screen.paint(self.verdict(), WORDS.get(report.outcome, "")))
+        if self.fails and not self.explain_failure():
+            return
         say("Next:")
         for command in self.next_commands():
-            say(f"    {command}")
+            say(f"    {command}", whole=True)
 
     @property
     def code(self) -> int:

@@ -20,6 +20,7 @@ from hook import VERIFY, Hook, run, shell_quoted
 from programs import CannotGoOnError
 from report import PROVED
 from verify.runner.terminal import printable
+from verify.upkeep import larger_repository
 
 
 class Generated(Hook):
@@ -76,6 +77,10 @@ class Generated(Hook):
                 notes.append(
                     f"It lies inside the git repository {printable(str(root))}: commit it there, no `git init`."
                 )
+                if offered := larger_repository.offer(self.folder):
+                    notes.append(
+                        f"Forges read pipelines at that root alone. There: {'; '.join(map(printable, offered))}"
+                    )
         try:
             self.programs.ask([git, "var", "GIT_COMMITTER_IDENT"])
         except (OSError, subprocess.SubprocessError):

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from verify.result import Outcome
-from verify.runner.terminal import WORDS as RESULTS
+from verify.result import WORDS as RESULTS
+from verify.result import Outcome, worst
 from verify.runner.terminal import printable
 
-PROVED, INSECURE, UNVERIFIED, WARNING = (outcome.name.lower() for outcome in Outcome)
+PROVED, INSECURE, UNVERIFIED = (each.name.lower() for each in (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED))
 OFF = "off"
 EXIT_CODES = {**{outcome.name.lower(): int(outcome) for outcome in Outcome}, OFF: 0}
 WORDS = {outcome.name.lower(): word for outcome, word in RESULTS.items()}
+FAILED = (WORDS[INSECURE], WORDS[UNVERIFIED])
 
 
 @dataclass
@@ -31,6 +32,8 @@ class Report:
 
     outcome: str = UNVERIFIED
     insecure: int = 0
+    apart: str = ""
+    """How many were accepted, not looked at or warnings, in words."""
     stages: list[Stage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -42,16 +45,15 @@ class Report:
 def verified_stages(record: dict[str, Any]) -> Iterator[Stage]:
     """The stages of verify with their times; whatever belongs to none of them by name is an attack."""
     seconds: dict[str, float] = record["seconds"]
-    found: dict[str, set[str]] = {name: set() for name in seconds}
+    found: dict[str, set[Outcome]] = {name: set() for name in seconds}
     for check in record["checks"]:
         name = check["step"] if check["step"] in found else "attacks"
-        found.setdefault(name, set()).update({check["outcome"]} - {WARNING})
+        found.setdefault(name, set()).add(Outcome[check["outcome"].upper()])
     for name, outcomes in found.items():
-        if name == "lock" and outcomes == {PROVED}:
+        if name == "lock" and outcomes == {Outcome.PROVED}:
             continue  # this hook has just made it
-        worst = INSECURE if INSECURE in outcomes else PROVED if outcomes == {PROVED} else UNVERIFIED
         taken = seconds.get(name)
-        yield Stage(printable(name), WORDS[worst], None if taken is None else float(taken))
+        yield Stage(printable(name), RESULTS[worst(outcomes)], None if taken is None else float(taken))
 
 
 def found_by(record: dict[str, Any]) -> Iterator[str]:

@@ -7,12 +7,13 @@ import json
 import re
 import subprocess
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from programs import CannotGoOnError, Programs, explain
-from report import EXIT_CODES, INSECURE, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
+from report import EXIT_CODES, FAILED, INSECURE, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
+from verify.result import Outcome, apart
+from verify.runner.report import new_run_id
 from verify.runner.terminal import Terminal, printable
 
 VERIFIED = Path(".hardening", "last-verify.json")
@@ -85,7 +86,7 @@ class Stages:
         """
         with contextlib.suppress(OSError):
             (self.programs.folder / VERIFIED).unlink()
-        run = self.programs.environment["VERIFY_RUN_ID"] = uuid.uuid4().hex
+        run = self.programs.environment["VERIFY_RUN_ID"] = new_run_id()
         self.screen.line()
         started = time.monotonic()
         code, _ = self.programs.run(command)
@@ -99,11 +100,14 @@ class Stages:
             if record["interrupted"]:
                 at = printable(str(record["stopped_at"]))
                 self.report.problems.append(f"verify was stopped at the stage {at}, with code {code}. Run it again.")
-            elif EXIT_CODES[outcome] != code or (outcome == PROVED) != all(stage.result == PROVED for stage in stages):
+            elif EXIT_CODES[outcome] != code or (outcome == PROVED) != all(
+                stage.result not in FAILED for stage in stages
+            ):
                 raise ValueError(outcome)
             self.report.stages += stages
             self.report.problems += list(found_by(record))
             self.report.insecure = sum(check["outcome"] == INSECURE for check in record["checks"])
+            self.report.apart = apart(Outcome[check["outcome"].upper()] for check in record["checks"])
             self.report.outcome = UNVERIFIED if record["interrupted"] else outcome
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             self.report.stages.append(Stage("verify", WORDS[UNVERIFIED], seconds))

@@ -1,9 +1,11 @@
 """A template to emit from, and services that were emitted from it, each combination of answers once."""
 
 import os
+import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Generator, Iterator, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +30,15 @@ from .releases import (
 
 __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
 
+BUDGETS = {"not world": 900, "": 2600}
+"""Seconds of CPU time by the expression of the tier: 9 minutes for plain pytest on two cores, 25 for `.ci/run`."""
+
+PATIENCE = 300.0
+"""Seconds after which something hangs: far more than it takes on a machine with five times too much to do."""
+
 Emit = Callable[..., Path]
 Render = Callable[..., str]
+Case = TypeVar("Case")
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -48,6 +57,19 @@ def in_one_text(
     )
 
 
+def in_world_but(cases: Iterable[Case], plain: Callable[[Case], bool]) -> list[object]:
+    """Cases for `parametrize`, of which plain pytest takes a few and `.ci/run` all: the others are marked `world`.
+
+    Args:
+        cases: All of them; of a test with several parameters, tuples.
+        plain: Whether plain pytest takes a case.
+    """
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else [case]), marks=[] if plain(case) else pytest.mark.world)
+        for case in cases
+    ]
+
+
 def include_orders(service: Path) -> Path:
     """Include the router of `routes/orders.py` in the application, as a service's README says; return `app.py`."""
     app = service / "src/orders_api/app.py"
@@ -55,6 +77,20 @@ def include_orders(service: Path) -> Path:
     text = app.read_text().replace("routes import ", "routes import orders, ")
     app.write_text(text.replace(included, included + included.replace("users", "orders")))
     return app
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes, most of them spent waiting, begins first: nobody waits for it at the end."""
+    items.sort(key=lambda item: "::test_every_test_" not in item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the tests have used, beside what a whole run of the tier may use: wall time depends on the machine."""
+    usage = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # workers are children
+    used = sum(each.ru_utime + each.ru_stime for each in usage)
+    limit = BUDGETS.get(config.option.markexpr)
+    beside = f"; all of this tier may take {limit}" if limit else ""
+    terminalreporter.write_line(f"{used:.0f} s of CPU time{beside}", red=bool(limit and used > limit))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,6 +118,7 @@ def _failed_if_skipped(report: Report, nodeid: str) -> Report:
 def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings of the person who runs the tests out of git, Copier and uv."""
     with nothing_of_this_machine(tmp_path_factory.mktemp("settings")):
+        os.environ["MYPY_CACHE_DIR"] = str(tmp_path_factory.mktemp("mypy"))  # it knows a file again by its content
         yield
 
 
@@ -127,6 +164,28 @@ def emit(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Emit:
         return emitted[key]
 
     return service
+
+
+@pytest.fixture(scope="session")
+def installed(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Emit:
+    """The same with everything installed. Tests read it; one that writes takes a copy."""
+    synced: dict[Path, Path] = {}
+
+    def service(**answers: str) -> Path:
+        emitted = emit(**answers)
+        if emitted not in synced:
+            synced[emitted] = shutil.copytree(emitted, tmp_path_factory.mktemp("installed") / FOLDER)
+            command = ["uv", "sync", "--quiet", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
+            subprocess.run(command, cwd=synced[emitted], check=True)
+        return synced[emitted]
+
+    return service
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One environment, `UV_PROJECT_ENVIRONMENT`, for services one after the other: libraries are compiled once."""
+    return tmp_path_factory.mktemp("environment") / "venv"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ service gets, or whether it gets the file, the line names the answer.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 from copier import run_copy
@@ -21,7 +20,7 @@ from .releases import (
     files,
     git,
     matches,
-    nothing_of_this_machine,
+    rewrite,
 )
 from .releases import PACKAGE as NAME
 
@@ -87,12 +86,5 @@ def written(folder: Path) -> str:
     return sealed(HEADER + "".join(f"{entry}\n" for entry in entries(emitted)))
 
 
-def main() -> int:
-    """Write the list."""
-    with tempfile.TemporaryDirectory() as name, nothing_of_this_machine(Path(name)):
-        COMMITTED.write_text(written(Path(name)))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rewrite(COMMITTED, written))

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .conftest import REPOSITORY
+from .conftest import PATIENCE, REPOSITORY
 
 HOST = "api.example.com"
 
@@ -162,7 +162,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     Raises:
         AssertionError: The process ended, or took too long; with what it said.
     """
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -211,21 +211,13 @@ def in_front(proxy: Proxy, services: Sequence[int], folder: Path) -> Iterator[in
         yield port
 
 
+SELF_SIGNED = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3".split()  # noqa: SIM905
+"""How a certificate and a key are made, without their names and files."""
+
+
 def certify(path: Path) -> None:
     """Write a key and a certificate that it signed itself into one file."""
     names = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
     key = path.with_suffix(".key")
-    made = (
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    )
-    subprocess.run([*made, *names, "-keyout", key, "-out", path], check=True, capture_output=True)
+    subprocess.run([*SELF_SIGNED, *names, "-keyout", key, "-out", path], check=True, capture_output=True)
     path.write_text(path.read_text() + key.read_text())

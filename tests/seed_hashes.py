@@ -4,7 +4,6 @@
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import cycle
@@ -21,7 +20,7 @@ from .releases import (
     combinations,
     make_history,
     matches,
-    nothing_of_this_machine,
+    rewrite,
     seeds,
 )
 
@@ -84,12 +83,10 @@ def written(services: Services) -> str:
     return HEADER + "".join(f"{each}\n" for each in lines(services))
 
 
-def main() -> int:
-    """Write the list."""
-    with tempfile.TemporaryDirectory() as name, nothing_of_this_machine(Path(name)):
-        COMMITTED.write_text(written(Services(make_history(Path(name) / "template"), Path(name) / "emitted")))
-    return 0
+def written_in(folder: Path) -> str:
+    """The same, in an empty folder."""
+    return written(Services(make_history(folder / "template"), folder / "emitted"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rewrite(COMMITTED, written_in))

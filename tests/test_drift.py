@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit, commit, git
+from .conftest import PATIENCE, Emit, commit, git
 from .mini_template import release, service_of, small_template
 
 COMPARED = "every owned file is as the template's release has it"
@@ -34,7 +34,7 @@ class DriftRun:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert process.stdout, process.stderr
         self.code, self.text = process.returncode, process.stdout + process.stderr

@@ -3,6 +3,8 @@
 import ast
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from .conftest import REPOSITORY, Emit, commit, files, git
+from .conftest import FOLDER, REPOSITORY, Emit, commit, files, git
+from .edited_service import state_of_emission
 from .test_questions import HOSTILE, answers
 
 EVERY_ANSWER = [
@@ -32,6 +35,16 @@ def text(token_children: Any) -> str:
     """What a reader sees of a piece of Markdown; everything but text counts as a failure to show it literally."""
     assert {child.type for child in token_children} <= {"text"}, token_children
     return "".join(child.content for child in token_children)
+
+
+def test_the_quick_copier_of_the_tests_emits_what_the_command_emits(emit: Emit, template: Path, tmp_path: Path) -> None:
+    quick, folder = emit(**EVERY_ANSWER[2]), tmp_path / FOLDER
+    answered = [f"--data={name}={value}" for name, value in EVERY_ANSWER[2].items()]
+    command = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", "--trust", "--skip-tasks", *answered]
+
+    subprocess.run([*command, template, folder], check=True)
+
+    assert state_of_emission(folder) == state_of_emission(quick)
 
 
 @pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)

@@ -15,6 +15,7 @@ import pytest
 
 from fleet.__main__ import main
 
+from .conftest import PATIENCE
 from .default_signals import with_default_signals
 from .forge import TOKEN, Project, served
 from .mini_template import release, service_of, small_template
@@ -188,7 +189,7 @@ def test_nothing_is_lost_wherever_a_run_is_stopped_and_the_next_one_goes_on(
         time.sleep(chance.uniform(0.5, 8))
         is_over = process.poll() is not None
         process.send_signal(number)  # of a process that ended by itself, nothing is asked
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=PATIENCE)
         if number == signal.SIGINT and not is_over:
             assert process.returncode in (0, 2), text
             assert "Traceback" not in text

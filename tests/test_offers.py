@@ -353,7 +353,7 @@ def test_what_is_declined_is_remembered_with_the_reason_until_a_release_names_it
     assert run("--decline", APP) == 2
     assert "Say why" in capsys.readouterr().err
     assert run("--decline", APP, "--reason", "caf\udce9") == 2
-    assert "Nothing was changed" in capsys.readouterr().err
+    assert "Nothing was changed. The reason is not UTF-8" in capsys.readouterr().err
     assert run("--decline", "nothing.py", "--reason", "no") == 2
     assert "There is no offer for nothing.py; offered is" in capsys.readouterr().err
 
@@ -374,6 +374,42 @@ def test_what_is_declined_is_remembered_with_the_reason_until_a_release_names_it
     assert states(service)[APP] == "open"
     assert "was declined up to v1.0.0" in capsys.readouterr().out
     assert said(service) == (Outcome.WARNING, f"open: .gitignore, README.md, {APP}")
+
+
+@pytest.mark.parametrize("release", ["1234567", "abc1234", "0" * 40])
+def test_what_was_declined_before_there_was_a_release_is_asked_again_by_the_first(
+    service: Service, run: Run, release: str
+) -> None:
+    assert run("--decline", APP, "--reason", "not yet") == 0
+    assert f"{APP} was declined: not yet" in said(service)[1]
+    project = service / "pyproject.toml"
+    project.write_text(project.read_text().replace('release = "v1.1.0"', f'release = "{release}"'))
+    shutil.rmtree(service / ".hardening")  # as in a clone
+
+    assert said(service) == (Outcome.WARNING, f"open: .gitignore, {APP}")
+
+    answers = service / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace("v1.1.0", release))  # it is that commit still
+    assert f"{APP} was declined: not yet" in said(service)[1]
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_file_that_git_ignores_is_not_taken(
+    service: Service, run: Run, capsys: pytest.CaptureFixture[str], *, new: bool
+) -> None:
+    name = "README.md" if new else APP
+    with (service / ".gitignore").open("a") as file:
+        file.write(f"/{name}\n")
+    if not new:
+        git(service, "rm", "--quiet", "--cached", name)
+    commit(service, "ignored")
+    before = (service / name).read_bytes() if not new else None
+
+    assert run("--take", name) == 2
+
+    assert f"{name} is ignored by git" in capsys.readouterr().err
+    assert ((service / name).read_bytes() if not new else None) == before
+    assert (service / name).exists() is not new
 
 
 def test_a_table_that_takes_no_more_is_said(service: Service, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

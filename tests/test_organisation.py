@@ -1,5 +1,6 @@
 """The overlay of an organisation beside the template: each has its own files, and updates of both lose nothing."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,10 +38,10 @@ def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def service(template: Path, overlay: Path, releases: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def edited(overlay: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service that was emitted around the overlay, as docs/organisation.md says, and edited by its team."""
-    folder = tmp_path / "orders-api"
+    folder = tmp_path_factory.mktemp("overlaid") / "orders-api"
     run_copy(str(overlay), folder, vcs_ref="v1.0.0", defaults=True, quiet=True)
     answers = yaml.safe_load((folder / "verify_overlay" / "answers.yml").read_text())
     run_copy(
@@ -50,6 +51,11 @@ def service(template: Path, overlay: Path, releases: Path, tmp_path: Path) -> Pa
     (folder / "src/orders_api/routes/orders.py").write_text('"""Ours."""\n')
     commit(folder, "emitted")
     return folder
+
+
+@pytest.fixture
+def service(edited: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(edited, tmp_path / "orders-api")
 
 
 def test_a_service_begins_with_the_answers_of_its_organisation(service: Path, template: Path, overlay: Path) -> None:
@@ -127,15 +133,24 @@ def test_the_weekly_update_brings_both(service: Path) -> None:
     assert "as its newest release has it" in of_verify.update(service)
 
 
-def test_the_weekly_update_works_in_a_folder_of_a_larger_repository(service: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        (b"gr\xc3\xb6\xc3\x9fe", "The overlay was updated."),
+        (b"gr\xf6\xdfe", "The overlay was not updated: "),  # Copier reads the names that git prints as UTF-8
+    ],
+    ids=["UTF-8", "Latin-1"],
+)
+def test_the_weekly_update_works_in_a_folder_of_a_larger_repository(
+    service: Path, tmp_path: Path, folder: bytes, said: str
+) -> None:
     shutil.rmtree(service / ".git")
-    service.rename(tmp_path / "services")
-    (tmp_path / "all").mkdir()
-    inside = (tmp_path / "services").rename(tmp_path / "all" / "orders-api")
+    (tmp_path / "all" / os.fsdecode(folder)).mkdir(parents=True)
+    inside = service.rename(tmp_path / "all" / os.fsdecode(folder) / "orders-api")
     commit(tmp_path / "all", "one of many")
 
-    assert "The overlay was updated." in of_verify.update(inside)
-    assert "# v1.2.0" in (inside / CHECKS).read_text()
+    assert said in of_verify.update(inside)
+    assert ("# v1.2.0" in (inside / CHECKS).read_text()) == ("not" not in said)
 
 
 def test_an_edit_in_a_file_of_the_overlay_is_kept_and_said(service: Path) -> None:

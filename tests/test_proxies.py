@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit
+from .conftest import PATIENCE, Emit
 from .proxies import HOST, PROXIES, Proxy, free_port, in_front, running
 
 pytestmark = pytest.mark.world
@@ -42,17 +41,15 @@ REQUESTS = 300
 
 
 @pytest.fixture(scope="module")
-def services(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+def services(installed: Emit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     """The ports of two processes of the probe application, as production would serve it."""
-    folder = tmp_path_factory.mktemp("proxied") / "service"
-    shutil.copytree(emit(example="minimal"), folder)
-    subprocess.run(["uv", "sync", "--quiet"], cwd=folder, check=True)
-    python = folder / ".venv/bin/python"
+    folder = installed(example="minimal")
+    python, logs = folder / ".venv/bin/python", tmp_path_factory.mktemp("proxied")
     with ExitStack() as stack:
         ports = [free_port(), free_port()]
         for port in ports:
             command: list[str | Path] = [python, "-m", "verify.probe", "serve", "--port", str(port)]
-            stack.enter_context(running(command, port, folder / f"{port}.log", folder, **SETTINGS))
+            stack.enter_context(running(command, port, logs / f"{port}.log", folder, **SETTINGS))
         yield ports
 
 
@@ -148,9 +145,9 @@ def test_refused_posts_harm_nobody_behind_a_proxy(services: list[int], tmp_path:
             else pool.submit(honest, port, REQUESTS // 3)
             for _ in range(3)
         ]
-        lost = [each for client in clients for each in client.result(50)]
+        lost = [each for client in clients for each in client.result(PATIENCE)]
         stop.set()
-        answered = sum((each.result(50) for each in strangers), Counter())
+        answered = sum((each.result(PATIENCE) for each in strangers), Counter())
         error_log = tmp_path / "error.log"
         complaints = error_log.read_text().splitlines() if error_log.exists() else []
 

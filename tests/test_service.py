@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Emit, Render, commit, files, include_orders
+from .conftest import PATIENCE, Emit, Render, commit, files, in_world_but, include_orders
 from .test_questions import HOSTILE
 
 LONGEST = "x" * 40
@@ -50,34 +50,36 @@ SERVICES = [
         "store": "redis",
     },
 ]
+EVERY_TEST = SERVICES[2]
+"""Its tests all run in plain pytest, those of the others with `-m world`."""
 PRODUCTION = {"APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "192.0.2.1"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run a command in a service. All services of a worker share one environment, so the libraries come once."""
-    shared = tmp_path_factory.mktemp("environment")
-    environment = {
+def run(environment: Path) -> Run:
+    """Run a command in a service. All services of a worker share one environment."""
+    fixed = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))},
-        "MYPY_CACHE_DIR": str(shared / "mypy"),
         "RUFF_NO_CACHE": "true",
-        "UV_PROJECT_ENVIRONMENT": str(shared / "venv"),
+        "UV_PROJECT_ENVIRONMENT": str(environment),
         "UV_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
 
     def completed(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=folder, env={**environment, **variables}, capture_output=True, text=True, check=False
+            command, cwd=folder, env={**fixed, **variables}, capture_output=True, text=True, check=False
         )
 
     return completed
 
 
-@pytest.mark.parametrize(
-    "given", SERVICES, ids=lambda given: "-".join(given.values()).encode("ascii", "ignore")[:40].decode()
-)
+def named(given: dict[str, str]) -> str:
+    return "-".join(given.values()).encode("ascii", "ignore")[:40].decode()
+
+
+@pytest.mark.parametrize("given", SERVICES, ids=named)
 def test_an_emitted_service_passes_its_own_checks(
     emit: Emit, run: Run, tmp_path: Path, subtests: pytest.Subtests, given: dict[str, str]
 ) -> None:
@@ -94,13 +96,33 @@ def test_an_emitted_service_passes_its_own_checks(
         ("ruff check", {}),
         ("ruff format --check --diff", {}),
         ("mypy", {}),
-        ("pytest", {}),
+        ("python -m verify --only tests", {}),
         (f"python -m {package} check", PRODUCTION),
     ]:
         with subtests.test(command):
             result = run(service, "uv", "run", "--no-sync", *command.split(), **variables)
             assert result.returncode == 0, result.stdout + result.stderr
             assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
+
+
+@pytest.mark.parametrize("given", in_world_but(SERVICES, lambda given: given == EVERY_TEST), ids=named)
+def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]) -> None:
+    """All cases of all tests, the slow ones too, most of which wait for a server: minutes of each."""
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(**given), service)
+    commit(service, "emitted")
+    assert run(service, "uv", "sync").returncode == 0
+
+    result = run(service, "uv", "run", "--no-sync", "pytest")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
+
+
+def test_what_runs_every_test_in_plain_pytest_has_every_test_file(emit: Emit) -> None:
+    tests = [{name for name in files(emit(**given)) if name.startswith("tests/")} for given in SERVICES]
+
+    assert set().union(*tests) == tests[SERVICES.index(EVERY_TEST)]
 
 
 def test_an_accounts_service_is_proved_as_it_stands(emit: Emit, run: Run, tmp_path: Path) -> None:
@@ -160,10 +182,10 @@ def browser() -> str:
 
 def answer_of(url: str, holds: str = "") -> str:
     """What an address answers, once it answers and holds this text."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - an address of our own server
+            with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - an address of our own server
                 text: str = response.read().decode()
             if holds in text:
                 return text
@@ -197,7 +219,7 @@ def development(run: Run, service: Path) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        server.wait(PATIENCE)
 
 
 @pytest.mark.world
@@ -218,7 +240,7 @@ def test_development_shows_its_docs_in_a_browser_and_reloads(
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert page.stdout.count('class="opblock ') == 2, page.stdout[:2000]
         assert "/users/{user_id}" in page.stdout.replace("\u200b", "").replace("<wbr>", "")
@@ -240,7 +262,7 @@ def test_the_first_ten_minutes_of_the_readme_are_as_it_says(emit: Emit, run: Run
         headers = {"Content-Type": "application/json", "Cookie": cookie}
         data = None if body is None else body.encode()
         request = urllib.request.Request(f"{address}{path}", data, headers)  # noqa: S310 - our own server
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
             cookies = [each.partition(";")[0] for each in answer.headers.get_all("set-cookie", [])]
             return answer.status, json.loads(answer.read()), "; ".join(cookies)
 

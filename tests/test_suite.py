@@ -3,16 +3,29 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from .conftest import REPOSITORY
+from .releases import RELEASES
 
 LIMIT = 600
 """Lines of a file. Split what is longer by what it tests."""
 FOLDERS = ("tests", "template/tests")
-COLLECT = ("--collect-only", "-q", "-n0", "tests/test_service.py")
+LONG = ("tests/test_service.py", "tests/test_releases.py", "tests/test_fleet.py", "tests/hooks/test_outcomes.py")
+COLLECT = ("--collect-only", "-q", "-n0", *LONG)
+MOST = {
+    "every_test_of_an_emitted_service_passes": 1,
+    "an_emitted_service_passes_its_own_checks": 4,
+    "an_update_brings_all_that_is_owned_and_touches_nothing_else": len(RELEASES),
+    "an_updated_service_is_bounded_locked_installed_and_proved": 1,
+    "a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer": 1,
+    "a_service_of_the_fleet_is_updated_without_loss": 1,
+    "a_new_service_is_locked_installed_and_verified": 1,
+}
+"""How many cases of a test plain pytest takes."""
 SKIPS = {
     "in a test": "def test_it(): pytest.skip('no tool')",
     "in a fixture": "@pytest.fixture\ndef tool(): pytest.skip('no tool')\ndef test_it(tool): pass",
@@ -47,14 +60,26 @@ def ci_run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_world_is_met_by_ci_alone_unless_it_is_asked_for() -> None:
-    plain, world = pytest_ended(*COLLECT), pytest_ended(*COLLECT, "-m", "world")
+@pytest.fixture(scope="module")
+def plain() -> subprocess.CompletedProcess[str]:
+    return pytest_ended(*COLLECT)
+
+
+def test_the_world_is_met_by_ci_alone_unless_it_is_asked_for(plain: subprocess.CompletedProcess[str]) -> None:
+    world = pytest_ended(*COLLECT, "-m", "world")
     in_ci = ci_run(*COLLECT)
 
     cases = [{line for line in done.stdout.splitlines() if "::" in line} for done in (plain, world, in_ci)]
     assert all(cases), plain.stdout + world.stdout + in_ci.stdout + in_ci.stderr
     assert not cases[0] & cases[1]
     assert cases[2] == cases[0] | cases[1]
+
+
+def test_plain_pytest_takes_few_of_the_cases_that_take_long(plain: subprocess.CompletedProcess[str]) -> None:
+    """Each takes a minute and more: `.ci/run` has all of them. What a run has used is its last line but one."""
+    cases = Counter(line.partition("::")[2].partition("[")[0] for line in plain.stdout.splitlines() if "::" in line)
+
+    assert {name: cases[f"test_{name}"] for name in MOST} == MOST
 
 
 @pytest.mark.parametrize(("test", "code"), [("pass", 0), ("assert False", 1), ("syntax error", 2)])

@@ -1,12 +1,9 @@
 """The quick tier of verify leaves out what is marked for it, `--thorough` runs it, and plain pytest knows the marks."""
 
 import json
-import os
 import re
 import resource
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,9 @@ CHOSEN = ["-p", "verify.stages.pytest_plugin", "-c", "tests/hardening/pytest.ini
 
 
 @pytest.fixture(scope="module")
-def service(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def service(installed: Emit) -> Path:
     """A service with each owned test that there is, and everything installed."""
-    service = tmp_path_factory.mktemp("tiers") / "orders-api"
-    shutil.copytree(emit(checks="off", store="redis"), service)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env={**os.environ, "UV_PYTHON": version}, check=True)
-    return service
+    return installed(example="accounts", store="redis")
 
 
 def run(service: Path, *arguments: str) -> str:

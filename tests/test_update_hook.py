@@ -17,7 +17,7 @@ import pytest
 from copier import run_copy
 
 from .conftest import REPOSITORY, Render, commit, git, in_one_text
-from .hooks.runs import ANSWERS, STAND_IN, UV, Ended, said
+from .hooks.runs import ANSWERS, NEVER_RUN, STAND_IN, UV, Ended, said
 
 OLD, NEW = "v1.0.0", "v2.0.0"
 CHANGELOG = """\
@@ -86,7 +86,7 @@ def lineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("hooks", "macros"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     emitted = folder / "template"
-    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    without = shutil.ignore_patterns("__pycache__", "*.jinja", *NEVER_RUN)
     shutil.copytree(REPOSITORY / "template" / "verify", emitted / "verify", ignore=without)
     for name in (ANSWERS, ".gitignore"):
         shutil.copy2(REPOSITORY / "template" / name, emitted / name)

@@ -42,6 +42,9 @@ def leave_record(project: Path, outcome: str, found: Sequence[str], **more: Any)
     ("code", "left", "says"),
     [
         (0, PROVED, "all proved"),
+        (0, {**PROVED, "found": ["proved", "accepted", "accepted"]}, "all else is proved, 2 accepted"),
+        (0, {**PROVED, "found": ["proved", "not_looked_at"]}, "all else is proved, 1 not looked at"),
+        (0, {**PROVED, "found": ["not_looked_at", "warning"]}, "does not agree"),
         (1, INSECURE, "this service is not secure, 1 finding"),
         (2, UNVERIFIED, "not everything could be verified"),
         (2, STOPPED, "could not tell, since it was stopped at the stage tests"),

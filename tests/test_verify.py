@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Emit, include_orders
+from .conftest import PATIENCE, Emit, include_orders
 from .default_signals import with_default_signals
 from .stages.runs import named_twice
 
@@ -39,13 +38,9 @@ SABOTEURS = {
 
 
 @pytest.fixture(scope="session")
-def synced(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synced(installed: Emit) -> Path:
     """A service with everything installed. Tests read it; one that writes takes a copy."""
-    service = tmp_path_factory.mktemp("verify") / "orders-api"
-    shutil.copytree(emit(checks="off", example="minimal"), service)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    subprocess.run(["uv", "sync", "--quiet"], cwd=service, env={**os.environ, "UV_PYTHON": version}, check=True)
-    return service
+    return installed(example="minimal")
 
 
 class Verified:
@@ -60,8 +55,8 @@ class Verified:
         return {check["outcome"] for check in self.record["checks"] if check["step"] == step}
 
     def red(self) -> set[str]:
-        """The steps that have a check which is not proved."""
-        return {check["step"] for check in self.record["checks"] if check["outcome"] != "proved"}
+        """The steps that have a check which is insecure or could not be verified."""
+        return {check["step"] for check in self.record["checks"] if check["outcome"] in ("insecure", "unverified")}
 
 
 def verify(service: Path, *arguments: str, **variables: str) -> Verified:
@@ -72,7 +67,7 @@ def verify(service: Path, *arguments: str, **variables: str) -> Verified:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     return Verified(service, process)
 
@@ -134,7 +129,7 @@ def test_every_step_is_proved_when_all_examples_are_gone(synced: Path, tmp_path:
     told = json.loads(run.out)
     assert told == run.record
     for step in STEPS:
-        assert run.outcomes(step) == {"proved"}
+        assert run.outcomes(step) <= {"proved", "not_looked_at"}
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -283,7 +278,7 @@ def test_a_second_interrupt_ends_everything_at_once(synced: Path) -> None:
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
 
-    assert process.communicate(timeout=10)[0] == b""  # nobody holds the other end any more
+    assert process.communicate(timeout=30)[0] == b""  # nobody holds the other end any more
     assert process.returncode == 2
 
 
@@ -323,7 +318,7 @@ def test_an_interrupt_leaves_no_process_and_no_traceback(
     ports = listening(service)
     process.send_signal(number)
 
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 2, out
     assert "Traceback" not in out
@@ -391,7 +386,7 @@ def test_a_signal_that_the_shell_ignores_does_not_stop_a_run(synced: Path, tmp_p
     for number in (signal.SIGINT, signal.SIGHUP):
         process.send_signal(number)
 
-    printed += process.communicate(timeout=60)[0]
+    printed += process.communicate(timeout=PATIENCE)[0]
 
     assert process.returncode == 0, printed
     assert "all proved" in printed

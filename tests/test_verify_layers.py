@@ -13,6 +13,7 @@ LAYERS = (
     {"runner"},
     {"probe", "harness", "upkeep"},
     {"attacks"},
+    {"acceptance"},
     {"stages", "target"},
     {"run"},
     {"__main__", "bounds", "update", "__init__"},

@@ -1,10 +1,12 @@
 # Owned by the template: an update rewrites this file.
 """What a stage is told and what it answers: rules, each with an id, and for each a check with its outcome.
 
-Three outcomes, never two: silence of a tool is not proof. A warning is counted apart, and never called proved. The hooks load this file too, in Copier's interpreter: Python
-3.10, and the standard library.
+What is judged is proved, insecure or could not be verified: silence of a tool is not proof. A warning, what the team has
+accepted and what was not looked at are counted apart, and never called proved. The hooks load this file too, in Copier's
+interpreter: Python 3.10, and the standard library.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
@@ -36,12 +38,28 @@ class Options:
 
 
 class Outcome(IntEnum):
-    """What came of a check; the number is the exit code that it asks for. A warning asks for none."""
+    """What came of a check. The first three are the exit codes that they ask for; the others ask for none."""
 
     PROVED = 0
     INSECURE = 1
     UNVERIFIED = 2
     WARNING = 3
+    ACCEPTED = 4
+    """The team lives with it, for a reason that it has written down."""
+    NOT_LOOKED_AT = 5
+    """There is nothing of the kind here, or nothing that verify understands."""
+
+
+APART = (Outcome.WARNING, Outcome.ACCEPTED, Outcome.NOT_LOOKED_AT)
+"""What is counted apart: it fails no run, and proves nothing."""
+WORDS = {
+    Outcome.PROVED: "proved",
+    Outcome.INSECURE: "INSECURE",
+    Outcome.UNVERIFIED: "NOT VERIFIED",
+    Outcome.WARNING: "warning",
+    Outcome.ACCEPTED: "accepted",
+    Outcome.NOT_LOOKED_AT: "not looked at",
+}
 
 
 class UnverifiedError(Exception):
@@ -71,6 +89,7 @@ class Check:
         outcome: What came of it.
         seen: The answer that was seen, short.
         remedy: What to do about it, if it is not proved.
+        about: Of an attack, what was attacked: `probe` (the template's own application), `yours`, or both.
     """
 
     step: str
@@ -80,6 +99,7 @@ class Check:
     outcome: Outcome
     seen: str
     remedy: str = ""
+    about: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "outcome": self.outcome.name.lower()}
@@ -114,6 +134,12 @@ class Rule:
     def warning(self, seen: str, remedy: str) -> Check:
         return self._check(Outcome.WARNING, seen, remedy)
 
+    def accepted(self, seen: str, remedy: str = "") -> Check:
+        return self._check(Outcome.ACCEPTED, seen, remedy)
+
+    def not_looked_at(self, seen: str, remedy: str = "") -> Check:
+        return self._check(Outcome.NOT_LOOKED_AT, seen, remedy)
+
     def unverified(self, seen: str | UnverifiedError, remedy: str = "") -> Check:
         """Nobody knows; from an `UnverifiedError` with the remedy that it brings."""
         if isinstance(seen, UnverifiedError):
@@ -125,11 +151,26 @@ class Rule:
 
 
 def overall(checks: Iterable[Check]) -> Outcome:
-    """The worst that was found, warnings aside; of no checks at all nothing is known."""
-    outcomes = {check.outcome for check in checks} - {Outcome.WARNING}
-    if Outcome.INSECURE in outcomes:
-        return Outcome.INSECURE
-    return Outcome.PROVED if outcomes == {Outcome.PROVED} else Outcome.UNVERIFIED
+    """The worst that was found, what is counted apart aside; where nothing was proved, nothing is known."""
+    found = worst(check.outcome for check in checks)
+    return Outcome.UNVERIFIED if found in APART else found
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """What a stage came to. What is counted apart shows only where there is nothing else."""
+    found = set(outcomes)
+    order = (Outcome.INSECURE, Outcome.UNVERIFIED, Outcome.PROVED, *APART)
+    return next((each for each in order if each in found), Outcome.UNVERIFIED)
+
+
+def apart(outcomes: Iterable[Outcome]) -> str:
+    """How many were accepted, not looked at or warnings, in words: `2 accepted, 1 warning`; empty if none."""
+    numbers = Counter(outcomes)
+    return ", ".join(
+        f"{numbers[each]} {WORDS[each]}{'s' * (each is Outcome.WARNING and numbers[each] != 1)}"
+        for each in (Outcome.ACCEPTED, Outcome.WARNING, Outcome.NOT_LOOKED_AT)
+        if numbers[each]
+    )
 
 
 def listed(names: Iterable[str], at_most: int = 5) -> str:

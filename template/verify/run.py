@@ -3,7 +3,6 @@
 
 import os
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,17 +10,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import acceptance
 from .attacks import STEPS
-from .result import Check, Options, Outcome, Rule, UnverifiedError, overall
+from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, overall, worst
 from .runner import processes, report
-from .runner.terminal import WORDS, Terminal, printable
+from .runner.terminal import Terminal, printable
 from .upkeep.prerequisites import first_command
 
 STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "overlay", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
-ORDER = (Outcome.INSECURE, Outcome.UNVERIFIED, Outcome.WARNING, Outcome.PROVED)
-"""In which outcomes are shown."""
+ORDER = (
+    Outcome.PROVED,
+    Outcome.NOT_LOOKED_AT,
+    Outcome.ACCEPTED,
+    Outcome.WARNING,
+    Outcome.UNVERIFIED,
+    Outcome.INSECURE,
+)
+"""In which outcomes are shown: the worst stands last, beside the verdict."""
 
 
 class Run:
@@ -31,6 +38,7 @@ class Run:
         self.options = options
         self.screen = screen
         self.checks: list[Check] = []
+        self.accepted = acceptance.read(options.project, datetime.now(UTC).date())
         self.seconds: dict[str, float] = {}
         self.overridden: dict[str, Any] = {"ignored": list(overridden)}
         self.not_made: list[str] = []
@@ -54,7 +62,7 @@ class Run:
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
             "overridden": self.overridden,
             "not_made": self.not_made,
-            "checks": [check.as_json() for check in self.checks],
+            "checks": [report.as_known(check.as_json(), self.run_id) for check in self.checks],
         }
 
     def add(self, check: Check) -> None:
@@ -83,6 +91,8 @@ class Run:
         for name in STAGES:
             if self._is_due(name):
                 self._stage(name, f"stages.{name}")
+        if not self.options.only:
+            self.checks += self.accepted.unused()
 
     def _is_due(self, name: str) -> bool:
         if name == ON_REQUEST:
@@ -102,7 +112,7 @@ class Run:
         try:
             with processes.hold():
                 stage = import_module(f".{module}", __package__).stage
-            for check in stage(self.options):
+            for check in map(self.accepted.applied, stage(self.options)):
                 found.append(check)
                 self.checks.append(check)
                 self.screen.note(check.name)
@@ -115,7 +125,7 @@ class Run:
         if not found:
             self.checks.append(ran(name).unverified("nothing was looked at", "Report this."))
             found.append(self.checks[-1])
-        self.screen.end(name, WORDS[overall(found)], self.seconds[name], counted(found))
+        self.screen.end(name, WORDS[worst(each.outcome for each in found)], self.seconds[name], counted(found))
         if name == "attacks":
             from .harness.service import OWN, PROBE, declared_environment
 
@@ -145,27 +155,34 @@ class Run:
         if self.stopped_at is not None:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
+        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
+        if self.run_id:  # whoever started it says what came of it
+            return
         proved = len(self.checks) - len(open_ends)
-        warned = sum(check.outcome is Outcome.WARNING for check in open_ends)
-        apart = f", {warned} warning{'s' * (warned != 1)}" if warned else ""
+        beside = apart(check.outcome for check in open_ends)
         outcome = overall(self.checks)
         words = {
-            Outcome.PROVED: "all that was tried is proved" if self.not_made else f"all {'else ' * bool(warned)}proved",
+            Outcome.PROVED: "all that was tried is proved" if self.not_made else f"all {'else ' * bool(beside)}proved",
             Outcome.INSECURE: "this service is not secure",
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
         screen.line(
-            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks{apart}; {words[outcome]}."
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks"
+            f"{f' of {self.options.only} alone' * bool(self.options.only)}"
+            f"{f', {beside}' * bool(beside)}; {words[outcome]}."
         )
-        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
 
     def _show(self, check: Check) -> None:
         """A check in full: what was tried, what was seen, and the remedy."""
         word = WORDS[check.outcome]
-        self.screen.line(f"{self.screen.paint(word, word)}  {check.step}: {printable(check.name)}")
+        step = f"{check.step} ({check.about})" if check.about else check.step
+        if check.outcome is Outcome.NOT_LOOKED_AT:
+            self.screen.line(self.screen.paint(f"{word}  {step}: {printable(f'{check.name}: {check.seen}')}", word))
+            return
+        self.screen.line(f"{self.screen.paint(word, word)}  {step}: {printable(check.name)}")
         for row in check.seen.splitlines():
             self.screen.line(f"    {printable(row)}")
-        if check.remedy and check.outcome is not Outcome.PROVED:
+        if check.remedy and check.outcome not in (Outcome.PROVED, Outcome.ACCEPTED):
             self.screen.line(f"    Remedy: {printable(check.remedy)}")
 
 
@@ -176,8 +193,11 @@ def ran(stage: str) -> Rule:
 
 def counted(checks: Sequence[Check]) -> str:
     """How many checks had which outcome, in words."""
-    numbers = Counter(check.outcome for check in checks)
-    return ", ".join(f"{numbers[each]} {WORDS[each].lower()}" for each in Outcome if numbers[each])
+    outcomes = [check.outcome for check in checks]
+    judged = [each for each in (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED) if each in outcomes]
+    return ", ".join(
+        [*(f"{outcomes.count(each)} {WORDS[each].lower()}" for each in judged), *filter(None, [apart(outcomes)])]
+    )
 
 
 def crashed(name: str, error: Exception, project: Path) -> Check:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import REPOSITORY, commit, git, in_one_text
-from .runs import ANSWERS, PROJECT, STAND_IN, Copy, Ended, command
+from .runs import ANSWERS, NEVER_RUN, PROJECT, STAND_IN, Copy, Ended, command
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy2(REPOSITORY / "copier.yml", folder)
     for name in ("hooks", "macros"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    without = shutil.ignore_patterns("__pycache__", "*.jinja")
+    without = shutil.ignore_patterns("__pycache__", "*.jinja", *NEVER_RUN)
     shutil.copytree(REPOSITORY / "template" / "verify", folder / "template" / "verify", ignore=without)
     for name in (ANSWERS, ".gitignore"):
         shutil.copy2(REPOSITORY / "template" / name, folder / "template" / name)

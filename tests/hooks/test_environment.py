@@ -223,9 +223,16 @@ def test_inside_another_repository_nobody_is_told_to_make_one(project: Path, tmp
     assert "git init`, `git add" in hook(project, "--checks=off").stdout
     git(tmp_path, "init", "--quiet")
 
+    workflow = project / ".github" / "workflows" / "hardening.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text("name: hardening\njobs: {}\n")
+
     result = hook(project, "--checks=off")
 
     said(result, f"It lies inside the git repository {tmp_path}", "no `git init`")
+    offered = f"{project.name}/.hardening/pipelines/{project.name}-hardening.yml"
+    said(result, "at that root alone", f"cp {offered} .github/workflows/{project.name}-hardening.yml")
+    assert f"working-directory: {project.name}" in (tmp_path / offered).read_text()
     assert not (project / ".git").exists()
 
 

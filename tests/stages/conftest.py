@@ -14,21 +14,17 @@ from .runs import DRIVER, Check, Prove, ask_for, named_twice
 
 
 @pytest.fixture(scope="session")
-def python(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def python(installed: Emit) -> tuple[Path, Path]:
     """An emitted service that is locked, and the interpreter of its environment."""
-    folder = tmp_path_factory.mktemp("audit") / "orders-api"
-    shutil.copytree(emit(example="minimal"), folder)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    subprocess.run(["uv", "sync", "--quiet", "--python", version], cwd=folder, check=True)
-    scripts = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")
-    return folder, scripts / "python"
+    folder = installed(example="minimal")
+    return folder, folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
 
 
 @pytest.fixture
 def service(python: tuple[Path, Path], tmp_path: Path) -> Path:
     """A copy of the service without its environment, to change."""
     folder = tmp_path / "orders-api"
-    shutil.copytree(python[0], folder, ignore=shutil.ignore_patterns(".venv"))
+    shutil.copytree(python[0], folder, ignore=shutil.ignore_patterns(".venv", ".hardening"))
     return folder
 
 

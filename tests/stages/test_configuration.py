@@ -35,7 +35,6 @@ WEAKENED = [
     (WORKFLOW, "@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", "insecure: .*full hash: actions/checkout@v7"),
     (WORKFLOW, "-m verify", "-m nothing", "insecure: continuous integration runs verify"),
     (WORKFLOW, "permissions: {}", "permissions: write-all", "insecure: .*permissions: write-all"),
-    (WORKFLOW, "permissions: {}", "env: {}", "insecure: .*no `permissions` at the top"),
 ]
 # The environment holds the service that this one is a copy of.
 THIS_COPY = """
@@ -54,34 +53,78 @@ def test_a_file_that_no_longer_holds_what_matters_is_named(
 
     (service / name).write_text(original.replace(old, new))
 
-    bad = [check for check in prove("configuration", prepare=ONLY_FILES) if check["outcome"] != "proved"]
+    bad = [each for each in prove("configuration", prepare=ONLY_FILES) if each["outcome"] in ("insecure", "unverified")]
     assert re.search(because, told(bad)), told(bad)
     assert all(check["remedy"] for check in bad)
 
 
-def test_files_that_are_not_used_are_no_fault(prove: Prove, service: Path) -> None:
-    for name in ("Dockerfile", ".dockerignore", "compose.yaml"):
+def test_files_that_are_not_there_are_not_looked_at(prove: Prove, service: Path) -> None:
+    for name in ("Dockerfile", ".dockerignore", "compose.yaml", ".gitignore"):
         (service / name).unlink()
     shutil.rmtree(service / ".github")
+    answer(service, "ci", "none")
 
     checks = prove("configuration", prepare=ONLY_FILES)
 
-    assert outcomes(checks) == {"proved"}, told(checks)
-    assert told(checks).count("not used") == 7
+    assert outcomes(checks) == {"proved", "not_looked_at"}, told(checks)
+    proved = {check["id"] for check in checks if check["outcome"] == "proved"}
+    assert proved == {"bounds.current", "seeds.offers"}, told(checks)
+
+
+def answer(service: Path, name: str, value: str) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(re.sub(rf"^{name}: .*$", f"{name}: {value}", answers.read_text(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("gone", "because"),
+    [
+        (".github", "insecure: continuous integration runs verify: there is no pipeline here.*ci: github"),
+        (".dockerignore", "insecure: .dockerignore keeps.*there is no .dockerignore beside Dockerfile"),
+        (".gitignore", "insecure: .gitignore keeps.*lets in .env"),
+    ],
+)
+def test_what_must_be_there_is_missed(prove: Prove, service: Path, gone: str, because: str) -> None:
+    commit(service, "emitted")
+    path = service / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    checks = prove("configuration", prepare=ONLY_FILES)
+
+    assert re.search(because, told(checks)), told(checks)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.prod", "prod.Dockerfile", "Containerfile"])
+def test_an_ignore_file_is_missed_beside_a_container_file_of_any_name(prove: Prove, service: Path, name: str) -> None:
+    (service / "Dockerfile").rename(service / name)
+    (service / ".dockerignore").unlink()
+
+    assert f"beside {name}" in told(
+        [each for each in prove("configuration", prepare=ONLY_FILES) if "ignore" in each["id"]]
+    )
+
+
+def test_a_larger_repository_ignores_for_its_services(prove: Prove, service: Path) -> None:
+    (service / ".gitignore").rename(service.parent / ".gitignore")
+    git(service.parent, "init", "--quiet")
+
+    found = {each["id"]: each["outcome"] for each in prove("configuration", prepare=ONLY_FILES)}
+
+    assert found["gitignore.secrets"] == "proved"
 
 
 def test_a_secret_that_git_tracks_is_named(prove: Prove, service: Path) -> None:
     (service / ".env").write_text("APP_API_TOKEN=secret\n")
     (service / "server.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
     commit(service, "emitted")
-    assert "git tracks no .env" in told(
-        [x for x in prove("configuration", prepare=ONLY_FILES) if "server.pem" in x["seen"]]
-    )
+    assert [x["object"] for x in prove("configuration", prepare=ONLY_FILES) if x["id"] == "secrets.tracked"] == [
+        "server.pem"
+    ]
 
     git(service, "add", "--force", ".env")
     git(service, "rm", "--quiet", "--cached", "server.pem")
     (found,) = (check for check in prove("configuration", prepare=ONLY_FILES) if "git tracks" in check["name"])
-    assert (found["outcome"], found["seen"]) == ("insecure", ".env")
+    assert (found["outcome"], found["object"]) == ("insecure", ".env")
 
 
 def test_a_setting_without_a_default_needs_a_made_up_value(prove: Prove, service: Path) -> None:

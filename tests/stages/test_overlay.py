@@ -18,6 +18,7 @@ from copier import run_copy
 from ..conftest import REPOSITORY, in_one_text
 from ..fake_osv import serving
 from ..organisation import CHECKS, overlay_with
+from ..proxies import SELF_SIGNED
 from .runs import PACKAGE, Prove, outcomes, told
 
 STEPS = f"src/{PACKAGE}/hardening_overlay"
@@ -103,7 +104,7 @@ def test_what_an_overlay_leaves_behind_is_none(overlaid: Path, run: Run, prove: 
 def test_the_stage_says_what_is_from_the_organisation(overlaid: Path, overlay: Path, prove: Prove) -> None:
     checks = prove("overlay")
 
-    assert outcomes(checks) == {"proved"}, told(checks)
+    assert outcomes(checks) == {"proved", "not_looked_at"}, told(checks)
     assert {check["id"] for check in checks} == {
         *("overlay.used", "overlay.certificates", "overlay.checks-run", "overlay.base-images")
     }
@@ -144,8 +145,37 @@ def test_a_check_that_fails_is_no_proof(overlaid: Path, prove: Prove, text: str,
 
     checks = prove("overlay")
 
-    assert outcomes(checks) == {"proved", "unverified"}, told(checks)
+    assert outcomes(checks) == {"proved", "not_looked_at", "unverified"}, told(checks)
     assert words in told(checks)
+
+
+def test_a_check_that_never_ends_is_no_proof_and_does_not_keep_verify(overlaid: Path, prove: Prove) -> None:
+    (overlaid / CHECKS).write_text(
+        "import time\nfrom verify.result import Rule\n"
+        "def checks(_):\n    yield Rule('a', 'b.c', 'd').proved('e')\n    time.sleep(600)\n"
+    )
+
+    checks = prove("overlay", prepare="from verify.stages import overlay; overlay.TIMEOUT = 0.5")
+
+    assert [(each["id"], each["outcome"]) for each in checks][2:] == [
+        ("overlay.b.c", "proved"),
+        ("overlay.checks-run", "unverified"),
+    ]
+    assert "verify_overlay was not over after 0.5 s" in told(checks)
+
+
+@pytest.mark.parametrize(("folder", "says"), [(STEPS, "steps"), ("verify_overlay", "checks")])
+def test_a_single_module_is_seen_as_python_sees_it(
+    service: Path, run: Run, prove: Prove, folder: str, says: str
+) -> None:
+    (service / f"{folder}.py").write_text("STEPS = ()\ndef checks(_): raise RuntimeError('it runs')\n")
+
+    checks = prove("overlay")
+
+    assert f"; {says} in " in checks[0]["seen"]
+    assert ("it runs" in told(checks)) == (says == "checks")
+    (service / f"{folder}.py").write_text("STEPS = 3\n")
+    assert ("steps.E007" in run("-m", PACKAGE, "check", **PRODUCTION).stdout) == (says == "steps")
 
 
 def test_what_a_check_prints_is_no_part_of_the_record(overlaid: Path, run: Run) -> None:
@@ -180,23 +210,10 @@ def test_steps_that_nothing_takes_are_insecure(overlaid: Path, prove: Prove) -> 
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the certificate of an authority, and a certificate and key for localhost that it has signed."""
     folder = tmp_path_factory.mktemp("authority")
-    new = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "3",
-    ]
-    names = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
-    for command in (
-        [*new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Acme"],
-        [*new, "-CA", "ca.crt", "-CAkey", "ca.key", "-keyout", "own.key", "-out", "own.crt", "-subj", "/CN=x", *names],
-    ):
+    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "subjectAltName=DNS:localhost"]
+    signed += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    for name, subject, more in (("ca", "/CN=Acme", []), ("own", "/CN=x", signed)):
+        command = [*SELF_SIGNED, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", subject, *more]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
 

@@ -8,17 +8,20 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
+from .hardening.core.framework import may_have_websockets
 from .hardening.core.log import log
 from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
+from .hardening.startup.address import Address, port_number
 from .hardening.startup.construction import unmade
 from .hardening.startup.overlay import overlay_steps
-from .hardening.startup.report import overridden, report
-from .hardening.startup.settings import near_misses, secrets_in, workers_finding
+from .hardening.startup.report import counted, for_people, report
+from .hardening.startup.settings import exposure_finding, near_misses, secrets_in, workers_finding
 from .settings import Settings
 
 
@@ -90,42 +93,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     from .hardening.server import serve, why_cannot_listen
 
-    if reason := why_cannot_listen(options.host, options.port):
-        print(f"Cannot listen on {options.host} port {options.port}: {reason}. Try --port.", file=sys.stderr)
+    try:
+        address = Address.of(options.host, options.port, options.uds)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if reason := why_cannot_listen(address):
+        print(f"Cannot listen on {address} ({address.source}): {reason}.", file=sys.stderr)
         return 1
     if app is not None and (found := asyncio.run(app.prepare())):
         _refuse("Cannot start", found)
         return 1
     log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
-    log("info", "start", address=f"{options.host}:{options.port}", workers=options.workers, env=settings.env)
-    serve(f"{__package__}.__main__:build", settings, options.host, options.port, options.workers, options.dev)
+    log("info", "start", address=str(address), source=address.source, workers=options.workers, env=settings.env)
+    for finding in exposure_finding(settings, address.host):
+        log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
+    websockets = app is None or may_have_websockets(app)
+    serve(f"{__package__}.__main__:build", settings, address, options.workers, options.dev, websockets)
     log("info", "stop")
     return 0
 
 
 def _refuse(why: str, findings: list[Finding]) -> None:
-    print(f"{why} ({len(findings)} errors):\n", file=sys.stderr)
-    print("\n".join(map(str, findings)), file=sys.stderr)
+    print(f"{why} ({counted(findings, 'error')}):\n", file=sys.stderr)
+    print("\n".join(for_people(findings, sys.stderr)), file=sys.stderr)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="start the service")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", default=8000, type=_port, help="port to listen on (default: %(default)s)")
+    serve.add_argument("--host", help="address to listen on (default: APP_HOST, or 127.0.0.1)")
+    serve.add_argument("--port", type=_port, help="port to listen on (default: APP_PORT, PORT, or 8000)")
+    serve.add_argument("--uds", type=Path, help="path of a Unix socket to listen on, instead of both")
     check = commands.add_parser("check", help="print settings, routes and findings; exit 1 on an error")
     check.add_argument("--format", choices=("table", "json"), default="table")
     for command in (serve, check):
         command.add_argument("--workers", default=1, type=_workers, help="processes (default: %(default)s)")
         command.add_argument("--dev", action="store_true", help="development: APP_ENV=development, reads .env")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.command == "serve" and options.uds and (options.host or options.port):
+        serve.error("--uds takes the place of --host and --port: say one or the other")
+    return options
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port; say a number from 1 to 65535")
-    return int(text)
+    try:
+        return port_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _workers(text: str) -> int:

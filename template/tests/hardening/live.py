@@ -47,8 +47,10 @@ class Server:
 
     def __init__(self, log: Path, *arguments: str, **variables: str) -> None:
         self.port = free_port()
+        self.uds = arguments[arguments.index("--uds") + 1] if "--uds" in arguments else ""
         self._log = log
-        command = [sys.executable, "-m", "verify.probe", "serve", "--port", str(self.port), *arguments]
+        where = [] if self.uds else ["--port", str(self.port)]
+        command = [sys.executable, "-m", "verify.probe", "serve", *where, *arguments]
         with log.open("wb") as file:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
                 command,
@@ -85,6 +87,15 @@ class Server:
         raise AssertionError(f"the server did not start:\n{last}")
 
     def connect(self) -> socket.socket:
+        if self.uds:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(10)
+            try:
+                connection.connect(self.uds)
+            except OSError:
+                connection.close()
+                raise
+            return connection
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
     def get(self, target: str, **headers: str) -> Answer:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from .asgi_client import request
+from .asgi_client import HOST, request
 from .assertions import assert_hardened, assert_problem
 from .conftest import Lines
 from .probe import happened, probe, shared
@@ -48,6 +48,22 @@ def test_a_listed_origin_may_read_errors_too(target: str, status: int) -> None:
 
     assert answer.status == status
     assert answer["access-control-allow-origin"] == LISTED
+
+
+@pytest.mark.parametrize(("scheme", "env", "status"), [
+    ("https", "production", 201), ("http", "production", 403), ("ftp", "production", 403), ("http", "development", 201),
+    ("ftp", "development", 403),
+])  # fmt: skip
+def test_without_fetch_metadata_an_origin_without_tls_is_not_the_service_itself(
+    scheme: str, env: str, status: int
+) -> None:
+    answer = request(probe(env=env), "POST", "/items", {"origin": f"{scheme}://{HOST}"}, b'{"name":"x"}')
+    assert answer.status == status
+
+
+def test_a_page_of_this_machine_needs_no_tls() -> None:
+    headers = {"host": "[::1]:8000", "origin": "http://[::1]:8000"}
+    assert request(shared(), "POST", "/items", headers, b'{"name":"x"}').status == 201
 
 
 @pytest.mark.parametrize("origin", STRANGERS)

@@ -34,6 +34,15 @@ def test_an_answer_that_breaks_its_model_leaves_neither_by_http_nor_in_the_log(p
     assert line["exception"].count("canary") == line["exception"].count('"extra": "canary"')  # the source line
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "POST"])
+def test_a_405_names_every_method_of_the_path_whichever_route_has_it(prefix: str, method: str) -> None:
+    answer = request(shared(), method, f"{prefix}/items/1")
+    assert (answer.status, answer.all("allow")) == (405, ["DELETE, PUT"])
+
+    assert request(shared(), "DELETE", f"{prefix}/ok").all("allow") == ["GET"]
+
+
 def test_after_an_exception_the_next_request_is_served() -> None:
     request(shared(), "GET", "/boom")
 
@@ -51,7 +60,7 @@ def test_words_that_are_meant_for_the_client_reach_it() -> None:
     answer = request(shared(), "GET", "/problem/409")
 
     problem = assert_problem(answer, 409)
-    assert problem["title"] == "Words for the client"
+    assert problem["title"] == problem["detail"] == "Words for the client"
     assert problem["type"] == "https://example.com/problems/probe"
     assert answer["x-own"] == "yes"
 
@@ -122,7 +131,8 @@ def test_development_tells_the_exception_and_keeps_the_perimeter_on() -> None:
     answer = request(probe(env="development"), "GET", "/boom")
 
     assert answer.status == 500
-    assert "RuntimeError: canary" in answer.json["detail"]
-    assert "in boom" in "".join(answer.json["traceback"])
+    debug = answer.json["debug"]
+    assert "RuntimeError: canary" in debug["detail"]
+    assert "in boom" in "".join(debug["traceback"])
     assert_hardened(answer)
-    assert request(probe(env="development"), "GET", "/http-exception/404").json["detail"] == "canary detail"
+    assert request(probe(env="development"), "GET", "/http-exception/404").json["debug"]["detail"] == "canary detail"

@@ -88,4 +88,4 @@ def test_a_look_up_that_hangs_is_a_no() -> None:
     answer = run(exchange(at_the_root(made(), ready=[hangs]), "GET", "/health/ready"))
 
     assert answer.status == 503
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10

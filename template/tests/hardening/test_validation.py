@@ -199,7 +199,7 @@ def test_a_body_that_stalls_is_408_within_its_time(target: str, body: list[Part]
 
     assert_problem(answer, 408)
     assert answer["connection"] == "close"
-    assert 0.09 < time.monotonic() - began < 1.5
+    assert 0.09 < time.monotonic() - began < 5
     assert happened == []
     (line,) = logged()
     assert (line["event"], line["status"]) == ("body_timed_out", 408)
@@ -223,7 +223,7 @@ def test_a_route_may_give_more_time_for_its_body() -> None:
     answer = request(probe(body_timeout="50ms"), "POST", "/slow-body", body=[b"{", Stall])
 
     assert_problem(answer, 408)
-    assert 0.39 < time.monotonic() - began < 2
+    assert 0.39 < time.monotonic() - began < 5
 
 
 HOSTS: list[list[tuple[str, str]]] = [

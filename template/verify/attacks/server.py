@@ -212,7 +212,7 @@ def overload(arena: Arena) -> Seen:
     with ThreadPoolExecutor(28) as pool:
         answers = list(pool.map(lambda _: arena.probe("GET", "/sleep/800"), range(28)))
     served = sum(answer.status == 200 for answer in answers)
-    refused = sum(answer.status == 503 and "retry-after" in answer for answer in answers)
+    refused = sum(answer.status in (429, 503) and "retry-after" in answer for answer in answers)
     after = arena.probe("GET", "/ok").status
     faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 is the bound"]
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]

@@ -2,13 +2,18 @@
 """Sessions and credentials: an id that was planted, kept or tossed in, and a password that is guessed."""
 
 import json
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from ..common.answer import Answer
+from ..common.raw_http import connect, raw
 from ..harness.arena import Arena, Attacks, Seen, expect
 from ..harness.service import Service
 from ..probe import COOKIE, PASSWORD
 from .cookies import unsafe
+from .headers import HANDSHAKE
 
 attacks = Attacks(
     "HARDENING.md, Sessions and Credentials: `hardening/steps/sessions.py`, `credentials.py`, `hardening/stores/`."
@@ -103,3 +108,53 @@ def guesses(arena: Arena) -> Seen:
     faults = [] if looked_at == 5 else [f"{looked_at} guesses were looked at where 5 may be"]
     faults += expect({"a stranger": refused}, 429).faults + expect({"the owner, on a known device": known}, 201).faults
     return Seen(f"{looked_at} of {len(answers)} guesses were looked at, then 429; the owner's device signs in", faults)
+
+
+@attacks("sessions.sockets", "a socket ends with its session, and is bounded as a request is")
+def sockets(arena: Arena) -> Seen:
+    cookie = f"{COOKIE}={cookie_set_by(sign_in(arena.probe_service, 'socket'))}"
+    faults, seen = [], []
+    refused = expect({"no session": _opened(arena.probe_service, "/ws/session", "")[1]}, 401)
+    kinds = {"signed out": 3000, "a message of 2 MB": 1009, "half a message": 3008}
+    for name, code in kinds.items():
+        connection, answer = _opened(arena.probe_service, "/ws/session", cookie)
+        with connection:
+            if answer.status != 101:
+                faults.append(f"{name}: the handshake is answered {answer.status}")
+                continue
+            if name == "signed out":
+                ask(arena.probe_service, cookie, method="DELETE", path="/session")
+                began = time.monotonic()
+            else:
+                size = 2_000_000 if "2 MB" in name else 100_000
+                began = time.monotonic()
+                with suppress(OSError):
+                    connection.sendall(b"\x82\xff" + size.to_bytes(8, "big") + bytes(4) + bytes(size - 1))
+            closed = _close_code(connection)
+            seen.append(f"{name}: {closed or 'cut'} after {time.monotonic() - began:.1f} s")
+            faults += [] if closed in (0, code) else [f"{name}: closed with {closed} where {code} is right"]
+            faults += [f"{name}: still open"] if closed is None else []
+        if name == "signed out":
+            cookie = f"{COOKIE}={cookie_set_by(sign_in(arena.probe_service, 'socket'))}"
+    return Seen(f"{'; '.join(seen)}; no session: {refused.text}", [*faults, *refused.faults])
+
+
+def _opened(probe: Service, target: str, cookie: str) -> tuple[socket.socket, Answer]:
+    """A connection with a handshake, and what that was answered."""
+    connection = connect(probe.port, 6.0)
+    connection.sendall(raw("GET", target, [*HANDSHAKE, ("Cookie", cookie or "a=b")]))
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and (part := connection.recv(1)):
+        head += part
+    return connection, Answer(int(head[9:12] or b"0"))
+
+
+def _close_code(connection: socket.socket) -> int | None:
+    """The code of the close that comes first; 0 if the connection was cut, `None` if it stays open."""
+    try:
+        said = connection.recv(65_536)
+    except TimeoutError:
+        return None
+    except OSError:
+        return 0
+    return int.from_bytes(said[2:4], "big") if said[:1] == b"\x88" else 0

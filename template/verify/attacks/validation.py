@@ -1,13 +1,19 @@
 # Owned by the template: an update rewrites this file.
 """Validation: what two parsers read differently, what nobody declared, and what never ends."""
 
+import json
+from contextlib import suppress
+from time import monotonic
+from urllib.parse import unquote_to_bytes
+
 from ..common.answer import HOST, Answer
 from ..common.hostile_json import JSON
 from ..common.raw_http import raw, send
-from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.arena import NOT_TRIED, Arena, Attacks, Seen, expect
 from ..harness.routes import DiscoveredRoute
 
 attacks = Attacks("HARDENING.md, Validation: `hardening/steps/validation.py`, and models that inherit `ApiModel`.")
+URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 LARGE = ("Content-Length", "3000000000")
 HOSTILE = {
     "NaN": b'{"name":"x","amount":NaN}',
@@ -84,6 +90,40 @@ def sizes(arena: Arena) -> Seen:
         },
         413,
     )
+
+
+@attacks("validation.cost", "to refuse a megabyte of mistakes takes no longer than to take a valid one")
+def costs(arena: Arena) -> Seen:
+    names = {str(i): 1 for i in range(10_000, 80_000)}
+    mistakes = {
+        "unknown names": (names, {"names": names}),
+        "unknown names in a deep union": (_deep(names), {"names": names}),
+        "empty objects": ({"items": [{}] * 200_000}, {"items": [{"name": "x"}] * 60_000}),
+    }
+    seen, faults = [], []
+    for name, (wrong, right) in mistakes.items():
+        refused, taken = _seconds(arena, wrong, 422), _seconds(arena, right, 204)
+        seen.append(f"{name} in {refused:.2f} s, valid in {taken:.2f} s")
+        if not refused <= 2 * taken + 0.1 < float("inf"):
+            faults.append(f"{seen[-1]}: whoever sends such bodies stops the service for all others")
+    return Seen("; ".join(seen), faults)
+
+
+def _deep(value: object) -> object:
+    for _ in range(15):
+        value = {"tables": [value]}
+    return value
+
+
+def _seconds(arena: Arena, value: object, status: int) -> float:
+    """How long an answer takes, of three the shortest; for ever if it is another one or none in time."""
+    body, times = json.dumps(value, separators=(",", ":")).encode(), [float("inf")]
+    for _ in range(3):
+        start = monotonic()
+        with suppress(TimeoutError):
+            if arena.probe("POST", "/table", body=body).status == status:
+                times.append(monotonic() - start)
+    return min(times)
 
 
 @attacks("validation.query", "query parameters that nobody declared, or that come twice, are refused")
@@ -167,12 +207,43 @@ def own_malformed(arena: Arena) -> Seen:
 @attacks("validation.own-fields", "your routes refuse fields that nobody declared")
 def own_fields(arena: Arena) -> Seen:
     def ask(route: DiscoveredRoute) -> tuple[str, str]:
-        if "routes.E002" in route.accepted:
-            return "accepted by its policy", ""
-        wanted = (422, 401, 403) if route.is_guarded else (422,)
-        return refused(arena.ask(route.method, route.target, body=b'{"verify_unknown":1}'), *wanted)
+        if route.is_guarded and not arena.caller:
+            return f"{NOT_TRIED}behind a guard, and {arena.no_caller}", ""
+        answer = arena.ask(route.method, route.target, list(arena.caller.items()), b'{"verify_unknown":1}')
+        if route.is_guarded and answer.status in (401, 403, 404):
+            return f"{NOT_TRIED}answered {answer.status} before its body was looked at", ""
+        return refused(answer, 422)
 
     return arena.each(taking_json(arena), ask)
+
+
+@attacks(
+    "validation.own-forms", "your forms refuse a field twice, a NUL, other encodings, and fields that nobody declared"
+)
+def own_forms(arena: Arena) -> Seen:
+    def ask(route: DiscoveredRoute) -> tuple[str, str]:
+        name = route.form_field
+        wanted = {f"{name}=1&{name}=2": 400, f"{name}=%00": 400, f"{name}=%ff": 400, "verify_unknown=1": 422}
+        if "routes.E002" in route.findings:
+            wanted.popitem()
+        seen = []
+        for kind in sorted({URLENCODED, MULTIPART} & set(route.content_types)):
+            for pairs, status in wanted.items():
+                body = pairs.encode() if kind == URLENCODED else _multipart(pairs)
+                header = kind if kind == URLENCODED else f"{kind}; boundary=verify"
+                answer = arena.ask(route.method, route.target, [("Content-Type", header)], body)
+                seen.append((f"{answer.status or 'closed'}", answer.status == status))
+        statuses = ", ".join(sorted({each for each, _ in seen}))
+        return statuses, "" if all(is_right for _, is_right in seen) else f"answered {statuses}"
+
+    return arena.each([route for route in taking_body(arena) if route.form_field], ask)
+
+
+def _multipart(pairs: str) -> bytes:
+    """The fields of an urlencoded form as parts."""
+    parts = [pair.encode().partition(b"=") for pair in pairs.split("&")]
+    head = b'--verify\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    return b"".join(head % (name, unquote_to_bytes(value)) for name, _, value in parts) + b"--verify--\r\n"
 
 
 @attacks("validation.own-size", "your routes refuse a body of 3 GB")

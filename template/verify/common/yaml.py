@@ -19,6 +19,25 @@ class _Loader(_yaml.SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers = {"<": [("tag:yaml.org,2002:merge", re.compile("<<"))]}  # noqa: RUF012
 
 
+def _tagged(loader: Any, tag: str, node: Any) -> Any:
+    """What Compose and GitLab have beside plain YAML: `!reset`, `!override` and `!reference`."""
+    if tag not in ("reset", "override", "reference"):
+        raise _yaml.constructor.ConstructorError(None, None, f"!{tag} is not understood", node.start_mark)
+    if tag == "reset":
+        return None
+    value = (
+        loader.construct_sequence(node, deep=True)
+        if node.id == "sequence"
+        else loader.construct_object(node, deep=True)
+    )
+    return {REFERENCE: value} if tag == "reference" else value
+
+
+REFERENCE = "!reference"
+"""The key under which a reference of GitLab stands."""
+_Loader.add_multi_constructor("!", _tagged)
+
+
 def read(path: Path) -> dict[str, Any]:
     """The mapping that a file holds.
 
@@ -38,6 +57,13 @@ def read(path: Path) -> dict[str, Any]:
 def mapping(value: Any) -> dict[str, Any]:
     """A mapping as it is; nothing in the place of anything else."""
     return value if isinstance(value, dict) else {}
+
+
+def texts(value: Any) -> list[str]:
+    """A text, or those of a list, in whatever depth anchors have put them together."""
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [value] if isinstance(value, str) and value else []
 
 
 def pairs(value: Any) -> Iterator[tuple[str, str]]:

@@ -3,20 +3,21 @@
 
 import itertools
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
 
 from ..common.answer import Answer
 from ..common.raw_http import TIMEOUT, Pairs
-from ..result import Check, Rule, UnverifiedError
+from ..result import Check, Rule, UnverifiedError, listed
 from .routes import DiscoveredRoute
 from .service import Service
 
 EVIL = "https://evil.example"
 AGAIN = "Run it again; then look at what was seen."
+NOT_TRIED = "not tried: "
 UNREACHED = "Move each before the route that shadows it: what takes any path, such as `/{rest:path}`, comes last."
 
 
@@ -25,6 +26,10 @@ class Seen(NamedTuple):
 
     text: str
     faults: list[str]
+    is_vacuous: bool = False
+    """Nothing was tried that could have failed."""
+    not_tried: Mapping[str, str] = {}
+    """The routes to which nothing was sent that could have failed, and why."""
 
 
 @dataclass
@@ -36,12 +41,16 @@ class Arena:
         real_service: The service itself.
         routes: The service's own routes.
         thorough: Take minutes instead of seconds.
+        caller: The headers of a caller that the team lends; empty if it lends none.
+        no_caller: Why it lends none.
     """
 
     probe_service: Service
     real_service: Service
     routes: list[DiscoveredRoute]
     thorough: bool = False
+    caller: Mapping[str, str] = field(default_factory=dict)
+    no_caller: str = "no caller is lent"
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,23 +88,42 @@ class Arena:
 
         Args:
             routes: Which ones.
-            attack: Returns what was seen, and what is wrong with that, if anything.
+            attack: Returns what was seen, and what is wrong with that, if anything. What begins with `NOT_TRIED` is why
+                nothing was sent that could have failed.
         """
         chosen = [route for route in routes if not route.is_websocket]
+        spared = {
+            str(each): f"sent nothing, since it has {', '.join(each.findings)}" for each in chosen if each.is_spared
+        }
         if not chosen:
-            return Seen("the service has no such route", [])
-        chosen = [route for route in chosen if route.target]
-        if not chosen:
+            return Seen("the service has no such route", [], is_vacuous=True)
+        chosen = [route for route in chosen if not route.is_spared]
+        reached = [route for route in chosen if route.target]
+        if chosen and not reached:
             raise UnverifiedError("no such route of the service can be reached", UNREACHED)
         pool = ThreadPoolExecutor(4)
         try:
-            results = list(pool.map(attack, chosen))
+            results = dict(zip(map(str, reached), pool.map(attack, reached), strict=True))
         finally:  # an interrupt waits for nobody
             pool.shutdown(wait=False, cancel_futures=True)
-        faults = [f"{route}: {fault}" for route, (_, fault) in zip(chosen, results, strict=True) if fault]
-        counted = Counter(text for text, _ in results)
+        faults = [f"{route}: {fault}" for route, (_, fault) in results.items() if fault]
+        untried = {
+            route: text.removeprefix(NOT_TRIED) for route, (text, _) in results.items() if text.startswith(NOT_TRIED)
+        }
+        counted = Counter(text for route, (text, _) in results.items() if route not in untried)
         words = ", ".join(f"{text} ({number} routes)" if number > 1 else text for text, number in counted.items())
-        return Seen(words, faults)
+        return Seen(words, faults, not counted, {**spared, **untried})
+
+
+class _Watched:
+    """A service that notes that it was attacked."""
+
+    def __init__(self, service: Service, name: str, asked: set[str]) -> None:
+        self._service, self._name, self._asked = service, name, asked
+
+    def __getattr__(self, attribute: str) -> Any:
+        self._asked.add(self._name)
+        return getattr(self._service, attribute)
 
 
 Attack = Callable[[Arena], Seen]
@@ -132,15 +160,36 @@ class Attacks:
         for rule, attack, is_slow in self._all:
             if is_slow and not arena.thorough:
                 continue
-            try:
-                seen = attack(arena)
-            except UnverifiedError as error:
-                yield rule.unverified(error.seen, error.remedy)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
-                yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
-            else:
-                shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
-                yield rule.insecure(shown, self.remedy) if seen.faults else rule.proved(seen.text)
+            asked: set[str] = set()
+            watched = replace(
+                arena,
+                probe_service=cast(Service, _Watched(arena.probe_service, "probe", asked)),
+                real_service=cast(Service, _Watched(arena.real_service, "yours", asked)),
+            )
+            found = list(self._judged(rule, attack, watched))
+            yield from (replace(check, about=" and ".join(sorted(asked))) for check in found)
+
+    def _judged(self, rule: Rule, attack: Attack, arena: Arena) -> Iterator[Check]:
+        try:
+            seen = attack(arena)
+        except UnverifiedError as error:
+            yield rule.unverified(error.seen, error.remedy)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing is known
+            yield rule.unverified(f"{type(error).__name__}: {error}", AGAIN)
+        else:
+            shown = "; ".join(seen.faults[:5]) + (f"; {len(seen.faults) - 5} more" if seen.faults[5:] else "")
+            if seen.faults:
+                yield rule.insecure(shown, self.remedy)
+            elif not seen.is_vacuous:
+                yield rule.proved(seen.text)
+            elif not seen.not_tried:
+                yield rule.not_looked_at(seen.text)
+            if seen.not_tried:
+                reasons = defaultdict(list)
+                for route, why in seen.not_tried.items():
+                    reasons[why].append(route)
+                text = "; ".join(f"{listed(routes)}: {why}" for why, routes in reasons.items())
+                yield rule.of("not tried", f"{rule.name} (not tried)").not_looked_at(text)
 
 
 def statuses(answers: Iterable[Answer]) -> str:

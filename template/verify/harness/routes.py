@@ -15,6 +15,8 @@ from typing import Any
 # What stands for each kind of parameter in a path, and names what exists in no service.
 _VALUES = {"int": "0", "float": "0.0", "path": "verify-nothing"}
 _NOTHING = "00000000-0000-4000-8000-000000000000"
+HARMLESS = {"routes.E003"}
+"""Findings about what a route answers."""
 _PARAMETER = re.compile(r"\{[^}:]*:?([^}]*)\}")
 
 
@@ -33,10 +35,18 @@ class DiscoveredRoute:
     is_websocket: bool = False
     is_mount: bool = False
     script_cookies: tuple[str, ...] = ()
-    accepted: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    """What the start-up check finds in it, accepted or not: nobody knows what it would do with a request."""
+    form_field: str = ""
+    """A field of the form that it reads, one that may not repeat."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def is_spared(self) -> bool:
+        """Whether nothing is sent to it: it may change what it is about, and has a finding."""
+        return not self.is_safe and bool(self.findings)
 
     @property
     def is_safe(self) -> bool:
@@ -61,8 +71,11 @@ def routes(package: str) -> Iterator[DiscoveredRoute]:
     """
     load = import_module(f"{package}.hardening").load
     settings = load(import_module(f"{package}.settings").Settings)
-    table = import_module(f"{package}.app").create_app(settings).table()
+    app = import_module(f"{package}.app").create_app(settings)
+    table = app.table()
+    find = import_module(f"{package}.hardening.startup.routes").route_findings
     for route in table:
+        found = [each.id for each in find([route], app.insecure_mounts) if each.level == "error"]
         if route.app is not None:
             yield DiscoveredRoute("GET", route.path, f"{route.path}/verify-nothing", is_mount=True)
             continue
@@ -79,7 +92,8 @@ def routes(package: str) -> Iterator[DiscoveredRoute]:
                 route.is_websocket,
                 False,
                 tuple(sorted(route.policy.script_cookies)),
-                tuple(sorted(route.policy.insecure_because)),
+                tuple(sorted({*found, *route.policy.insecure_because} - HARMLESS)),
+                next((name for name, repeats in route.form.fields.items() if not repeats), ""),
             )
 
 

@@ -3,8 +3,10 @@
 about, no setting of this machine and no file of the project reaches it.
 """
 
+import ast
 import json
 import os
+import re
 import socket
 import sys
 import time
@@ -12,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from ..common import raw_http
 from ..common.answer import HOST, Answer
@@ -28,6 +31,8 @@ ORIGIN = "https://app.example.com"
 PROBE_MODULE = "verify.probe"
 # The service itself, with its own defaults. Verify is its proxy, so that each attack can come from a client of its own.
 OWN = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "127.0.0.1"}
+# Of the template's settings, what a table may say as well: an address that the attacks can reach, a quota that they can use up.
+HANDED_ON = {"APP_DATABASE_URL", "APP_RATE_LIMIT", "APP_STORE_URL"}
 # The probe application, with deadlines that can be waited for.
 PROBE = {
     "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent),
@@ -39,6 +44,10 @@ PROBE = {
     "APP_BODY_TIMEOUT": "1s",
     "APP_MAX_CONCURRENCY": "16",
 }
+
+
+_STORES = re.compile(r"(postgres(ql)?|mysql|mariadb|mssql|oracle|mongodb|rediss?|valkeys?)(\+\w+)*")
+_HERE = re.compile(r"localhost|127\.[\d.]+|::1|")
 
 
 class NotStartedError(Exception):
@@ -55,8 +64,52 @@ def environment(**variables: str) -> dict[str, str]:
 def declared_environment(project: Path) -> dict[str, str]:
     """Made-up values for settings of the team's own, from `[tool.hardening.verify.environment]` in pyproject.toml.
 
-    What verify sets itself stays as verify sets it.
+    What verify sets itself stays as verify sets it, and what the template declares stays as settings.py has it.
     """
+    return {name: value for name, value in _table(project).items() if name not in hidden_names(project)}
+
+
+def hidden_names(project: Path) -> list[str]:
+    """The settings in that table which would hide what production has: the template's, where settings.py can do without."""
+    try:
+        declared = re.findall(r"^#? ?(APP_\w+)=", (project / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+        own = "\n".join(path.read_text(encoding="utf-8") for path in project.glob("src/*/settings.py"))
+    except (OSError, ValueError):
+        return []
+    required = {f"APP_{name}".upper() for name in re.findall(r"^ +(\w+) *:[^=\n]+$", own, re.MULTILINE)}
+    kept = {*HANDED_ON, *OWN, "APP_ENV", *required}
+    return [name for name in _table(project) if name.upper() in declared and name.upper() not in kept]
+
+
+def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> list[str]:
+    """The settings whose default in settings.py is a database of another machine, or a file that outlasts the attacks."""
+    try:
+        tree = ast.parse((project / "src" / package / "settings.py").read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return []
+    said = {name.upper() for name in given}
+    defaults = {
+        f"APP_{each.target.id}".upper(): each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None
+    }
+    return [name for name, it in defaults.items() if name not in said and any(map(_is_lasting, ast.walk(it)))]
+
+
+def _is_lasting(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return False
+    scheme, _, rest = node.value.partition("://")
+    if scheme.startswith("sqlite"):
+        return rest.startswith("//")
+    try:
+        hosts = (urlsplit(f"//{each}").hostname or "" for each in rest.partition("/")[0].rpartition("@")[2].split(","))
+        return bool(_STORES.fullmatch(scheme)) and not all(map(_HERE.fullmatch, hosts))
+    except ValueError:
+        return True
+
+
+def _table(project: Path) -> dict[str, str]:
     try:
         tables = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
         values = tables["tool"]["hardening"]["verify"]["environment"]

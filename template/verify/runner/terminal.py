@@ -6,19 +6,14 @@ The hooks use this too, in Copier's interpreter: Python 3.10, and the standard l
 
 import contextlib
 import os
+import re
+import shutil
 import sys
+import textwrap
 import threading
 import time
 from typing import TextIO
 
-from ..result import Outcome
-
-WORDS = {
-    Outcome.PROVED: "proved",
-    Outcome.INSECURE: "INSECURE",
-    Outcome.UNVERIFIED: "NOT VERIFIED",
-    Outcome.WARNING: "warning",
-}
 _COLOURS = {
     "done": "32",
     "proved": "32",
@@ -26,6 +21,8 @@ _COLOURS = {
     "failed": "31;1",
     "NOT VERIFIED": "33;1",
     "warning": "33",
+    "accepted": "33",
+    "not looked at": "2",
     "not run": "2",
 }
 _FRAMES = "|/-\\"
@@ -60,8 +57,21 @@ class Terminal:
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
 
-    def line(self, text: str = "") -> None:
-        self._write(f"{text}\n")
+    def line(self, text: str = "", *, whole: bool = False) -> None:
+        """Write a line; on a terminal it is broken between words, unless it is a command to copy, as are those in backticks."""
+        if not self._moves or whole or len(text) < self._width:
+            self._write(f"{text}\n")
+            return
+        indent = " " * (len(text) - len(text.lstrip()) + 4)
+        kept = re.sub(r"`[^`]*`", lambda match: match[0].replace(" ", "\0"), text)
+        rows = textwrap.wrap(
+            kept, self._width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        self._write("\n".join(rows).replace("\0", " ") + "\n")
+
+    @property
+    def _width(self) -> int:
+        return shutil.get_terminal_size().columns
 
     def begin(self, stage: str) -> None:
         """Say that a stage begins; on a terminal, until `end` or `halt`, show that it goes on."""
@@ -75,7 +85,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """Show beside the spinner what was looked at last."""
-        self._note = printable(text)[:56]
+        self._note = printable(text)
 
     def end(self, stage: str, result: str, seconds: float, detail: str = "") -> None:
         """Say what came of a stage."""
@@ -88,7 +98,7 @@ class Terminal:
             self._stop.set()
             self._thread.join()
             self._thread = None
-            self._write("\r\x1b[K" if self._colours else f"\r{'':<70}\r")
+            self._write("\r\x1b[K" if self._colours else f"\r{'':<{self._width - 1}}\r")
 
     def row(self, name: str, result: str, seconds: float | None) -> str:
         """A row of a table: a stage, what came of it, and how long it took."""
@@ -106,8 +116,8 @@ class Terminal:
             turn += 1
             seconds = time.monotonic() - began
             note = self._note or (self._hint if seconds > _HINT_AFTER else "")
-            clear, shown = ("\r\x1b[K", note) if self._colours else ("\r", f"{note:56}")
-            self._write(f"{clear}{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {shown}")
+            shown = f"{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {note}"[: self._width - 1]
+            self._write(f"\r\x1b[K{shown}" if self._colours else f"\r{shown:{self._width - 1}}")
 
     def _write(self, text: str) -> None:
         try:

@@ -3,6 +3,7 @@
 behind the same perimeter, which keeps every attack meaningful when all example routes are gone.
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from ..attacks import STEPS
 from ..harness import routes
 from ..harness.arena import UNREACHED, Arena, Attacks
+from ..harness.caller import FILE, TIMEOUT
 from ..harness.service import (
     OWN,
     PROBE,
@@ -26,15 +28,23 @@ from ..harness.service import (
     Service,
     declared_environment,
     environment,
+    lasting_stores,
 )
 from ..result import Check, Options, Rule
-from ..runner import processes
+from ..runner import processes, subprocesses
 
 PROBE_STARTS = Rule("", "attacks.probe-starts", "the probe application starts as production would")
 SERVICE_STARTS = Rule("", "attacks.service-starts", "your service starts as production would")
 SERVICE_IS_READY = Rule("", "attacks.service-is-ready", "your service is ready as production would be")
 ROUTES_ARE_KNOWN = Rule("", "attacks.routes-are-known", "your routes are found")
 ROUTES_ARE_REACHED = Rule("", "attacks.routes-are-reached", "a request reaches every route of yours")
+
+
+ON_SCRATCH = Rule("", "attacks.scratch", "what is attacked keeps its data in a scratch database")
+SCRATCH = (
+    "Name one that may be lost in pyproject.toml: `[tool.hardening.verify.environment]`, "
+    '`APP_DATABASE_URL = "postgresql://127.0.0.1/scratch"`.'
+)
 
 
 def stage(options: Options) -> Iterator[Check]:
@@ -44,6 +54,9 @@ def stage(options: Options) -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         values = declared_environment(options.project)
+        if real := lasting_stores(options.project, options.package, values):
+            yield from _not_tried(steps, ON_SCRATCH, f"settings.py names {', '.join(real)}", SCRATCH)
+            return
         probe = stack.enter_context(Service("probe", PROBE_MODULE, folder, PROBE))
         own = stack.enter_context(Service("service", options.package, folder, {**values, **OWN}))
         listed = folder / "routes.json"
@@ -72,7 +85,21 @@ def stage(options: Options) -> Iterator[Check]:
         if isinstance(routes, str):
             yield from _not_tried(steps, ROUTES_ARE_KNOWN, routes, _remedy(options))
             return
-        yield from _attack(Arena(probe, own, routes, options.thorough), steps)
+        caller, why = _caller(options.project, own.port) if any(route.is_guarded for route in routes) else ({}, "")
+        yield from _attack(Arena(probe, own, routes, options.thorough, caller, why), steps)
+
+
+def _caller(project: Path, port: int) -> tuple[dict[str, str], str]:
+    """The headers of the caller that the team lends, or why there are none."""
+    if not (project / FILE).is_file():
+        return {}, f"no {FILE.as_posix()} lends a caller"
+    command = [sys.executable, "-m", "verify.harness.caller", str(port), str(project / FILE)]
+    ran = subprocesses.run(command, project, TIMEOUT)
+    try:
+        found: dict[str, str] = json.loads(ran.out.strip().rpartition("\n")[2]) if ran.ok else {}
+    except ValueError:
+        found = {}
+    return found, "" if found else f"{FILE.as_posix()} signs nobody in: {ran.tail(1)}"
 
 
 def _not_tried(steps: list[str], rule: Rule, seen: str, remedy: str) -> Iterator[Check]:

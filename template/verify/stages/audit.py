@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from ..result import Check, Options, Rule, UnverifiedError, listed
-from . import pip_audit
+from . import own_packages, pip_audit
 from .lockfile import Lock, key
 from .pip_audit import CANARY, AuditResult
 from .upgrades import Advice, Advisory
@@ -23,6 +23,11 @@ from .waivers import FILE, WAIVER, Waiver, Waivers, read
 COMPLETE = Rule("audit", "audit.complete", "every locked package is looked up")
 CANARY_FOUND = Rule("audit", "audit.canary", "a release that is known to be vulnerable is found")
 VULNERABLE = Rule("audit", "audit.vulnerable", "no locked package is known to be vulnerable")
+OWN_OR_VOUCHED = (
+    "Take a release from an index whose advisories are known. If it is your own, name it in `[tool.hardening.audit]`, or vouch "
+    'for it: a `[[tool.hardening.verify.accept]]` in pyproject.toml with check = "audit.complete", object = "%s", reason and '
+    "expires."
+)
 CANARY_ADVISORIES = {"CVE-2019-10906", "PYSEC-2019-217", "GHSA-462w-v97r-4m45"}
 
 
@@ -31,7 +36,8 @@ def stage(options: Options) -> Iterator[Check]:
     accepted = read(options.project, datetime.now(UTC).date())
     yield from accepted.wrong
     try:
-        lock = Lock.read(options.project)
+        lock, own = own_packages.apart(options.project, Lock.read(options.project))
+        yield from own
         export = pip_audit.exported(options.project, lock)
         arguments, service = pip_audit.service_named(os.environ.get("AUDIT_OSV_URL", ""))
         answer = pip_audit.ask(export, arguments, service)
@@ -40,15 +46,20 @@ def stage(options: Options) -> Iterator[Check]:
     else:
         doubts = list(_doubts(lock, answer, service))
         yield from doubts
+        gaps = [] if doubts else list(_gaps(lock, answer, service))
+        yield from gaps
         if not doubts:
-            yield _accounted(lock, service)
-        yield from _judged(options.project, lock, _findings(lock, answer), accepted, complete=not doubts)
+            yield _accounted(lock, service, [each.object for each in gaps])
+        yield from _judged(
+            options.project, lock, _findings(lock, answer), accepted, complete=not doubts, gaps=bool(gaps)
+        )
 
 
 def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
     """Why the answer cannot be believed."""
     known = {name for found in answer.vulnerable.get(key(*CANARY), ()) for name in found["names"]}
-    if not known & CANARY_ADVISORIES:
+    believed = bool(known & CANARY_ADVISORIES)
+    if not believed:
         seen = (
             f"{service} does not know {' '.join(CANARY)}, vulnerable since 2019, so it would know nothing else either"
         )
@@ -56,27 +67,21 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
         yield CANARY_FOUND.unverified(seen, remedy)
     skipped = {name: reason for name, reason in answer.skipped if name != CANARY[0]}
     names = {package.name for package in lock.published}
-    if skipped:
+    if skipped and not believed:
         first = next(iter(skipped.values()))
         seen = f"{len(skipped)} of {len(names)} packages were skipped: {listed(skipped)} ({first})"
         yield COMPLETE.of("skipped", COMPLETE.name).unverified(
             seen, "Take these from an index whose advisories are known, or name a service in AUDIT_OSV_URL."
         )
     missing = [
-        str(package) for package in lock.published if package.key not in answer.audited and package.name not in skipped
+        str(package)
+        for package in lock.published
+        if package.key not in answer.audited and package.name not in skipped and "registry" in package.source
     ]
     if missing:
         seen = f"{len(missing)} of {len(lock.published)} locked packages are not in the answer: {listed(missing)}"
         yield COMPLETE.of("missing", COMPLETE.name).unverified(
             seen, "Look at `uv export`: what it leaves out cannot be audited."
-        )
-    elsewhere = [str(package) for package in lock.published if "registry" not in package.source]
-    if elsewhere:
-        seen = (
-            f"{len(elsewhere)} packages are not from an index, and advisories are about releases: {listed(elsewhere)}"
-        )
-        yield COMPLETE.of("from elsewhere", COMPLETE.name).unverified(
-            seen, "Take a release from an index instead of a repository, an address or a file."
         )
     if answer.warnings:
         seen = f"{len(answer.warnings)} advisories were not understood: {answer.warnings[0]}"
@@ -85,17 +90,31 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
         )
 
 
-def _accounted(lock: Lock, service: str) -> Check:
+def _gaps(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
+    """The packages of which nobody has advisories, where all else can be believed: the team may vouch for each."""
+    skipped = dict(answer.skipped)
+    for package in {each.name: each for each in lock.published}.values():
+        if "registry" not in package.source:
+            seen = f"{package} is from no index, and advisories are about releases"
+        elif package.name in skipped:
+            seen = f"{service} has nothing on {package} ({skipped[package.name]})"
+        else:
+            continue
+        yield COMPLETE.of(package.name, f"{package} is looked up").unverified(seen, OWN_OR_VOUCHED % package.name)
+
+
+def _accounted(lock: Lock, service: str, gaps: list[str]) -> Check:
     runtime = lock.runtime()
-    count = sum(package.key in runtime for package in lock.published)
+    looked_up = [package for package in lock.published if package.name not in gaps]
+    count = sum(package.key in runtime for package in looked_up)
     seen = (
-        f"{len(lock.published)} packages ({count} runtime, {len(lock.published) - count} development), "
+        f"{len(looked_up)} packages ({count} runtime, {len(looked_up) - count} development), "
         f"and {service} knows the canary {' '.join(CANARY)}"
     )
     own = [str(package) for package in lock.packages if package.is_own and package != lock.root]
     if own:
         seen += f"; own code, not looked up: {listed(own)}"
-    return COMPLETE.proved(seen)
+    return COMPLETE.of("", "every other locked package is looked up" if gaps else COMPLETE.name).proved(seen)
 
 
 def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
@@ -108,7 +127,7 @@ def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
 
 
 def _judged(
-    project: Path, lock: Lock, findings: list[Advisory], waivers: Waivers, *, complete: bool
+    project: Path, lock: Lock, findings: list[Advisory], waivers: Waivers, *, complete: bool, gaps: bool
 ) -> Iterator[Check]:
     """One check for each advisory that hits, waived or not, and one for each waiver that nothing needs."""
     runtime = lock.runtime()
@@ -129,14 +148,15 @@ def _judged(
         if covering:
             waiver = covering[0]
             name = f"{finding}, waived until {waiver.expires.isoformat()}"
-            yield VULNERABLE.of(str(finding), name).proved(f"{waiver.reason} ({seen})")
+            yield VULNERABLE.of(str(finding), name).accepted(f"{waiver.reason} ({seen})")
         else:
             yield VULNERABLE.of(str(finding), str(finding)).insecure(seen, advice.on(finding))
     if complete and not findings:
-        yield VULNERABLE.proved("no advisory hits one")
+        name = "no other locked package is known to be vulnerable" if gaps else VULNERABLE.name
+        yield VULNERABLE.of("", name).proved("no advisory hits one")
     if complete:
         for waiver in waivers.valid:
             if waiver not in used:
                 name = f"{FILE}:{waiver.line} waives {waiver.advisory}, which hits nothing: it is unused"
                 unused = WAIVER.of(f"{FILE}:{waiver.line}", name)
-                yield unused.proved("unused", f"Delete it from line {waiver.line} on.")
+                yield unused.warning("unused", f"Delete it from line {waiver.line} on.")

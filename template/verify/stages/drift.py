@@ -34,14 +34,11 @@ def stage(options: Options) -> Iterator[Check]:
         except UnverifiedError as error:
             yield COMPARED.unverified(error)
             return
-        try:
-            yield from _compared(options.project, template)
-        except UnverifiedError as error:
-            yield COMPARED.unverified(error)
-        try:
-            yield _newest(template)
-        except UnverifiedError as error:
-            yield NEWEST.unverified(error)
+        for rule, checks in ((COMPARED, _compared(options.project, template)), (NEWEST, _newest(template))):
+            try:
+                yield from checks
+            except UnverifiedError as error:
+                yield rule.unverified(error)
 
 
 def _compared(project: Path, template: Template) -> Iterator[Check]:
@@ -54,7 +51,10 @@ def _compared(project: Path, template: Template) -> Iterator[Check]:
         if (difference := _difference(project, name, release))
     }
     added = _added(project, owned, seeds)
-    back = _patch(project, template.scratch, [*changed, *deleted]) if changed or deleted else ""
+    back = ""
+    if changed or deleted:
+        patches.write(project, template.scratch, project / PATCH, release, [*changed, *deleted])
+        back = f"`git apply {PATCH.as_posix()}` puts it back."
     answers = f" To change an answer, run `{UPDATE} -d NAME=VALUE`." if ANSWERS in changed else ""
     found = {
         CHANGED: (
@@ -101,16 +101,11 @@ def _added(project: Path, owned: set[str], seeds: set[str]) -> list[str]:
     return sorted(found)
 
 
-def _patch(project: Path, scratch: Path, names: list[str]) -> str:
-    """Write the way back as a patch, and say how to take it."""
-    patches.write(project, scratch, project / PATCH, scratch / "release", names)
-    return f"`git apply {PATCH.as_posix()}` puts it back."
-
-
-def _newest(template: Template) -> Check:
+def _newest(template: Template) -> Iterator[Check]:
     newest = template.newer()
     if not newest:
-        return NEWEST.proved(f"{template.version} is the newest")
+        yield NEWEST.proved(f"{template.version} is the newest")
+        return
     entries = template.changes(newest)
     fixes = [f"{each.version} fixes: {each.text}" for each in entries if each.kind == "Security"]
     breaks = [f"{each.version} breaks: {each.text}" for each in entries if each.breaking and each.kind != "Security"]
@@ -119,4 +114,4 @@ def _newest(template: Template) -> Check:
     )
     seen = "\n".join([f"{newest} is there, {what}", *fixes, *breaks])
     remedy = f"Run `{UPDATE}`, then `uv run --locked python -m verify`."
-    return NEWEST.insecure(seen, remedy) if fixes else NEWEST.proved(seen, remedy)
+    yield NEWEST.insecure(seen, remedy) if fixes else NEWEST.proved(seen, remedy)

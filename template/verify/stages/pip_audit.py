@@ -75,6 +75,7 @@ def exported(project: Path, lock: Lock) -> str:
     Raises:
         UnverifiedError: uv cannot export it.
     """
+    own = {package.name for package in lock.packages if package.is_own}
     parts = [
         ["--no-default-groups"],
         *(["--no-default-groups", "--extra", name] for name in lock.extras),
@@ -92,7 +93,7 @@ def exported(project: Path, lock: Lock) -> str:
             raise UnverifiedError(f"`uv export` {why}", "Run `uv lock --check`; uv.lock must hold first.")
         for text in re.split(r"^\[\[packages\]\]\n", ran.out, flags=re.MULTILINE)[1:]:
             data = tomllib.loads(text)
-            if "directory" not in data:
+            if "directory" not in data and data["name"] not in own:
                 blocks.setdefault(f"{data['name']}=={data.get('version')}", text)
     name, version = CANARY
     canary = f'name = "{name}"\nversion = "{version}"\n\n'

@@ -6,23 +6,21 @@ Each waiver says why, ends by itself, and fails rather than waives if it cannot 
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from ..common.entries import Form, Lines
 from ..result import Check, Rule
 
 FILE = "audit-waivers.toml"
 WAIVER = Rule("audit", "audit.waiver", "every waiver holds and is needed")
-LONGEST = 90
-"""Days that a waiver may run."""
+FORM = Form("waiver", ("advisory", "reason", "expires"), ("package",), 90)
 LARGEST = 30_000
-NEEDED = ("advisory", "reason", "expires")
-KEYS = (*NEEDED, "package")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +52,25 @@ def read(project: Path, today: date) -> Waivers:
     path = project / FILE
     if not path.exists():
         return Waivers()
+    line, content = 1, b""
     try:
         content = path.read_bytes()
-        if len(content) > LARGEST:
-            return Waivers(wrong=(_wrong(1, f"is larger than {LARGEST} bytes", "Delete the waivers that are over."),))
-        text = content.decode("utf-8")
-        data = tomllib.loads(text)
+        if len(content) <= LARGEST:
+            return _read(text := content.decode("utf-8"), tomllib.loads(text), today)
+        problem = f"is larger than {LARGEST} bytes", "Delete the waivers that are over."
     except OSError as error:
-        return Waivers(wrong=(_wrong(1, f"cannot be read: {error.strerror}", "Make it a readable file."),))
+        problem = f"cannot be read: {error.strerror}", "Make it a readable file."
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        return Waivers(wrong=(_wrong(line, "is not UTF-8", "Save the file as UTF-8."),))
+        line, problem = content[: error.start].count(b"\n") + 1, ("is not UTF-8", "Save the file as UTF-8.")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = re.search(r"at line (\d+)", str(error))
-        line = int(at[1]) if at else text.rstrip().count("\n") + 1
-        return Waivers(wrong=(_wrong(line, f"is not TOML: {error}", "A waiver looks like the example in the file."),))
-    return _read(text, data, today)
+        line = int(at[1]) if at else content.rstrip().count(b"\n") + 1
+        problem = f"is not TOML: {error}", "A waiver looks like the example in the file."
+    return Waivers(wrong=(_wrong(line, *problem),))
 
 
 def _read(text: str, data: dict[str, Any], today: date) -> Waivers:
-    lines = _Lines(text)
+    lines = Lines(text)
     valid: dict[tuple[str, str], Waiver] = {}
     wrong = [
         _wrong(lines.of(name), f"`{name}` is not known", "The file holds `[[waiver]]` tables and nothing else.")
@@ -84,7 +81,7 @@ def _read(text: str, data: dict[str, Any], today: date) -> Waivers:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         return Waivers(wrong=(*wrong, _wrong(lines.of("waiver"), "`waiver` is no list", "Write `[[waiver]]`.")))
     for number, table in enumerate(tables):
-        problems = list(_problems(table, today))
+        problems = list(FORM.problems(table, today))
         wrong += [_wrong(lines.of("waiver", number, name), seen, remedy, name) for name, seen, remedy in problems]
         if problems:
             continue
@@ -98,63 +95,8 @@ def _read(text: str, data: dict[str, Any], today: date) -> Waivers:
     return Waivers(tuple(valid.values()), tuple(wrong))
 
 
-def _problems(table: dict[str, Any], today: date) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a waiver: the key, a sentence, a remedy."""
-    for name in table.keys() - set(KEYS):
-        yield name, f"`{name}` is not known", f"A waiver has {', '.join(NEEDED)} and, if it likes, package."
-    for name in NEEDED:
-        if name not in table:
-            yield name, f"a waiver has no {name}", f"Add a line `{name} = ...`."
-    for name in ("advisory", "reason", "package"):
-        value = table.get(name, "-")
-        if not isinstance(value, str) or not value.strip():
-            yield name, f"`{name}` is empty or no text", f'Write {name} = "...".'
-    expires = table.get("expires", today)
-    last = today + timedelta(days=LONGEST)
-    if isinstance(expires, datetime) or not isinstance(expires, date):
-        yield "expires", "`expires` is no date", f"Write the day without quotes: expires = {last.isoformat()}"
-    elif expires < today:
-        advisory = table.get("advisory", "an advisory")
-        seen = f"the waiver of {advisory} ended on {expires.isoformat()}"
-        yield "expires", seen, "Upgrade the package; or say again why it can wait, and until when."
-    elif expires > last:
-        seen = f"`expires` is more than {LONGEST} days ahead"
-        yield "expires", seen, f"The last possible day is {last.isoformat()}."
-
-
 def _wrong(line: int, seen: str, remedy: str, key: str = "") -> Check:
     place = f"{FILE}:{line}"
     return WAIVER.of(f"{place} {key}".strip(), f"{place} is a waiver that holds").insecure(
         f"line {line}: {seen}", remedy
     )
-
-
-class _Lines:
-    """Line numbers of TOML keys: `tomllib` has none, so the shortest prefix that has the key is searched for."""
-
-    def __init__(self, text: str) -> None:
-        self._cut: list[tuple[int, dict[str, Any]]] = []
-        lines = text.split("\n")
-        for number in range(1, len(lines) + 1):
-            try:
-                self._cut.append((number, tomllib.loads("\n".join(lines[:number]))))
-            except tomllib.TOMLDecodeError:  # in the middle of a text or of a list
-                continue
-
-    def of(self, *path: str | int) -> int:
-        """The line in which the last part of a path appears; that of its table where it never does."""
-        while path:
-            for line, data in self._cut:
-                if _holds(data, path):
-                    return line
-            path = path[:-1]
-        return 1
-
-
-def _holds(data: Any, path: tuple[str | int, ...]) -> bool:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True

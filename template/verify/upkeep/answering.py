@@ -157,6 +157,8 @@ def _in_the_way(project: Path, offer: Offer) -> str:
         return f"{offer.file} is a link, or in a folder that is one: change what it leads to by hand."
     if path.exists() and not path.stat().st_mode & 0o200:
         return f"{offer.file} is read-only: `chmod u+w {offer.file}` first."
+    if subprocesses.run(["git", "check-ignore", "--quiet", "--", offer.file], project, 60).code == 0:
+        return f"{offer.file} is ignored by git, which could not bring it back: take it out of .gitignore, or write it by hand."
     status = subprocesses.run(["git", "status", "--porcelain", "--", offer.file], project, 60)
     if not status.ok:
         return f"Whether {offer.file} has edits that are not committed, git does not say: {status.tail()}"
@@ -177,6 +179,8 @@ def decline(project: Path, found: Sequence[Offer], file: str, reason: str) -> st
     offer = _named(found, file)
     if not reason.strip():
         raise RefusedError("Nothing was changed. Say why, for those who come after you: `--reason '...'`.")
+    if any("\ud800" <= each <= "\udfff" for each in reason):  # how Python reads bytes that are not UTF-8
+        raise RefusedError("Nothing was changed. The reason is not UTF-8: write it in other characters.")
     path = project / PYPROJECT
     before = path.read_bytes()
     told = {"file": offer.file, "release": offer.release, "reason": " ".join(reason.split())}

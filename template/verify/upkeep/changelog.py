@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from packaging.version import InvalidVersion, Version
 
 UNRELEASED = "Unreleased"
+HASH = re.compile(r"[0-9a-f]{7,64}")
+"""What `git describe` says of a commit with no tag before it; it may look like a version."""
 
 _SECTION = re.compile(r"##\s+\[?([^\]\s]+)")
 _KIND = re.compile(r"###\s+(.+)")

@@ -2,6 +2,7 @@
 """What the template offers for the team's own files, and what the team has answered. No template is needed for it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..result import Check, Options, Rule, UnverifiedError, listed
@@ -17,13 +18,18 @@ def check(options: Options) -> Check:
         waiting = {each.path: each.since for each in unedited(options.project, options.package).values()}
     except OSError as error:
         return ANSWERED.unverified(f"could not tell: {error}", "Put it back from git.")
-    looked = _looked_up(options)
-    waiting |= {file: release for file, release in looked or () if file not in waiting}
+    recorded = ""
+    with suppress(UnverifiedError):
+        recorded = recorded_answers(options.project)["_commit"]
+    looked = _looked_up(options, recorded)
+    states = looked or {}
+    waiting = {**dict.fromkeys(states, recorded), **waiting}
     answers = {each.file: each for each in declined(options.project)}
     kept = {
-        file: answers[file].reason
+        file: answer.reason
         for file, release in waiting.items()
-        if file in answers and not is_after(release, answers[file].release)
+        if (answer := answers.get(file))
+        and (answer.release == recorded or states.get(file) == "declined" or not is_after(release, answer.release))
     }
     said = "".join(f"; {file} was declined: {reason}" for file, reason in sorted(kept.items()))
     opened = sorted(waiting.keys() - kept.keys())
@@ -39,8 +45,8 @@ def check(options: Options) -> Check:
     return ANSWERED.proved(f"none is open{' of files that nobody has edited' * bool(unknown)}{said}")
 
 
-def _looked_up(options: Options) -> list[tuple[str, str]] | None:
-    """What the last look at the template found, of files that are as they were then; nothing if nobody has looked."""
+def _looked_up(options: Options, recorded: str) -> dict[str, str] | None:
+    """The states that the last look at the template found, of files as they were then; nothing if nobody has looked."""
 
     def is_still(file: str, digest: str) -> bool:
         path: Path = options.project / file
@@ -49,13 +55,9 @@ def _looked_up(options: Options) -> list[tuple[str, str]] | None:
 
     try:
         found = json.loads((options.project / FOUND).read_text(encoding="utf-8"))
-        if found["release"] != recorded_answers(options.project)["_commit"]:
+        if not recorded or found["release"] != recorded:
             return None
         offers = [(str(each["file"]), str(each["digest"]), str(each["state"])) for each in found["offers"]]
-        return [
-            (file, str(found["release"]))
-            for file, digest, state in offers
-            if state != "gone" and is_still(file, digest)
-        ]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, UnverifiedError):
+        return {file: state for file, digest, state in offers if state != "gone" and is_still(file, digest)}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None

@@ -5,20 +5,35 @@ import tempfile
 from pathlib import Path
 
 from ..runner import subprocesses
+from .owned_files import is_importable
+from .patches import top_of
 from .template_repo import COPIER, TIMEOUT, masked
 
 ANSWERS = ".copier-answers.overlay.yml"
-CHECKS = Path("verify_overlay", "__init__.py")
-STEPS = Path("hardening_overlay", "__init__.py")
+CHECKS, STEPS = "verify_overlay", "hardening_overlay"
+"""Packages, one at the root and one beside `hardening`. Python takes a single module of that name too."""
 COMMAND = ["update", "--defaults", "--answers-file", ANSWERS]
 UPDATE = f"uvx '{COPIER}' {' '.join(COMMAND)}"
 
 
 def is_there(project: Path) -> bool:
     """Whether this service has an overlay, or a part of one."""
-    return any((project / name).exists() for name in (ANSWERS, CHECKS)) or any(
-        project.glob(f"src/*/{STEPS.parent}/*.*")
-    )
+    return (project / ANSWERS).exists() or bool(checks(project) or steps(project))
+
+
+def checks(project: Path) -> list[Path]:
+    """Where its checks are: a package or a single module."""
+    return _named(project, CHECKS, "__init__.*")
+
+
+def steps(project: Path) -> list[Path]:
+    """Where its steps or certificates are: folders that hold something, and single modules."""
+    return _named(project, f"src/*/{STEPS}", "*.*")
+
+
+def _named(project: Path, name: str, holds: str) -> list[Path]:
+    modules = (path for path in project.glob(f"{name}.*") if path.is_file() and is_importable(project, path.name))
+    return sorted([*(path for path in project.glob(name) if any(path.glob(holds))), *modules])
 
 
 def update(project: Path) -> str:
@@ -34,14 +49,11 @@ def update(project: Path) -> str:
         return ""
     with tempfile.TemporaryDirectory(prefix="overlay-", ignore_cleanup_errors=True) as name:
         clone, patch = Path(name, "clone"), Path(name, "overlay.patch")
-        top, prefix = (
-            subprocesses.run(["git", "rev-parse", f"--show-{what}"], project, 60).out.strip()
-            for what in ("toplevel", "prefix")
-        )
-        inside = clone / prefix
+        top = top_of(project)
+        inside = clone / project.resolve().relative_to(top)
         copier = [subprocesses.uv(), "tool", "run", "--from", COPIER, "copier", *COMMAND, "--skip-tasks", "--quiet"]
         steps: list[tuple[list[str], Path]] = [
-            (["git", "clone", "--quiet", top, str(clone)], project),
+            (["git", "clone", "--quiet", str(top), str(clone)], project),
             (copier, inside),
             (["git", "diff", "--quiet", "--diff-filter=U"], inside),
             (["git", "add", "--all", "."], inside),
@@ -54,5 +66,5 @@ def update(project: Path) -> str:
                 return f"\nThe overlay was not updated: {why}. Run `{UPDATE}` by hand.\n"
         if not patch.stat().st_size:
             return "\nThe overlay is as its newest release has it.\n"
-        ran = subprocesses.run(["git", "apply", "--index", "--whitespace=nowarn", str(patch)], Path(top), 60)
+        ran = subprocesses.run(["git", "apply", "--index", "--whitespace=nowarn", str(patch)], top, 60)
         return "\nThe overlay was updated.\n" if ran.ok else f"\nThe overlay was not updated: {masked(ran.tail())}.\n"

@@ -9,6 +9,12 @@ from ..result import UnverifiedError
 from ..runner import subprocesses
 
 
+def top_of(project: Path) -> Path:
+    """The root of the repository that a service is in; outside of any, the service's own root."""
+    up = subprocesses.run(["git", "rev-parse", "--show-cdup"], project, 60).out.strip()  # no name, so no encoding
+    return (project.resolve() / up).resolve()
+
+
 def write(project: Path, scratch: Path, target: Path, wanted: Path, names: Iterable[str]) -> None:
     """Write what leads from the service's files to those of another folder.
 
@@ -23,8 +29,7 @@ def write(project: Path, scratch: Path, target: Path, wanted: Path, names: Itera
         UnverifiedError: git does not say what differs.
     """
     # Inside a repository, git takes the paths of a patch from its root, and passes over others without a word.
-    up = subprocesses.run(["git", "rev-parse", "--show-cdup"], project, 10).out.strip()  # no name, so no encoding
-    prefix = project.resolve().relative_to((project.resolve() / up).resolve())
+    prefix = project.resolve().relative_to(top_of(project))
     for side, origin in (("a", project), ("b", wanted)):
         (scratch / side).mkdir()
         for name in names:

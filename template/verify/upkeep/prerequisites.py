@@ -17,19 +17,20 @@ def first_command(project: Path) -> str:
     Args:
         project: The root of the service's repository.
     """
-    try:
-        needed = set(_names(tomllib.loads((project / NEEDS).read_text(encoding="utf-8"))))
-    except (OSError, ValueError):
-        return ""  # the check of the bounds says so
-    missing = sorted(name for name in needed if not _is_installed(name))
+    # What cannot be read asks for nothing here: the check of the bounds says so.
+    missing = sorted(name for name in _asked_for(project / NEEDS) if not _is_installed(name))
     if not missing:
         return ""
-    try:
-        asked_for = set(_names(tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))))
-    except (OSError, ValueError):
-        asked_for = set()
-    bring = "" if asked_for.issuperset(missing) else "`uv run python -m verify.bounds`, then `uv lock`, then "
+    is_known = _asked_for(project / "pyproject.toml").issuperset(missing)
+    bring = "" if is_known else "`uv run python -m verify.bounds`, then `uv lock`, then "
     return f"Owned code needs {', '.join(missing)}, not installed here: run {bring}`uv sync`."
+
+
+def _asked_for(file: Path) -> set[str]:
+    try:
+        return set(_names(tomllib.loads(file.read_text(encoding="utf-8"))))
+    except (OSError, ValueError):
+        return set()
 
 
 def _names(pyproject: dict[str, Any]) -> Iterator[str]:

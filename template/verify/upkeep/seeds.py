@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..result import Check, Outcome
-from .changelog import version_key
+from .changelog import HASH, version_or_none
 from .owned_files import PACKAGE, digest
 
 LIST = Path("verify", "seeds.sha256")
@@ -110,11 +110,12 @@ def declined(project: Path) -> list[Declined]:
 
 
 def is_after(release: str, other: str) -> bool:
-    """Whether a release comes after another; what is no version (`Unreleased`, a hash) comes after none."""
-    try:
-        return version_key(release) > version_key(other)
-    except ValueError:
-        return False
+    """Whether a release comes after another, as each does after the bare hash of a commit: there was none yet.
+
+    What is no release itself (`Unreleased`, a hash) comes after none.
+    """
+    newer, older = version_or_none(release), version_or_none(other)
+    return newer is not None and (older is None or HASH.fullmatch(other) is not None or newer > older)
 
 
 def softened(checks: Iterable[Check], project: Path, package: str, *names: str) -> Iterator[Check]:

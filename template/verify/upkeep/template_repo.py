@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..result import UnverifiedError
 from ..runner import subprocesses
-from .changelog import Entry, base_of, between, since, version_or_none
+from .changelog import HASH, Entry, base_of, between, since, version_or_none
 
 COPIER = "copier>=9.18,<10"
 """The Copier that renders, as a requirement: the one place where its bounds stand."""
@@ -22,7 +22,6 @@ TIMEOUT = 60.0
 
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
 # A password or a token in an address; what git says may repeat it.
-_HASH = re.compile(r"[0-9a-f]{7,64}")
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s]+@|(\w://[^/@:\s]*:)[^/@\s]+@")
 
 
@@ -153,7 +152,7 @@ class Template:
     @property
     def _is_release(self) -> bool:
         """Whether what is recorded is a release, or counts from one. A hash may look like a version."""
-        return self.base in self._tags() or (version_or_none(self.base) is not None and not _HASH.fullmatch(self.base))
+        return self.base in self._tags() or (version_or_none(self.base) is not None and not HASH.fullmatch(self.base))
 
     @property
     def base(self) -> str:

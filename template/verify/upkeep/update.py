@@ -9,7 +9,6 @@ there, 2 the update could not be made, or it was stopped and half of it is not w
 
 import json
 import sys
-import uuid
 from pathlib import Path
 
 from ..result import Outcome
@@ -71,7 +70,7 @@ def _update(project: Path, patch: Path) -> tuple[str, Outcome]:
     about_update = _section("copier update", updated) + about_overlay
     if not (made.ok and patch.stat().st_size):
         return about_update, Outcome.PROVED if made.ok and updated.ok else Outcome.UNVERIFIED
-    run_id = uuid.uuid4().hex
+    run_id = report.new_run_id()
     ran = subprocesses.run([subprocesses.uv(), *_VERIFY], project, TIMEOUT, {report.RUN_ID: run_id})
     about_verify = _section("verify", ran, report.verdict(project, run_id, ran.code))
     return f"{about_verify}\n{_offers(project)}{about_update}", Outcome.PROVED

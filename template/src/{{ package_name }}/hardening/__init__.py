@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from .app import Hardened
 from .core.findings import Finding, InsecureConfigurationError
 from .core.problems import Problem, Refusal
-from .models import ApiModel, QueryModel
+from .models import ApiModel, Page, QueryModel
 from .policy import guard, policy, public
 from .settings import CommaSeparated, Duration, HardeningSettings, Quota
 from .startup.settings import load
@@ -14,6 +14,7 @@ from .steps.base import RequestContext, Step
 from .steps.cookies import delete_cookie, read_cookie, set_cookie
 from .steps.credentials import SignInAttempt, sign_in_attempt
 from .steps.sessions import Session, Sessions
+from .steps.threads import run_async
 
 __all__ = [
     "ApiModel",
@@ -23,6 +24,7 @@ __all__ = [
     "Hardened",
     "HardeningSettings",
     "InsecureConfigurationError",
+    "Page",
     "Problem",
     "QueryModel",
     "Quota",
@@ -38,6 +40,7 @@ __all__ = [
     "policy",
     "public",
     "read_cookie",
+    "run_async",
     "set_cookie",
     "sign_in_attempt",
 ]

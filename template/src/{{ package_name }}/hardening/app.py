@@ -19,7 +19,7 @@ from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
 from .startup.frameworks import framework_findings
 from .startup.routes import app_findings, route_findings, session_findings
-from .startup.settings import near_misses
+from .startup.settings import near_misses, taken_names
 from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
 from .steps.base import Services, Step
@@ -46,6 +46,8 @@ class Hardened(FastAPI):
         prepare: Coroutine functions that `serve` calls once, before it listens; what they find keeps it from starting.
         ready: Coroutine functions that say whether what the service needs is there; `/health/ready` asks them.
         insecure_mounts: The escape hatch for mounted applications that are not hardened: path and reason.
+        insecure_details: The escape hatch for an application that moves here: why the `detail` of each `HTTPException`
+            of a 4xx may be sent. Never that of a 5xx.
         steps: Steps of your own, which run after those of the checklist: subclasses of `Step`, not objects.
         **fastapi: Whatever `FastAPI` takes.
 
@@ -61,6 +63,7 @@ class Hardened(FastAPI):
         prepare: Sequence[Callable[[], Awaitable[Iterable[Finding]]]] = (),
         ready: Sequence[Probe] = (),
         insecure_mounts: dict[str, str] | None = None,
+        insecure_details: str = "",
         steps: Sequence[type[Step]] = (),
         **fastapi: Any,
     ) -> None:
@@ -68,9 +71,11 @@ class Hardened(FastAPI):
         self.insecure_mounts = dict(insecure_mounts or {})
         self._steps = listed(steps)
         self._prepare = prepare
+        self.has_lifespan = bool(fastapi.get("lifespan"))
         self.store = open_store(settings)
         self._health = Health([*ready, self.store.is_ready])
-        self._errors = Errors(settings.is_production)
+        self._insecure_details = insecure_details.strip()
+        self._errors = Errors(settings.is_production, sends_details=bool(self._insecure_details))
         self._perimeter: Perimeter | None = None
         self._routes: RouteTable | None = None
         self._reported: set[str] = set()
@@ -124,10 +129,11 @@ class Hardened(FastAPI):
         return [
             *near_misses(self.settings),
             *framework_findings(),
+            *taken_names(type(self.settings)),
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
-            *app_findings(self, self.settings.is_production, self._errors.failure),
+            *app_findings(self, self.settings.is_production, self._errors.failure, self._insecure_details),
             *session_findings(self.settings, table),
             *route_findings(table, self.insecure_mounts),
         ]
@@ -144,7 +150,9 @@ class Hardened(FastAPI):
                     raise
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
+                raise  # as Starlette does: a test client would wait for more
+            if scope["type"] != "lifespan":  # then the lifespan notes it
+                perimeter.note_server()
         elif self._routes is not None and self._routes.is_stale:
             self._look(self._routes)
         await perimeter(scope, receive, send)

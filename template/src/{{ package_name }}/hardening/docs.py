@@ -5,12 +5,14 @@ policy that lets no inline script run.
 The assets are Swagger UI's, from a package of the development group; production has neither the package nor the pages.
 """
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.utils import generate_unique_id
 from starlette.staticfiles import StaticFiles
 
 from .core.findings import Finding, InsecureConfigurationError
@@ -24,7 +26,7 @@ _POLICY = (
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8"><title>API documentation</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>API documentation</title>
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
 <link rel="icon" href="data:,">
 </head>
@@ -38,6 +40,7 @@ _PAGE = """<!doctype html>
 _START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
 """
 
+_NUMBER = {"type": "integer", "format": "int32", "minimum": 0, "maximum": 2**31 - 1}
 _TEXT = {"type": "string", "maxLength": 1000}
 _PROBLEM = {
     "title": "Problem",
@@ -47,8 +50,9 @@ _PROBLEM = {
     "properties": {
         "type": {**_TEXT, "format": "uri-reference", "default": "about:blank"},
         "title": _TEXT,
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "detail": _TEXT,
+        "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
+        "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "maxLength": 32},
         "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": "#/components/schemas/InputError"}},
     },
 }
@@ -57,7 +61,7 @@ _INPUT_ERROR = {
     "type": "object",
     "required": ["loc", "type", "msg"],
     "properties": {
-        "loc": {"type": "array", "maxItems": 64, "items": {"anyOf": [_TEXT, {"type": "integer"}]}},
+        "loc": {"type": "array", "maxItems": 64, "items": {"anyOf": [_TEXT, _NUMBER]}},
         "type": _TEXT,
         "msg": _TEXT,
     },
@@ -71,7 +75,13 @@ def describe_problems(schema: dict[str, Any]) -> None:
         schemas.pop(name, None)
     schemas.update(Problem=_PROBLEM, InputError=_INPUT_ERROR)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    retry = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+    sent = {
+        "RateLimit": "What is left of the quota.",
+        "RateLimit-Policy": "The quota.",
+        "X-Request-Id": "Its id in the log.",
+    }
+    headers = {name: {"description": text, "schema": _TEXT} for name, text in sent.items()}
+    retry = {"Retry-After": {"description": "Seconds to wait.", "schema": _NUMBER}}
     for item in schema.get("paths", {}).values():
         for operation in item.values():
             responses = operation["responses"]
@@ -80,6 +90,9 @@ def describe_problems(schema: dict[str, Any]) -> None:
             responses["422"] = {"description": "The input is not valid", "content": content}
             responses["429"] = {"description": "Too many requests", "content": content, "headers": retry}
             responses.setdefault("default", {"description": "Any other problem", "content": content})
+            for response in responses.values():
+                if "$ref" not in response:
+                    response["headers"] = {**headers, **response.get("headers", {})}
 
 
 def add_docs(app: FastAPI) -> None:
@@ -96,7 +109,9 @@ def add_docs(app: FastAPI) -> None:
         )
     assets = Path(next(iter(spec.submodule_search_locations))) / "static"
 
-    @app.get("/openapi.json", include_in_schema=False)
+    get = partial(app.get, include_in_schema=False, generate_unique_id_function=generate_unique_id)
+
+    @get("/openapi.json")
     @public
     def openapi(request: Request) -> JSONResponse:
         schema = app.openapi()
@@ -105,12 +120,12 @@ def add_docs(app: FastAPI) -> None:
             schema = {**schema, "servers": [{"url": root_path}, *servers]}  # as FastAPI's own page has it
         return JSONResponse(schema)
 
-    @app.get("/docs", include_in_schema=False)
+    @get("/docs")
     @public
     def page() -> HTMLResponse:
         return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
 
-    @app.get("/docs/start.js", include_in_schema=False)
+    @get("/docs/start.js")
     @public
     def start() -> Response:
         return Response(_START, media_type="text/javascript")

@@ -9,10 +9,10 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, bounds, walk
@@ -20,6 +20,7 @@ from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, bounds, walk
 MAX_STRING = 10_000
 MAX_ITEMS = 1_000
 _INT64 = 2**63
+DEFAULT_BOUND = "default_bound"
 
 
 def _text_or(native: tuple[type, ...], expected: str, shape: re.Pattern[str] | None, value: Any) -> Any:
@@ -128,6 +129,8 @@ class _Hardener:
                 return
             metadata["hardened"] = True
         present = around | schema.keys()
+        if kind in COLLECTIONS and "max_length" not in present:
+            schema.setdefault("metadata", {})[DEFAULT_BOUND] = True
         schema |= {
             key: bound
             for key, bound in _BOUNDS.get(kind, {}).items()
@@ -180,6 +183,13 @@ class QueryModel(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema: CoreSchema = _Hardener(handler, strict=False)(handler(source))
         return schema
+
+
+class Page(QueryModel):
+    """Which part of a list is asked for: `page: Annotated[Page, Query()]`. Inherit it for more parameters."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
+    offset: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 class Bounded:

@@ -24,6 +24,7 @@ class Policy:
     request_timeout: float | None = None
     script_cookies: frozenset[str] = frozenset()
     insecure_because: Mapping[str, str] = field(default_factory=dict)
+    unchecked_query: bool = False
 
 
 DEFAULT = Policy()
@@ -38,6 +39,7 @@ def policy(
     request_timeout: str | float | None = None,
     script_cookies: Iterable[str] = (),
     insecure_because: Mapping[str, str] | None = None,
+    unchecked_query: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Say what a route needs, beneath its path decorator. Its body size is FastAPI's own `max_body_size=`.
 
@@ -50,6 +52,8 @@ def policy(
         request_timeout: Seconds, or text such as `2m`, until its response starts.
         script_cookies: Cookies that it sets without HttpOnly, because scripts must read them.
         insecure_because: The escape hatch: finding ids that this route accepts, each with the reason.
+        unchecked_query: It reads the query itself, as a callback of an identity provider does. Neither names that it does
+            not declare nor those that come twice are refused; a query that is not UTF-8 still is.
 
     Raises:
         ValueError: A quota or duration cannot be read, or a reason is empty.
@@ -65,6 +69,7 @@ def policy(
         None if request_timeout is None else float(seconds(request_timeout)),
         frozenset(script_cookies),
         reasons,
+        unchecked_query,
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:

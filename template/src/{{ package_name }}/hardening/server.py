@@ -18,35 +18,60 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .asgi import connections as kept
+from .asgi.other_servers import SERVED_BY
 from .core.log import Log, log
 from .settings import HardeningSettings
+from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
-MAX_CONNECTIONS = 65_535
+MAX_DESCRIPTORS = 65_535
+MAX_CONNECTIONS = 4_096
+"""Of one worker: each takes 18 kB, and while its header comes as much as that may have."""
 
 
 def connections() -> int:
-    """As many as the process may open, a margin left for files; the limit is raised as far as it goes."""
+    """As many as fit into the memory and the process may open, a margin left for files; that limit is raised."""
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, MAX_CONNECTIONS)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(64, wanted - 128)
+    return max(64, min(wanted - 128, MAX_CONNECTIONS))
 
 
-def why_cannot_listen(host: str, port: int) -> str:
-    """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence."""
+def why_cannot_listen(address: Address) -> str:
+    """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence,
+    and take the path of a Unix socket away from one.
+    """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if address.uds is not None:
+            return _why_cannot_bind(address.uds)
+        family, _, _, _, bound = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind(bound)
     except OSError as error:
         return error.strerror or str(error)
+    return ""
+
+
+def _why_cannot_bind(path: Path) -> str:
+    """Why a Unix socket cannot stand at the path; one that a service left behind when it was killed is removed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if path.exists():
+            if not path.is_socket():
+                return "a file that is not a socket is there"
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+            else:
+                return "another service listens there"
+        probe.bind(str(path))
+    path.unlink()
     return ""
 
 
@@ -62,13 +87,18 @@ def keep_ignored_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
 
 
-def idle_timeout(settings: HardeningSettings, port: int, most: int) -> float:
-    """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter."""
+def idle_timeout(settings: HardeningSettings, address: Address, most: int) -> float:
+    """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter.
+
+    On a Unix socket it is the proxy's to bound what arrives: nobody else may connect.
+    """
+    if address.uds is not None:
+        return max(settings.header_timeout, settings.keepalive_timeout)
     if not kept.can_look():
         hint = "This system does not tell enough of a connection: idle ones end after APP_HEADER_TIMEOUT."
         log("warning", "keepalive_short", hint=hint)
         return settings.header_timeout
-    kept.served = (port, most)
+    kept.served = (address.port, most)
     return max(settings.header_timeout, settings.keepalive_timeout)
 
 
@@ -93,7 +123,9 @@ def die_while_starting() -> None:
     )
 
 
-def serve(target: str, settings: HardeningSettings, host: str, port: int, workers: int, reload: bool) -> None:
+def serve(
+    target: str, settings: HardeningSettings, address: Address, workers: int, reload: bool, websockets: bool = True
+) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
 
     A SIGINT or SIGHUP that was ignored at the start stays ignored.
@@ -101,11 +133,12 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
     Args:
         target: `module:factory` of the application.
         settings: Bounds are taken from here.
-        host: Address to listen on.
-        port: Port to listen on.
+        address: Where to listen; a Unix socket is open to the service's user and group.
         workers: Processes.
         reload: Start again when a file of the package changes.
+        websockets: Whether there may be one; else a broken handshake is a request like any other, and none of Granian's.
     """
+    os.environ[SERVED_BY] = str(os.getpid())
     keep_ignored_signals()
     die_while_starting()
     if reload:
@@ -115,18 +148,21 @@ def serve(target: str, settings: HardeningSettings, host: str, port: int, worker
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
     most = connections()
-    seconds = settings.header_timeout if reload else idle_timeout(settings, port, most)
+    seconds = settings.header_timeout if reload else idle_timeout(settings, address, most)
     config = Log.dictconfig(settings.log_level)
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
     config["loggers"]["_granian.utils"] = {"level": "CRITICAL"}
     Granian(
         target,
-        address=str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]),
-        port=port,
+        address=str(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][4][0]),
+        port=address.port,
+        uds=address.uds,
+        uds_permissions=0o660,
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,
+        websockets=websockets or reload,
         http1_settings=HTTP1Settings(header_read_timeout=ceil(seconds * 1000), max_buffer_size=MAX_HEADER_BYTES),
         backpressure=most,
         backlog=2048,

@@ -13,8 +13,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "APP_"
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|d|)", re.ASCII)
-_QUOTA = re.compile(r"(\d{1,6})/(\d{1,6}(?:ms|s|m|h|d|))", re.ASCII)
+_DURATION = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(ms|s|m|h|d|)", re.ASCII)
+_QUOTA = re.compile(r"(\d{1,20})/(\d{1,20}(?:ms|s|m|h|d|))", re.ASCII)
+MOST_SECONDS = 86400.0 * 365
+MOST_REQUESTS = 10**9
+"""Of a quota; with more, a double has not digits enough for the time between two of them."""
 _STORE = re.compile(r"(redis|rediss|unix|rediss?\+(sentinel|cluster))://")
 
 
@@ -22,13 +25,16 @@ def seconds(value: Any) -> Any:
     """Read a duration such as `30`, `5s`, `15m`, `12h` as seconds.
 
     Raises:
-        ValueError: The text is not a duration.
+        ValueError: The text is not a duration, or one out of bounds.
     """
     if not isinstance(value, str):
         return value
     if (match := _DURATION.fullmatch(value.strip())) is None:
         raise ValueError("is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m")
-    return float(match[1]) * _UNITS[match[2]]
+    number = float(match[1]) * _UNITS[match[2]]
+    if not 0 < number <= MOST_SECONDS:
+        raise ValueError("is not a duration within bounds: more than 0, and at most 365d")
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +49,15 @@ class Quota:
         """Read `100/15m`.
 
         Raises:
-            ValueError: The text is not a quota, or allows nothing.
+            ValueError: The text is not a quota, or one out of bounds.
         """
         if not isinstance(value, str):
             return value
-        match = _QUOTA.fullmatch(value.strip())
-        quota = cls(int(match[1]), seconds(match[2])) if match else None
-        if quota is None or quota.limit < 1 or quota.window <= 0:
+        if (match := _QUOTA.fullmatch(value.strip())) is None:
             raise ValueError("is not a quota; write requests/duration, such as 100/15m")
-        return quota
+        if not 1 <= int(match[1]) <= MOST_REQUESTS:
+            raise ValueError(f"is not a quota within bounds: 1 to {MOST_REQUESTS} requests")
+        return cls(int(match[1]), seconds(match[2]))
 
     def __str__(self) -> str:
         unit = next(unit for unit in ("d", "h", "m", "s", "ms") if self.window % _UNITS[unit] == 0 or unit == "ms")
@@ -62,6 +68,12 @@ def _items(value: Any) -> Any:
     return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
 
 
+def _as_ipv4(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A network of mapped addresses (RFC 4291, 2.5.5.2) as what it stands for: such peers are read as IPv4."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
+
+
 def _networks(value: Any) -> Any:
     items = _items(value)
     if not isinstance(items, tuple) or not all(isinstance(item, str) for item in items):
@@ -69,11 +81,11 @@ def _networks(value: Any) -> Any:
     if items == ("none",):
         return ()
     try:
-        networks = tuple(ip_network(item) for item in items)
+        networks = tuple(item if item == "unix" else _as_ipv4(ip_network(item)) for item in items)
         return None if networks == () and isinstance(value, str) else networks
     except ValueError as error:
         raise ValueError(
-            f"{error}; write addresses or networks separated by commas, such as 10.0.0.0/8, or the word none"
+            f"{error}; write addresses or networks separated by commas, such as 10.0.0.0/8, unix, or the word none"
         ) from None
 
 
@@ -83,11 +95,11 @@ def _store(value: str) -> str:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=86400 * 365)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MOST_SECONDS)]
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
 Networks = Annotated[
-    tuple[IPv4Network | IPv6Network, ...] | None,
+    tuple[IPv4Network | IPv6Network | Literal["unix"], ...] | None,
     NoDecode,
     BeforeValidator(_networks),
     PlainSerializer(lambda nets: None if nets is None else ",".join(map(str, nets)) or "none"),
@@ -114,7 +126,7 @@ class HardeningSettings(BaseSettings):
     store_outage: Literal["local", "closed"] = "local"
     """While Redis is away: `local` counts in each process, `closed` answers 503."""
     trusted_proxies: Networks = None
-    """Addresses or networks whose `X-Forwarded-*` is believed, or `none`; production must set it."""
+    """Addresses or networks whose `X-Forwarded-*` is believed, `unix` for `serve --uds`, or `none`; production must set it."""
     max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
     """Largest request body in bytes; a route may set `max_body_size=`."""
     header_timeout: Duration = 5.0
@@ -125,8 +137,10 @@ class HardeningSettings(BaseSettings):
     """Seconds a client has to send the whole body."""
     request_timeout: Duration = 30.0
     """Seconds a route has until its response starts."""
+    socket_idle: Duration = 300.0
+    """Seconds a WebSocket may be open without a message from either side."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
-    """Requests that one process works on at once; more are answered 503."""
+    """Requests that one process works on at once, and half as many WebSockets beside; more are answered 503."""
     session_idle: Duration = 1800.0
     """Seconds until a session that is not used ends."""
     session_lifetime: Duration = 43_200.0
@@ -155,3 +169,12 @@ def secrets_dir() -> Path | None:
     """The folder named by `APP_SECRETS_DIR`: one file a setting, named like it."""
     name = os.environ.get(f"{PREFIX}SECRETS_DIR", "")
     return Path(name) if name else None
+
+
+def secret_names() -> frozenset[str]:
+    """The names of the files in `APP_SECRETS_DIR`; none where it cannot be listed, which reading a setting tells."""
+    folder = secrets_dir()
+    try:
+        return frozenset(path.name for path in folder.iterdir()) if folder is not None else frozenset()
+    except OSError:
+        return frozenset()

@@ -1,46 +1,259 @@
 # Owned by the template: an update rewrites this file.
-"""The compose file: a container of ours can do no more than it must."""
+"""Compose files: a container of ours can do no more than it must, starts as production does, and no store is published."""
 
 import re
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...common.yaml import mapping, pairs, read
-from ...result import Check, Rule, UnverifiedError, listed
+from ...common.expand import expanded
+from ...common.yaml import mapping, pairs, read, texts
+from ...result import Check, Options, Rule, UnverifiedError, listed
+from .docker import Image
+from .start import Start, is_development, is_root, judge
 
 CONFINED = Rule("configuration", "compose.confined", "the containers of compose are confined")
+START = Rule("configuration", "compose.start", "compose starts the service with `serve`, in production")
+STORES = Rule("configuration", "compose.stores", "compose publishes no store to the network")
+RULES = (CONFINED, START, STORES)
+
+BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_STORE = re.compile(
+    r"(redis|valkey|keydb|dragonfly|postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|"
+    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b"
+)
+_STORE_PORTS = {"6379", "26379", "5432", "3306", "27017", "11211", "5672", "9092", "9200", "9042", "2379"}
+_YES = ("true", "yes", "on", "y")
+_LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):")
+# What containers have by default: to name one of them again gives nothing more.
+_HARMLESS = re.compile(
+    "AUDIT_WRITE|CHOWN|DAC_OVERRIDE|FOWNER|FSETID|KILL|MKNOD|NET_BIND_SERVICE|NET_RAW|SETFCAP|SETGID|SETPCAP|SETUID|SYS_CHROOT"
+)
+_HOST_PATHS = re.compile(r"(/|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)")
+_SOCKET = re.compile(r"(docker|podman|containerd|crio)[\w-]*\.sock")
 
 
-def checks(path: Path) -> Iterator[Check]:
-    """Whether each service that is built here is confined; images of others have needs of their own."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A container that a compose file describes, whatever it was put together from."""
+
+    name: str
+    file: Path
+    values: dict[str, Any]
+
+
+def services(path: Path) -> list[Service]:
+    """The services of a file, with those put in that they extend, and over those of the file beside it that it changes.
+
+    Raises:
+        UnverifiedError: A file that belongs to it cannot be read.
+    """
+    found = _read(path)
+    base = next((each for name in BASES if (each := path.parent / name).is_file()), path)
+    if base != path:
+        below = {name: _extended(name, base, ()) for name in _read(base) if name in found}
+        return [Service(name, path, _merged(below.get(name, {}), _extended(name, path, ()))) for name in found]
+    return [Service(name, path, _extended(name, path, ())) for name in found]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return {str(name): mapping(value) for name, value in mapping(read(path).get("services")).items()}
+
+
+def _extended(name: str, path: Path, seen: tuple[Any, ...]) -> dict[str, Any]:
+    if (name, path) in seen or (service := _read(path).get(name)) is None:
+        raise UnverifiedError(f"{name} of {path.name} is extended and is not there", "Write it out.")
+    if not (extends := service.get("extends")):
+        return dict(service)
+    other = mapping(extends) or {"service": str(extends)}
+    file = path.parent / str(other["file"]) if "file" in other else path
+    below = _extended(str(other.get("service", name)), file, (*seen, (name, path)))
+    return _merged(below, {key: value for key, value in service.items() if key != "extends"})
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """As Compose puts two descriptions together: mappings and lists grow, all else is replaced."""
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key)
+        if key in ("environment", "labels") and isinstance(old, list | dict) and value is not None:
+            found[key] = {**_environment(old), **_environment(value)}
+        elif isinstance(old, dict) and isinstance(value, dict):
+            found[key] = _merged(old, value)
+        elif isinstance(old, list) and isinstance(value, list) and key not in ("command", "entrypoint", "test"):
+            found[key] = [*old, *value]
+        else:
+            found[key] = value
+    return found
+
+
+def _environment(value: Any) -> dict[str, str]:
+    if isinstance(value, dict):
+        return {str(name): f"${name}" if text is None else str(text) for name, text in value.items()}
+    return {
+        name: text if equals else f"${name}" for each in texts(value) for name, equals, text in [each.partition("=")]
+    }
+
+
+def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
+    """What is asked of each service of ours, and of the stores beside it; images of others have needs of their own.
+
+    Args:
+        path: The file.
+        name: How it is called in the report: its path in the repository.
+        options: Where the service is.
+    """
     try:
-        services = mapping(read(path).get("services"))
+        every = services(path)
+        ours = [each for each in every if _is_ours(each, options)]
     except UnverifiedError as error:
-        yield CONFINED.unverified(error)
+        yield CONFINED.of(name, CONFINED.name).unverified(error)
         return
-    ours = {name: service for name, service in services.items() if "build" in mapping(service)}
     if not ours:
-        yield CONFINED.proved(f"{path.name} builds no image of ours")
-    for name, service in ours.items():
-        yield _confined(CONFINED.of(name), name, service, path.name)
+        yield CONFINED.of(name, CONFINED.name).not_looked_at("it runs no image of ours")
+    for each in ours:
+        about = f"{name} {each.name}"
+        yield _confined(CONFINED.of(about), each, name, options)
+        start = _start(each, options)
+        if each.values.get("build") or start.argv or any(map(is_development, start.env, start.env.values())):
+            yield judge(START.of(about), start, options, name)
+        else:
+            yield START.of(about).not_looked_at("its image says what it starts")
+    published = [f"{each.name}: {port}" for each in every for port in _published(each)]
+    if published:
+        remedy = "Leave `ports` out: services of one network reach each other. Or publish to 127.0.0.1 alone."
+        yield STORES.of(name, STORES.name).insecure(listed(published), remedy)
+    elif every:
+        yield STORES.of(name, STORES.name).proved(f"none of {listed(each.name for each in every)}")
 
 
-def _confined(rule: Rule, name: str, service: dict[str, Any], file: str) -> Check:
-    if "extends" in service:
-        return rule.unverified(f"{name} extends another service", "Write it out.")
-    missing = [remedy for remedy, holds in NEEDED.items() if not holds(service)]
-    loose = [f"{key}: {service[key]}" for key, value in FORBIDDEN if str(service.get(key, "")).lower() == value]
-    loose += [text for _, text in pairs(service) if "docker.sock" in text]
-    if not missing and not loose:
-        return rule.proved(f"{name}: {listed(NEEDED, 9)}")
-    seen = [f"{name} misses {listed(missing, 9)}"] * bool(missing) + [f"has {each}" for each in loose]
-    return rule.insecure("; ".join(seen), f"Put it into {file}; memory, CPU and processes may take other bounds.")
+def runs_ours(path: Path, options: Options) -> bool:
+    """Whether a file of a larger repository runs this service, as far as it can be read."""
+    try:
+        return any(_is_ours(each, options) for each in services(path))
+    except UnverifiedError:
+        return False
+
+
+def _is_ours(service: Service, options: Options) -> bool:
+    """Whether it runs this service: it is built here, set by our settings, started by our package or named like it."""
+    values = service.values
+    if build := values.get("build"):
+        described, project = mapping(build), options.project.resolve()
+        folder = (
+            service.file.parent / expanded(str(described.get("context", ".") if described else build), {})
+        ).resolve()
+        inside = (folder / str(described.get("dockerfile", ""))).resolve().is_relative_to(project)
+        return "$" in str(folder) or folder == project or (inside and folder in project.parents)
+    image = str(values.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
+    names = {options.package.replace("_", "-"), options.project.name.replace("_", "-").lower()}
+    started = " ".join(texts(values.get("command")) + texts(values.get("entrypoint")))
+    set_by_us = any(name.upper().startswith("APP_") for name in _environment(values.get("environment")))
+    return set_by_us or options.package in started or any(image == x or image.startswith(f"{x}-") for x in names)
+
+
+def _image(service: Service, options: Options) -> Image | None:
+    """The container file that the service is built from, if it can be read."""
+    if not (build := service.values.get("build")):
+        return None
+    described = mapping(build)
+    context = service.file.parent / str(described.get("context", ".") if described else build)
+    text = described.get("dockerfile_inline")
+    if text is None:
+        names = [str(described["dockerfile"])] if "dockerfile" in described else ["Dockerfile", "Containerfile"]
+        file = next((found for each in names if (found := context / each).is_file()), None)
+        if file is None:
+            return None
+        text = file.read_text(encoding="utf-8", errors="replace")
+    return Image(str(text), _environment(described.get("args")), str(described.get("target", "")))
+
+
+def _start(service: Service, options: Options) -> Start:
+    """What its container runs: what compose says, and else what the image does."""
+    values = service.values
+    image = _image(service, options)
+    made = image.start() if image else Start()
+    env: dict[str, str] = {}
+    for each in values["env_file"] if isinstance(values.get("env_file"), list) else [values.get("env_file")]:
+        file = service.file.parent / str(mapping(each).get("path", "") if isinstance(each, dict) else each or "")
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            env |= _environment([line.strip().removeprefix("export ") for line in lines if re.match(r"\s*\w", line)])
+    env |= _environment(values.get("environment"))
+    env = {name: expanded(value, {}) for name, value in env.items()}
+    argv = made.argv
+    if values.get("entrypoint") is not None:
+        argv = (*_argv(values["entrypoint"]), *_argv(values.get("command")))
+    elif values.get("command") is not None:
+        argv = _argv(values["command"])
+        if image and not argv:
+            argv = made.argv
+    return Start(argv, {**made.env, **env}, str(values.get("user") or made.user))
+
+
+def _argv(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(shlex.split(expanded(value, {}).replace("$$", "$")))
+    return tuple(expanded(each, {}).replace("$$", "$") for each in texts(value))
+
+
+def _confined(rule: Rule, service: Service, file: str, options: Options) -> Check:
+    values = {key: _plain(value) for key, value in service.values.items()}
+    missing = [remedy for remedy, holds in NEEDED.items() if not holds(values)]
+    loose = [f"{key}: {values[key]}" for key, bad in FORBIDDEN.items() if str(values.get(key, "")).lower() in bad]
+    if is_root(user := expanded(_start(service, options).user, {})):
+        loose.append(f"user: {user}")
+    given = {each.upper().removeprefix("CAP_") for each in _items(values, "cap_add")}
+    loose += [f"cap_add: {each}" for each in sorted(given) if not _HARMLESS.fullmatch(each)]
+    loose += [
+        each for each in _items(values, "security_opt") if re.search(r"unconfined|no-new-privileges[:=]false", each)
+    ]
+    loose += sorted({text for _, text in pairs(service.values) if _SOCKET.search(text)})
+    loose += [f"volumes: {source}" for source in _sources(values) if _HOST_PATHS.fullmatch(source)]
+    if missing or loose:
+        seen = [f"{service.name} misses {listed(missing, 9)}"] * bool(missing) + [f"has {each}" for each in loose]
+        return rule.insecure("; ".join(seen), f"Put it into {file}; memory, CPU and processes may take other bounds.")
+    if "$" in user:
+        return rule.unverified(f"user: {user} depends on who starts it", "Write the number itself.")
+    return rule.proved(f"{service.name}: {listed(NEEDED, 9)}")
+
+
+def _plain(value: Any) -> Any:
+    return (
+        expanded(value, {})
+        if isinstance(value, str)
+        else [_plain(x) for x in value]
+        if isinstance(value, list)
+        else value
+    )
+
+
+def _sources(values: dict[str, Any]) -> Iterator[str]:
+    for each in values.get("volumes") or ():
+        source = mapping(each).get("source", "") if isinstance(each, dict) else str(each).partition(":")[0]
+        yield str(source)
+
+
+def _published(service: Service) -> Iterable[str]:
+    image = str(service.values.get("image", "")).partition("@")[0].rpartition("/")[2].lower()
+    is_store = _STORE.match(image) is not None
+    if is_store and str(service.values.get("network_mode", "")) == "host":
+        yield "network_mode: host"
+    for each in service.values.get("ports") or ():
+        if isinstance(each, dict):
+            port, host = str(each.get("target", "")), f"{each.get('host_ip', '')}:"
+            text = f"{each.get('published', '')}:{port}"
+        else:
+            text = host = expanded(str(each), {})
+            port = text.rpartition(":")[2].partition("/")[0]
+        if (is_store or port in _STORE_PORTS) and not _LOOPBACK.match(host):
+            yield text
 
 
 def _items(service: dict[str, Any], key: str) -> list[str]:
-    value = service.get(key)
-    return [str(each) for each in value] if isinstance(value, list) else []
+    return texts(service.get(key))
 
 
 def _limited(service: dict[str, Any], key: str, resource: str) -> bool:
@@ -49,7 +262,7 @@ def _limited(service: dict[str, Any], key: str, resource: str) -> bool:
 
 
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "read_only: true": lambda service: str(service.get("read_only")).lower() in ("true", "yes", "on"),
+    "read_only: true": lambda service: str(service.get("read_only")).lower() in _YES,
     "cap_drop: [ALL]": lambda service: "ALL" in map(str.upper, _items(service, "cap_drop")),
     "security_opt: [no-new-privileges:true]": lambda service: any(
         re.fullmatch(r"no-new-privileges([:=]true)?", each) for each in _items(service, "security_opt")
@@ -58,11 +271,7 @@ NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "cpus": lambda service: _limited(service, "cpus", "cpus"),
     "pids_limit": lambda service: _limited(service, "pids_limit", "pids"),
 }
-FORBIDDEN = (
-    ("privileged", "true"),
-    ("network_mode", "host"),
-    ("pid", "host"),
-    ("ipc", "host"),
-    ("user", "root"),
-    ("user", "0"),
-)
+FORBIDDEN = {
+    "privileged": _YES,
+    **dict.fromkeys(("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"), ("host",)),
+}

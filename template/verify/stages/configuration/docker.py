@@ -1,56 +1,236 @@
 # Owned by the template: an update rewrites this file.
-"""The Dockerfile: nobody is root in the image, and nothing but the locked service is in it."""
+"""Container files: nobody is root in the image, nothing but the locked service is in it, and it starts with `serve`."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...result import Check, Rule
+from ...common.expand import expanded
+from ...result import Check, Options, Rule
+from .start import Start, is_root, judge
 
 USER = Rule("configuration", "docker.user", "the image runs as somebody who is not root")
 NO_DEV = Rule("configuration", "docker.no-dev", "the image holds nothing of the development group")
 LOCKED = Rule("configuration", "docker.locked", "the image is built from the lock")
 NO_TESTS = Rule("configuration", "docker.no-tests", "verify and the tests are not copied into the image")
-RULES = (USER, NO_DEV, LOCKED, NO_TESTS)
+START = Rule("configuration", "docker.start", "the image starts the service with `serve`, in production")
+RULES = (USER, NO_DEV, LOCKED, NO_TESTS, START)
+
+_WORDS = "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR"
+_HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
+_NOBODY = re.compile(
+    r"[:@/-]nonroot\b|/distroless/.*nonroot|^cgr\.dev/|/chainguard/|/chainguard-images/|\bbitnami(legacy)?/"
+)
+_PAIR = re.compile(r"""([\w.-]+)=((?:\\.|"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'\\])*)""")
 
 
-def checks(path: Path) -> Iterator[Check]:
-    text = re.sub(r"^\s*#.*\n?", "", path.read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE)
-    instructions = [line.strip() for line in re.sub(r"[\\`][ \t]*\r?\n", " ", text).splitlines() if line.strip()]
-    starts = [number for number, line in enumerate(instructions) if re.match(r"FROM\s", line, re.IGNORECASE)]
-    last = instructions[starts[-1] :] if starts else []
-    users = [match[1] for line in last if (match := re.match(r"USER\s+(\S+)", line, re.IGNORECASE))]
-    remedy = "End the last stage of the Dockerfile with `USER 10001:10001`."
-    if not users or re.match(r"(root|0+)(:|$)", users[-1]):
-        yield USER.insecure(f"USER {users[-1]}" if users else "no USER in the last stage", remedy)
-    elif "$" in users[-1]:
-        yield USER.unverified(f"USER {users[-1]} depends on the build", "Write the number itself.")
+@dataclass(slots=True)
+class Stage:
+    """One stage of a container file: its instructions, each with what follows it."""
+
+    name: str
+    base: str
+    instructions: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Image:
+    """A container file, read once.
+
+    Args:
+        text: What it holds.
+        args: Build arguments that are given, by name.
+        target: The stage that is built; the last one if empty.
+    """
+
+    def __init__(self, text: str, args: Mapping[str, str] | None = None, target: str = "") -> None:
+        self.stages: list[Stage] = []
+        given, known = args or {}, {}
+        for word, rest in instructions(text):
+            if word == "ARG" and not self.stages:
+                name, _, value = rest.partition("=")
+                known[name.strip()] = given.get(name.strip(), value.strip().strip("\"'"))
+            elif word == "FROM":
+                base, *after = re.sub(r"--\S+\s+", "", expanded(rest, known)).split() or [""]
+                self.stages.append(Stage(after[1].lower() if len(after) > 1 else "", base))
+            elif self.stages:
+                self.stages[-1].instructions.append((word, rest))
+        self._args = {**known, **given}
+        self.target = self._stage(target) if target else None
+        if self.target is None and self.stages:
+            self.target = self.stages[-1]
+
+    def _stage(self, name: str) -> Stage | None:
+        numbered = int(name) if name.isdecimal() else -1
+        by_name = (each for each in self.stages if each.name == name.lower())
+        return self.stages[numbered] if 0 <= numbered < len(self.stages) else next(by_name, None)
+
+    def line(self) -> list[Stage]:
+        """The stages from which the image inherits, the image's own last."""
+        found: list[Stage] = []
+        stage = self.target
+        while stage is not None and stage not in found:
+            found.insert(0, stage)
+            stage = self._stage(stage.base)
+        return found
+
+    def reaching(self) -> list[tuple[str, str]]:
+        """The instructions of every stage of which something may be in the image."""
+        found, todo = [], [self.target] if self.target else []
+        while todo:
+            if (stage := todo.pop()) in found:
+                continue
+            found.append(stage)
+            names = [
+                stage.base,
+                *re.findall(r"(?:--from=|[,=]from=)([\w.-]+)", " ".join(r for _, r in stage.instructions)),
+            ]
+            todo += [each for name in names if (each := self._stage(name)) is not None]
+        return [each for stage in self.stages if stage in found for each in stage.instructions]
+
+    def start(self) -> Start:
+        """What a container of this image runs, with its environment and its user."""
+        entry: tuple[str, ...] = ()
+        command: tuple[str, ...] = ()
+        user = ""
+        env: dict[str, str] = {}
+        known = dict(self._args)
+        for stage in self.line():
+            inherited = True
+            for word, rest in stage.instructions:
+                if word == "ARG":
+                    name, _, value = rest.partition("=")
+                    known.setdefault(name.strip(), value.strip().strip("\"'"))
+                elif word == "ENV":
+                    env |= {name: expanded(value, {**known, **env}) for name, value in _pairs(rest)}
+                elif word == "USER":
+                    user = expanded(rest.strip(), {**known, **env})
+                elif word == "ENTRYPOINT":
+                    entry, command = _argv(rest), () if inherited else command
+                elif word == "CMD":
+                    command, inherited = _argv(rest), False
+        if entry[:2] == ("/bin/sh", "-c"):  # a shell form takes no arguments
+            command = ()
+        return Start((*entry, *command), env, user)
+
+
+def instructions(text: str) -> Iterator[tuple[str, str]]:
+    """Each instruction in capitals with what follows it; comments and here-documents of files are left out."""
+    lines = iter(text.removeprefix("\ufeff").splitlines())
+    escape = "`" if re.search(r"\A(\s*#.*\n)*?\s*#\s*escape\s*=\s*`", text) else "\\"
+    for first in lines:
+        logical = first.strip()
+        if not logical or logical.startswith("#"):
+            continue
+        while logical.endswith(escape):
+            following = next(lines, "").strip()
+            logical = logical[:-1] + (" " + following if not following.startswith("#") else escape)
+        word, _, rest = logical.partition(" ")
+        bodies = []
+        for _, mark in _HEREDOC.findall(rest) if word.upper() in ("RUN", "COPY", "ADD") else ():
+            body = []
+            while (line := next(lines, mark)).strip() != mark:
+                body.append(line)
+            bodies.append("\n".join(body))
+        if bodies and word.upper() == "RUN":
+            rest = "\n".join([_HEREDOC.sub("", rest), *bodies])
+        yield word.upper(), rest.strip()
+
+
+def _pairs(rest: str) -> list[tuple[str, str]]:
+    if not re.match(r"[\w.-]+=", rest):
+        name, _, value = rest.partition(" ")
+        return [(name, value.strip())]
+    return [(name, value.strip("\"'")) for name, value in _PAIR.findall(rest)]
+
+
+def _argv(rest: str) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(rest)))
+    except (ValueError, TypeError):
+        return ("/bin/sh", "-c", rest) if rest else ()
+
+
+def is_container_file(path: Path, text: str) -> bool:
+    """By its name, or because it begins as one and holds nothing else."""
+    if re.search(r"(^|[._-])(docker|container)file([._-]|$)", path.name, re.IGNORECASE):
+        return not path.name.endswith((".dockerignore", ".md", ".py"))
+    if not re.search(r"^FROM\s+\S", text, re.MULTILINE) or path.suffix in (".md", ".py", ".rst", ".sql"):
+        return False
+    words = [word for word, _ in instructions(text)]
+    return len(words) > 1 and words[0] in ("FROM", "ARG") and set(words) <= set(_WORDS.split())
+
+
+def holds_service(image: Image, options: Options) -> bool:
+    """Whether the service is in the image: its files are copied, it is installed, or it is started."""
+    text = "\n".join(f"{word} {rest}" for word, rest in image.reaching())
+    files = rf"(pyproject\.toml|uv\.lock|(^|[\s/\"])src\b|\.whl|{re.escape(options.package)})"
+    copied = re.search(rf"^(COPY|ADD)\s.*{files}", text, re.MULTILINE)
+    everything = re.search(r"^(COPY|ADD)\s+(?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$", text, re.MULTILINE)
+    return bool(
+        copied or re.search(rf"^(RUN|CMD|ENTRYPOINT)\s.*\b{options.package}\b", text, re.MULTILINE) or everything
+    )
+
+
+def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
+    """What is asked of one container file that holds the service.
+
+    Args:
+        path: The file.
+        name: How it is called in the report: its path in the repository.
+        options: Where the service is.
+    """
+    image = Image(path.read_text(encoding="utf-8", errors="replace"))
+    user_rule, no_dev, locked, no_tests, start_rule = (each.of(name, each.name) for each in RULES)
+    start, base = image.start(), (image.line() or [Stage("", "")])[0].base
+    remedy = f"End the last stage of {name} with `USER 10001:10001`."
+    if "$" in start.user:
+        yield user_rule.unverified(f"USER {start.user} depends on the build", "Write the number itself.")
+    elif not start.user and _NOBODY.search(base):
+        yield user_rule.proved(f"{base} runs as nobody")
+    elif not start.user or is_root(start.user):
+        yield user_rule.insecure(f"USER {start.user}" if start.user else "no USER in the last stage", remedy)
     else:
-        yield USER.proved(f"USER {users[-1]}")
-
-    installs = [line for line in instructions if re.search(r"\buv\s+(sync|export)\b", line)]
-    everywhere = re.search(r"^ENV\s.*\bUV_(NO_DEV|NO_DEFAULT_GROUPS)[= ][\"']?(1|true)", text, re.M | re.I)
-    bare = [x for x in installs if not re.search(r"--(no-dev|no-default-groups)\b", x)] if not everywhere else []
-    asks = [line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b", line)]
-    if bare or asks:
-        yield NO_DEV.insecure((bare + asks)[0][:80], "Set `ENV UV_NO_DEV=1` before the first `uv sync`.")
-    elif not installs:
-        yield NO_DEV.unverified("no `uv sync` in it", "Install with `uv sync --locked --no-dev`.")
-    else:
-        yield NO_DEV.proved("no `uv sync` or `uv export` takes it in")
-
-    loose = [line for line in installs if not re.search(r"--(locked|frozen)\b", line) and "UV_LOCKED" not in text]
-    if loose:
-        yield LOCKED.insecure(loose[0][:80], "Write `uv sync --locked`.")
-    elif installs:
-        yield LOCKED.proved("`uv sync --locked`")
-
+        yield user_rule.proved(f"USER {start.user}")
+    yield from _installs(image, no_dev, locked)
     copied = [
-        line
-        for line in instructions
-        if re.match(r"(COPY|ADD)\s", line, re.I) and re.search(r"[\s/](verify|tests)\b", line)
+        f"{word} {rest}"
+        for word, rest in image.reaching()
+        if word in ("COPY", "ADD") and re.search(r"[\s/\"](verify|tests)\b", f" {rest}")
     ]
     if copied:
-        yield NO_TESTS.insecure(copied[0][:80], "Copy pyproject.toml, uv.lock and src, and nothing else.")
+        yield no_tests.insecure(copied[0][:80], "Copy pyproject.toml, uv.lock and src, and nothing else.")
     else:
-        yield NO_TESTS.proved("no COPY names them")
+        yield no_tests.proved("no COPY names them")
+    yield judge(start_rule, start, options, name)
+
+
+def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
+    steps = [(word, rest) for word, rest in image.reaching() if word in ("RUN", "ENV", "ARG")]
+    env = " ".join(rest for word, rest in steps if word != "RUN")
+    runs = [line for word, rest in steps if word == "RUN" for line in re.split(r"&&|;|\n", rest)]
+    installs = [line.strip() for line in runs if re.search(r"\buv\s+(--\S+\s+)*(sync|export)\b", line)]
+    everywhere = re.search(r"\bUV_(NO_DEV|NO_DEFAULT_GROUPS)[= ][\"']?(1|true)", env, re.IGNORECASE)
+    bare = (
+        [x for x in installs if not re.search(r"--(no-dev|no-default-groups)\b|\bUV_NO_DEV=1", x)]
+        if not everywhere
+        else []
+    )
+    asks = [line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b", line)]
+    if bare or asks:
+        yield no_dev.insecure((bare + asks)[0][:80], "Set `ENV UV_NO_DEV=1` before the first `uv sync`.")
+    elif not installs:
+        yield no_dev.unverified("no `uv sync` in it", "Install with `uv sync --locked --no-dev`.")
+    else:
+        yield no_dev.proved("no `uv sync` or `uv export` takes it in")
+    loose = [x for x in installs if not re.search(r"--(locked|frozen)\b|\bUV_(LOCKED|FROZEN)=", x)]
+    if re.search(r"\bUV_(LOCKED|FROZEN)[= ]", env):
+        loose = []
+    loose += [x for x in runs if re.search(r"\bpip3?\s+install\s(?!.*--no-deps).*(\s|=)(\.|\./|-e\s)(?=[\s\[/]|$)", x)]
+    if loose:
+        yield locked.insecure(loose[0].strip()[:80], "Write `uv sync --locked`.")
+    elif installs:
+        yield locked.proved("`uv sync --locked`")
+    else:
+        yield locked.unverified("no `uv sync` in it", "Install with `uv sync --locked --no-dev`.")

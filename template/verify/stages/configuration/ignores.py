@@ -1,9 +1,9 @@
 # Owned by the template: an update rewrites this file.
 """The ignore files: what keeps secrets out of the image and out of the repository."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from pathspec import GitIgnoreSpec, PathSpec
 
@@ -15,6 +15,8 @@ IMAGE = Rule(
     ".dockerignore keeps secrets and what is not the service out of the image",
 )
 REPOSITORY = Rule("configuration", "gitignore.secrets", ".gitignore keeps .env and .hardening out of the repository")
+_CONTAINER_FILE = re.compile(r"^(docker|container)file|\.(docker|container)file$", re.IGNORECASE)
+_REMEDY = "Begin .dockerignore with `*`, then let in `!pyproject.toml`, `!uv.lock` and `!src`."
 OUT_OF_IMAGE = (
     ".git/config",
     ".env",
@@ -28,24 +30,46 @@ OUT_OF_REPOSITORY = (".env", ".env.production", ".hardening/sbom.json")
 
 def dockerignore(path: Path) -> Iterator[Check]:
     """A pattern of Docker is relative to the root, and the last one that matches a path or a folder above it decides."""
+    beside = [each.name for each in path.parent.iterdir() if _CONTAINER_FILE.search(each.name)]
+    if not path.is_file():
+        if beside:
+            yield IMAGE.insecure(f"there is no {path.name} beside {listed(sorted(beside))}", _REMEDY)
+        else:
+            yield IMAGE.not_looked_at("no image is built here")
+        return
     anchored: list[str] = []
     for pattern in (line.strip() for line in _lines(path)):
         if pattern and not pattern.startswith("#"):
             bare = pattern.removeprefix("!").removeprefix("./").strip("/")
             anchored += [f"{'!' * pattern.startswith('!')}/{bare}{below}" for below in ("", "/**")]
     spec = PathSpec.from_lines("gitignore", anchored)
-    remedy = "Begin .dockerignore with `*`, then let in `!pyproject.toml`, `!uv.lock` and `!src`."
-    yield _check(IMAGE, spec, OUT_OF_IMAGE, remedy, "no .git, .env, tests, verify, .hardening")
+    yield _check(
+        IMAGE, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, _REMEDY, "no .git, .env, tests, verify, .hardening"
+    )
 
 
 def gitignore(path: Path) -> Iterator[Check]:
-    """By git's own rules."""
-    remedy = "Add the lines `.env`, `.env.*`, `!.env.example` and `.hardening/`."
-    yield _check(REPOSITORY, GitIgnoreSpec.from_lines(_lines(path)), OUT_OF_REPOSITORY, remedy, "they are ignored")
+    """By git's own rules: of the files from here to the root of the repository, the nearest that has a word decides."""
+    project = path.parent.resolve()
+    root = next((each for each in (project, *project.parents) if (each / ".git").exists()), None)
+    folders = [each for each in (project, *project.parents) if root and each.is_relative_to(root)] or [project]
+    specs = [
+        (each, GitIgnoreSpec.from_lines(_lines(each / path.name))) for each in folders if (each / path.name).is_file()
+    ]
+    if not root and not specs:
+        yield REPOSITORY.not_looked_at("this is no git repository yet, and there is no .gitignore")
+        return
+
+    def is_ignored(name: str) -> bool:
+        said = (spec.check_file((project / name).relative_to(folder).as_posix()).include for folder, spec in specs)
+        return bool(next((each for each in said if each is not None), False))
+
+    remedy = "Add the lines `.env`, `.env.*`, `!.env.example` and `.hardening/` to .gitignore."
+    yield _check(REPOSITORY, map(is_ignored, OUT_OF_REPOSITORY), OUT_OF_REPOSITORY, remedy, "they are ignored")
 
 
-def _check(rule: Rule, spec: PathSpec[Any], names: tuple[str, ...], remedy: str, seen: str) -> Check:
-    not_ignored = [name for name in names if not spec.match_file(name)]
+def _check(rule: Rule, ignored: Iterable[bool], names: tuple[str, ...], remedy: str, seen: str) -> Check:
+    not_ignored = [name for name, is_ignored in zip(names, ignored, strict=True) if not is_ignored]
     return rule.insecure(f"it lets in {listed(not_ignored, 9)}", remedy) if not_ignored else rule.proved(seen)
 
 

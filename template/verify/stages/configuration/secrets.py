@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...result import Check, Rule, listed
+from ...result import Check, Rule
 from ...runner import subprocesses
 
 TIMEOUT = 30.0
@@ -20,7 +20,10 @@ _PRIVATE_KEY = "BEGIN [A-Z ]*PRIVATE KEY-----"
 
 
 def checks(project: Path) -> Iterator[Check]:
-    remedy = "Take it out with `git rm --cached`, and replace the secret: whoever has a copy of the repository has it."
+    remedy = (
+        "Take it out with `git rm --cached`, and replace the secret: whoever has a copy of the repository has it. A key that "
+        "only tests use is accepted by its path: HARDENING.md, Accepting."
+    )
     git = shutil.which("git")
     try:
         if git is None:
@@ -31,7 +34,7 @@ def checks(project: Path) -> Iterator[Check]:
         yield TRACKED.unverified(str(error), "Install git.")
         return
     if tracked.code == 128 and "not a git repository" in tracked.err:
-        yield TRACKED.proved("not a git repository yet, so it tracks nothing")
+        yield TRACKED.not_looked_at("this is no git repository yet, so it tracks nothing")
         return
     if not tracked.ok or keys.code not in (0, 1):
         said = (keys if tracked.ok else tracked).tail(1)
@@ -39,9 +42,9 @@ def checks(project: Path) -> Iterator[Check]:
         return
     found = [each for each in tracked.out.split("\0") if _SECRET_NAMES.search(each)]
     found += [each for each in keys.out.split("\0") if each and each not in found]
-    if found:
-        yield TRACKED.insecure(listed(found), remedy)
-    else:
+    for name in found:
+        yield TRACKED.of(name, f"git tracks {name}").insecure(f"{name} is, or holds, a secret", remedy)
+    if not found:
         yield TRACKED.proved(
             f"{tracked.out.count(chr(0))} files; looked for .env, id_rsa, .p12, .pfx and PEM private keys"
         )

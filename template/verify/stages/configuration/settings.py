@@ -6,9 +6,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from ...harness.service import declared_environment
+from ...common.entries import SENTENCE, is_sentence
+from ...harness.service import declared_environment, hidden_names
 from ...result import Check, Options, Rule, UnverifiedError, listed
 from ...runner import subprocesses
 
@@ -28,6 +31,10 @@ UNSET = (None, "")
 SAFE = Rule("configuration", "settings.safe", "production starts with safe settings and routes")
 FINDING = Rule("configuration", "settings.finding", "the start-up check finds nothing")
 REFUSED = Rule("configuration", "settings.refused", "with nothing set, production refuses to start")
+WHOLE = Rule("configuration", "app.whole", "the application is judged and guarded by the template's own methods")
+MIDDLEWARE = Rule("configuration", "app.middleware", "no middleware answers in the place of a route")
+QUOTA = "APP_RATE_LIMIT"
+TABLE = Rule("configuration", "settings.table", "what pyproject.toml sets for verify hides no setting")
 ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
 
 _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
@@ -44,6 +51,10 @@ class CheckOutput:
     def ids(self) -> set[str]:
         return {finding["id"] for finding in self.data["findings"]}
 
+    def value(self, name: str) -> str | None:
+        """What a setting would be; nothing if it is not set or could not be read."""
+        return next((each["value"] for each in self.data["settings"] if each["name"] == name), None)
+
     def missing(self) -> dict[str, str]:
         """The settings that could not be read, and why."""
         found = (_UNREADABLE.match(each["message"]) for each in self.data["findings"] if each["id"] == "settings.E001")
@@ -58,11 +69,12 @@ def report(options: Options, variables: Mapping[str, str]) -> CheckOutput:
     """
     command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
     try:
-        ran = subprocesses.run(command, options.project, TIMEOUT, variables)
+        with TemporaryDirectory(prefix="verify-") as empty:  # a .env of the project is not production
+            ran = subprocesses.run(command, Path(empty), TIMEOUT, variables)
         if ran.code is None:
             raise _silent(options, f"it gave no report within {TIMEOUT:g} s")
         data = json.loads(ran.out)
-        found = CheckOutput(ran.code, {name: data[name] for name in ("findings", "routes", "settings")})
+        found = CheckOutput(ran.code, {name: data[name] for name in ("findings", "routes", "settings", "application")})
         found.ids.union(found.missing())  # whatever is not as expected shows here
     except OSError as error:
         raise _silent(options, str(error)) from None
@@ -83,7 +95,7 @@ def stage(options: Options) -> Iterator[Check]:
     own = {name: value for name, value in declared_environment(options.project).items() if name not in PRODUCTION}
     try:
         output = report(options, {**own, **PRODUCTION})
-        unset = report(options, own)
+        unset = report(options, {name: value for name, value in own.items() if name != QUOTA})
     except UnverifiedError as error:
         yield SAFE.unverified(error)
         return
@@ -102,13 +114,32 @@ def stage(options: Options) -> Iterator[Check]:
     else:
         for each in output.data["findings"]:
             rule = FINDING.of(f"{each['id']}: {each['message']}", f"no {each['id']}")
-            judge = rule.insecure if each["level"] == "error" else rule.proved
+            judge = rule.insecure if each["level"] == "error" else rule.warning
             yield judge(str(each["message"]), str(each["hint"]))
         if not errors:
             yield SAFE.proved(f"{len(output.data['routes'])} routes, no error; {said}")
     if not unread:
         yield _refusal(unset)
+    for name in hidden_names(options.project):
+        remedy = "Take it out of the table: what verify looks at is what settings.py and a deployment say."
+        yield TABLE.of(name).warning("it is the template's, and verify takes it from settings.py instead", remedy)
+    if QUOTA in own and output.value(QUOTA) != unset.value(QUOTA):
+        seen = f"verify uses up {output.value(QUOTA)}, and without the table production has {unset.value(QUOTA)}"
+        yield TABLE.of(QUOTA).warning(seen, "See that the quota of production is meant.")
+    yield from _application(output.data["application"])
     yield from _accepted(output)
+
+
+def _application(around: dict[str, list[str]]) -> Iterator[Check]:
+    """What the proof relies on, and what no list of routes shows."""
+    for name in around.get("replaced", ()):
+        seen = f"{name} stands in its place: what it leaves out, nobody looks at"
+        remedy = "Say it by a setting, a step or a route; or accept it, if it only adds to what it calls by `super()`."
+        yield WHOLE.of(name).unverified(seen, remedy)
+    for name in around.get("middleware", ()):
+        yield MIDDLEWARE.of(name).not_looked_at(f"{name} stands before every route, and is in no list of routes")
+    if not (around.get("replaced") or around.get("middleware")):
+        yield WHOLE.proved("no method of it is replaced, and no middleware of yours stands before the routes")
 
 
 def _refusal(found: CheckOutput) -> Check:
@@ -128,4 +159,7 @@ def _accepted(found: CheckOutput) -> Iterator[Check]:
     for route in found.data["routes"]:
         for each, reason in route["policy"].get("insecure_because", {}).items():
             exception = ACCEPTED.of(f"{route['route']} {each}", f"{route['route']} is excepted from {each}")
-            yield exception.proved(f"accepted by the team: {reason}", "See that it still holds.")
+            if is_sentence(str(reason)):
+                yield exception.accepted(f"{reason} (in its policy)")
+            else:
+                yield exception.insecure(f"`{reason}` is no reason", SENTENCE)

@@ -1,37 +1,111 @@
 # Owned by the template: an update rewrites this file.
 """Continuous integration: it runs verify, from actions that nobody can exchange, with no right that it does not need."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...common.yaml import mapping, pairs, read
-from ...result import Check, Rule, UnverifiedError, listed
+from ...result import Check, Options, Rule, UnverifiedError, listed
+from ...runner import subprocesses
+from ...upkeep.larger_repository import root_of
+from ...upkeep.template_repo import ANSWERS, recorded_answers
+from . import github, gitlab
+from .steps import Found, runs_of_verify
 
 RUNS_VERIFY = Rule("configuration", "ci.runs-verify", "continuous integration runs verify")
 PINNED = Rule("configuration", "ci.pinned", "every action is pinned by its full hash")
 PERMISSIONS = Rule("configuration", "ci.permissions", "jobs get no right that they do not name")
+_VOUCH = "If it does so all the same, say it in `[[tool.hardening.verify.accept]]`."
 
 
 def files(project: Path) -> list[Path]:
-    """The pipelines of a service."""
-    gitlab = project / ".gitlab-ci.yml"
-    workflows = (project / ".github" / "workflows").glob("*.y*ml")
-    return [*sorted(each for each in workflows if each.suffix in (".yml", ".yaml")), *[gitlab] * gitlab.is_file()]
+    """The pipelines of a service: those that the forge reads, at the root of the repository."""
+    root = root_of(project)
+    pipeline = root / gitlab.FILE
+    return [*github.Workflows(root, [], []).files(), *[pipeline] * pipeline.is_file()]
 
 
-def checks(project: Path) -> Iterator[Check]:
-    paths = files(project)
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
-    if not texts:
-        yield RUNS_VERIFY.proved("not used")
-    elif any(re.search(r"^[^#\n]*python3? -m verify(?![.\w])", text, re.MULTILINE) for text in texts):
-        yield RUNS_VERIFY.proved("python -m verify")
-    else:
-        yield RUNS_VERIFY.insecure("no job does", "Add a step `uv run --locked python -m verify`.")
+def checks(options: Options) -> Iterator[Check]:
+    """Whether a change of the service is verified, and what its workflows may do."""
+    root, paths = root_of(options.project), files(options.project)
+    service = options.project.resolve().relative_to(root).as_posix().removeprefix(".")
+    touched = [f"{service}/{name}".lstrip("/") for name in (f"src/{options.package}/app.py", "uv.lock")]
+    branches = _branches(root)
+    found: list[Found] = []
+    ours: list[Path] = []
+    broken: list[UnverifiedError] = []
     for path in paths:
-        if path.name != ".gitlab-ci.yml":
+        reader = (gitlab.Pipeline if path.name == gitlab.FILE else github.Workflows)(root, touched, branches)
+        try:
+            runs = [each for step in reader.steps(path) for each in runs_of_verify(step, root, service)]
+        except UnverifiedError as error:
+            broken.append(error)
+            runs = []
+        found += runs
+        ours += [path] * (not service or any(not each.no for each in runs))
+    unread = [
+        each for each in (options.project / github.FOLDER, options.project / gitlab.FILE) if service and each.exists()
+    ]
+    if not paths and not unread:
+        yield _none(options.project)
+    else:
+        yield _verdict(found, broken, unread, options.project, root)
+    for path in ours:
+        if path.name != gitlab.FILE:
             yield from _workflow(path)
+
+
+def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Path], project: Path, root: Path) -> Check:
+    whole = [each for each in found if not each.no and not each.unknown]
+    open_ends = [each for each in found if not each.no and each.unknown]
+    remedy = "Add a step `uv run --locked python -m verify` that every change starts and that nothing hides."
+    if whole:
+        return RUNS_VERIFY.proved(f"python -m verify in {listed(dict.fromkeys(each.where for each in whole), 3)}")
+    if broken:
+        return RUNS_VERIFY.unverified(broken[0])
+    if open_ends:
+        said = listed(dict.fromkeys(f"{each.where}: {each.unknown}" for each in open_ends), 3)
+        return RUNS_VERIFY.unverified(f"could not tell: {said}", f"{remedy} {_VOUCH}")
+    said = listed(dict.fromkeys(f"{each.where}: {each.no}" for each in found), 3)
+    if unread and not found:
+        said = f"nobody reads {listed(each.name for each in unread)} here: the repository begins at {root}"
+        remedy = "`uv run python -m verify.upkeep.larger_repository` writes what belongs there, and says where."
+        if not subprocesses.run(["git", "ls-files", "."], project, 10).out:
+            return RUNS_VERIFY.not_looked_at(f"{said}; nothing of this folder is committed yet", remedy)
+    return RUNS_VERIFY.insecure(said or "no job does", remedy)
+
+
+def _branches(root: Path) -> list[str]:
+    """The branches that are known, the default one first; none where a clone holds a part of them only."""
+    if (root / ".git" / "shallow").exists() or not (root / ".git").exists():
+        return []
+    listing = ["git", "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes/origin"]
+    try:
+        refs = subprocesses.run(listing, root, 10).out.split()
+        head = subprocesses.run(["git", "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"], root, 10).out.strip()
+    except OSError:
+        return []
+    names = [re.sub(r"^refs/(heads|remotes/origin)/", "", each) for each in [head, *refs] if each]
+    given = [os.environ.get(each, "") for each in ("GITHUB_BASE_REF", "CI_DEFAULT_BRANCH")]
+    usual = [each for each in github.USUAL if each in names]
+    found = dict.fromkeys(
+        each for each in [*given, *(names[:1] if head else usual), *names] if each not in ("", "HEAD")
+    )
+    return list(found) or list(github.USUAL)
+
+
+def _none(project: Path) -> Check:
+    """There is no pipeline: what was answered says whether there should be one."""
+    try:
+        asked = recorded_answers(project).get("ci", "none")
+    except UnverifiedError as error:
+        return RUNS_VERIFY.unverified(error)
+    if asked == "none":
+        return RUNS_VERIFY.not_looked_at("no pipeline is here, and `ci=none` asked for none", "Run verify in yours.")
+    remedy = "Put it back from git; or run verify in another pipeline, and say so by `ci=none` with `copier update`."
+    return RUNS_VERIFY.insecure(f"there is no pipeline here, and {ANSWERS} says `ci: {asked}`", remedy)
 
 
 def _workflow(path: Path) -> Iterator[Check]:
@@ -53,11 +127,19 @@ def _workflow(path: Path) -> Iterator[Check]:
     remedy = "Put `permissions: {}` at the top, and in each job only what it needs."
     top = workflow.get("permissions")
     wide = [f"{key or 'permissions'}: {text}" for key, text in pairs(top) if text.startswith("write")]
-    jobs = mapping(workflow.get("jobs"))
-    wide += [f"write-all in {name}" for name, job in jobs.items() if mapping(job).get("permissions") == "write-all"]
-    if top is None:
-        yield permissions.insecure("no `permissions` at the top: each job gets the default, which may be write", remedy)
+    jobs = {str(name): mapping(job) for name, job in mapping(workflow.get("jobs")).items()}
+    wide += [f"write-all in {name}" for name, job in jobs.items() if job.get("permissions") == "write-all"]
+    on = workflow.get("on")
+    called_only = on == "workflow_call" or (isinstance(on, dict) and set(on) == {"workflow_call"})
+    default = (
+        [name for name, job in jobs.items() if "permissions" not in job] if top is None and not called_only else []
+    )
+    if default:
+        seen = f"no `permissions` at the top or in {listed(default)}: that job gets the default, which may be write"
+        yield permissions.insecure(seen, remedy)
     elif wide:
         yield permissions.insecure(listed(wide), remedy)
     else:
-        yield permissions.proved("read at most, at the top" if top else "none at the top")
+        yield permissions.proved(
+            "each job names its own" if top is None else "read at most, at the top" if top else "none at the top"
+        )

@@ -2,12 +2,15 @@
 """The body of one HTTP request: counted and timed for the application, read on after an answer that did not wait."""
 
 import asyncio
+from typing import Any
 
 from starlette.types import Message
 
 from ..core.headers import HeaderList
-from ..core.json_text import InvalidJSONError, check_json
-from ..core.problems import BODY_INVALID, BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, Refusal, Refused
+from ..core.json_text import InvalidBodyError, UndeclaredFieldError, check_json
+from ..core.log import log
+from ..core.masking import mask
+from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal, Refused
 from .drain import MAX_IDLE, ends_connection
 from .exchange import Exchange
 
@@ -33,10 +36,10 @@ class BodyExchange(Exchange):
             self.slot.set_deadline(self._body_timeout, BODY_TIMEOUT)
 
     async def receive(self) -> Message:
-        """The application's `receive` for a request with a body: counted, timed and, if JSON, checked whole.
+        """The application's `receive` for a request with a body: counted, timed and, if JSON or a form, checked.
 
         Raises:
-            Refused: The body is too large, too slow or not valid JSON; the perimeter answers, whatever
+            Refused: The body is too large, too slow or not valid; the perimeter answers, whatever
                 the application makes of it.
         """
         if self.drain is not None:
@@ -69,13 +72,23 @@ class BodyExchange(Exchange):
             message["body"] = b"".join(chunks)
         if self._is_read:
             self.await_response()
-        if is_json:
-            try:
-                check_json(message["body"])
-            except InvalidJSONError as error:
-                self.request.log_fields["reason"] = str(error)
-                raise self._refused(BODY_INVALID) from None
+        try:
+            if is_json:
+                value = check_json(message["body"])
+                if self._runtime.services.routes.any_embedded:
+                    self._check_embedded(value)
+            elif self.request.check_body is not None:
+                self.request.check_body(bytes(message["body"]), self._is_read)
+        except InvalidBodyError as error:
+            self.request.log_fields["reason"] = mask(str(error), log.secrets)
+            raise self._refused(error.refusal) from None
         return message
+
+    def _check_embedded(self, value: Any) -> None:
+        """Refuse what stands beside a model that is embedded under a name: the framework would ignore it."""
+        names = self.request.route.embedded if self.request.route is not None else frozenset()
+        if names and isinstance(value, dict) and (unknown := next((each for each in value if each not in names), None)):
+            raise UndeclaredFieldError(f"a field that is not declared: {unknown[:100]!r}")
 
     def _counted(self, message: Message) -> Message:
         if message["type"] == "http.disconnect":
@@ -87,6 +100,10 @@ class BodyExchange(Exchange):
         self._received += len(message["body"])
         if self._received > self.request.max_body_bytes:
             raise self._refused(BODY_TOO_LARGE)
+        # The body of another type may be read in parts: what is beyond the bound of others counts as that bound.
+        is_kept = self.request.is_json or self._received <= self.request.services.settings.max_body_bytes
+        if is_kept and self.slot is not None and not self.slot.hold(len(message["body"])):
+            raise self._refused(OVERLOADED)
         return message
 
     def _refused(self, refusal: Refusal) -> Refused:
@@ -94,7 +111,7 @@ class BodyExchange(Exchange):
         return Refused(refusal)
 
     def _read_on(self, seconds: float) -> asyncio.Task[bool]:
-        return self._runtime.drains.begin(self.request, self._peer, self.raw_receive, seconds)
+        return self._runtime.drains.begin(self.request, self.peer, self.raw_receive, seconds)
 
     async def _let_body_end(self) -> None:
         """Wait for the body before the last part of a stream: with that, Granian ends the connection."""

@@ -9,18 +9,16 @@ the kernel (`TCP_INFO`, see tcp(7)) what came and went on each, and shuts down t
 import asyncio
 import os
 import socket
-import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from ..steps.client import canonical
 from .deadlines import Peer
+from .traffic import FD, Traffic, opened
 
-_FD = "/proc/self/fd"
 _SLICE, _PAUSE = 64, 0.005  # connections that are looked at in one go, less than a millisecond, and seconds between
-_INFO = struct.Struct("=44xI4xI72xQ20xI")  # last_data_sent, last_data_recv, bytes_received, data_segs_out
 
 served: tuple[int, int] | None = None
 """The port, and how many connections a worker may have. `serve` sets it before it forks, where there is enough to see."""
@@ -40,29 +38,9 @@ class _Waiting(NamedTuple):
     """How long a header has been under way, or the first one awaited."""
 
 
-def _traffic(connection: socket.socket) -> tuple[int, int, int]:
-    last_sent, last_received, received, answers = _INFO.unpack(
-        connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-    )
-    return min(last_sent, last_received), received, answers
-
-
-@contextmanager
-def _connection(descriptor: int) -> Iterator[socket.socket]:
-    """A socket under a descriptor of its own: the server may close its one, and use the number again, meanwhile."""
-    copy = os.dup(descriptor)
-    try:
-        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, copy)
-    except OSError:  # no socket
-        os.close(copy)
-        raise
-    with connection:
-        yield connection
-
-
 def can_look() -> bool:
     """Whether this system tells enough of a connection: tried on one of our own."""
-    if sys.platform != "linux" or not os.path.isdir(_FD):  # noqa: PTH112 - a name of the system's
+    if sys.platform != "linux" or not os.path.isdir(FD):  # noqa: PTH112 - a name of the system's
         return False
     try:
         with (
@@ -72,10 +50,10 @@ def can_look() -> bool:
         ):
             client.sendall(b"12345")
             answer = served.recv(5)
-            silent = _traffic(served)
+            silent = Traffic.of(served)
             served.sendall(answer)
-            return (*silent[1:], *_traffic(served)[1:]) == (5, 0, 5, 1)
-    except (OSError, struct.error):
+            return (*silent[1:], *Traffic.of(served)[1:]) == (5, 0, 5, 1)
+    except OSError:
         return False
 
 
@@ -113,11 +91,11 @@ class Connections:
             Seconds that it paused.
         """
         before, self._waiting = self._waiting, {}
-        total, descriptors = 0, [int(name) for name in os.listdir(_FD)]  # noqa: PTH208 - there may be thousands
+        total, descriptors = 0, [int(name) for name in os.listdir(FD)]  # noqa: PTH208 - there may be thousands
         for at in range(0, len(descriptors), _SLICE):
             busy = {(canonical(peer[0]), int(peer[1])) for peer in self._busy() if peer is not None}
             for descriptor in descriptors[at : at + _SLICE]:
-                with suppress(OSError), _connection(descriptor) as connection:
+                with suppress(OSError), opened(descriptor) as connection:
                     name = connection.getsockname()
                     if not isinstance(name, tuple) or name[1] != port:  # not one of the server's
                         continue
@@ -131,7 +109,7 @@ class Connections:
         return len(descriptors) / _SLICE * _PAUSE
 
     def _look_at(self, connection: socket.socket, descriptor: int, before: dict[int, _Waiting], elapsed: float) -> None:
-        inode, (idle, received, answers) = os.fstat(connection.fileno()).st_ino, _traffic(connection)
+        inode, (idle, received, answers) = os.fstat(connection.fileno()).st_ino, Traffic.of(connection)
         seconds, old = 0.0, before.get(inode)
         if old is not None and old.answers == answers:
             # What had come when it was first seen to wait does not count: it may be the end of a body.
@@ -147,6 +125,5 @@ class Connections:
         """Shut down those that have waited longest."""
         longest = sorted(self._waiting.items(), key=lambda item: -item[1].idle)
         for inode, waiting in longest[:number]:
-            with suppress(OSError), _connection(waiting.descriptor) as connection:
-                if os.fstat(connection.fileno()).st_ino == inode:
-                    connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError), opened(waiting.descriptor, inode) as connection:
+                connection.shutdown(socket.SHUT_RDWR)

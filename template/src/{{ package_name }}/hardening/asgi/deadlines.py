@@ -8,6 +8,7 @@ One timer looks after all requests; one for each would cost more than the rest o
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Any
 
 from anyio import CapacityLimiter
@@ -15,6 +16,7 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.types import Message, Receive
 
 from ..core.problems import Refusal
+from .places import Memory, Places
 
 Peer = tuple[str, int]
 _INTERVAL = 0.1
@@ -25,6 +27,8 @@ GiveUp = Callable[[Refusal], Awaitable[None]]
 class Slot:
     """The place of one request, taken as it is made, and until when what the request waits for has to come."""
 
+    receiving: asyncio.Task[Any] | None = None
+    """The task that waits for a message of a WebSocket: it is told first that this one has ended."""
     peer: Peer | None = None
     """The other end of its connection."""
     overdue: Refusal | None = None
@@ -32,12 +36,12 @@ class Slot:
     _task: asyncio.Task[Any] | None = None
     _due: float | None = None
     _refusal: Refusal | None = None
-    _is_in_thread = False
+    _is_in_thread = _is_released = False
+    _held = 0
 
-    def __init__(self, deadlines: "Deadlines", give_up: GiveUp) -> None:
-        self._deadlines = deadlines
+    def __init__(self, deadlines: "Deadlines", places: Places, client: str, give_up: GiveUp) -> None:
+        self._deadlines, self._places, self._client = deadlines, places, client
         self.give_up: GiveUp | None = give_up
-        deadlines.in_flight.add(self)
         deadlines.slots.add(self)
 
     def set_deadline(self, seconds: float, refusal: Refusal) -> None:
@@ -54,8 +58,31 @@ class Slot:
 
     def release(self) -> None:
         """Give the place back; a background task may go on without one, but not what is overdue."""
-        if self.overdue is None:
-            self._deadlines.in_flight.discard(self)
+        if self.overdue is None and not self._is_released:
+            self._is_released = True
+            self._places.give_back(self._client)
+            if self._held:
+                self._deadlines.memory.let_go(self._client, self._held)
+
+    def end(self) -> None:
+        """The request is over."""
+        self.give_up = None  # a cycle would wait for the collector
+        self._deadlines.slots.discard(self)
+        if not self._is_released:
+            self.overdue = None
+            self.release()
+
+    def hold(self, size: int) -> bool:
+        """Hold so many bytes of a body or an answer until the place is given back, if there is room for them."""
+        if self._is_released or not self._deadlines.memory.hold(self._client, size, self._held):
+            return self._is_released
+        self._held += size
+        return True
+
+    def cancel(self, refusal: Refusal) -> None:
+        """Cancel the request's task now, with `refusal` as the answer."""
+        self._due, self._refusal = time.monotonic(), refusal
+        self.cancel_if_overdue(self._due)
 
     def cancel_if_overdue(self, now: float) -> None:
         """Cancel the task, unless it waits for a thread: nothing stops that, so it keeps its place and its seat in the
@@ -63,14 +90,15 @@ class Slot:
         """
         if self._due is None or self._task is None or now < self._due:
             return
-        is_in_thread = self._deadlines.is_in_thread(self._task)
+        task = self.receiving or self._task
+        is_in_thread = self._deadlines.is_in_thread(task)
         if self._is_in_thread and is_in_thread:
             return
         if self.overdue is None or self._is_in_thread:
             self.overdue, self._due = self.overdue or self._refusal, now + _GRACE
             if not is_in_thread:
                 self._is_in_thread = False
-                self._task.cancel()
+                task.cancel()
                 return
             self._is_in_thread = True
         else:
@@ -80,22 +108,21 @@ class Slot:
 
 
 class Deadlines:
-    """The requests at work; those `in_flight` hold a place, until their response is complete."""
+    """The requests at work. A request holds a place until its response is complete, a WebSocket until it has ended.
 
-    def __init__(self) -> None:
-        self.in_flight: set[Slot] = set()
+    Args:
+        number: Places for requests. Half as many of their own are for WebSockets, which stay.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.requests, self.sockets = Places(number), Places(ceil(number / 2))
+        self.memory = Memory()
         self.slots: set[Slot] = set()
         self._threads: CapacityLimiter | None = None
         self._answers: set[asyncio.Future[None]] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
-    def forget(self, slot: Slot) -> None:
-        """The request is over."""
-        slot.give_up = None  # a cycle would wait for the collector
-        self.in_flight.discard(slot)
-        self.slots.discard(slot)
-
-    def wait_for_drain(self, receive: Receive, seconds: float) -> Receive:
+    def wait_for_drain(self, receive: Receive, seconds: float, at_shutdown: Callable[[], None]) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
 
         Background tasks outlive their response, and servers do not wait for them.
@@ -104,6 +131,8 @@ class Deadlines:
         async def wait() -> Message:
             message = await receive()
             limit = time.monotonic() + seconds
+            if message["type"] == "lifespan.shutdown":
+                at_shutdown()
             while message["type"] == "lifespan.shutdown" and self.slots and time.monotonic() < limit:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return message

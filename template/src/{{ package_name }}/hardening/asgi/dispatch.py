@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.findings import InsecureConfigurationError
-from ..core.framework import get_route_path, identity, is_test
+from ..core.framework import ends_here, get_route_path, identity, is_test
 from ..core.log import log
 from ..core.problems import Refusal
 from ..core.route import Route
@@ -70,6 +71,10 @@ class Dispatch:
         if scope["type"] == "http" and "fastapi.telemetry" not in scope:
             path = get_route_path(scope)
             found = self._routes.find_by_path(scope["method"], path)
+            if found is None and self._routes.is_whole and ends_here(self._router) and self.search == self._router.app:
+                scope.setdefault("router", self._router)
+                methods = self._routes.methods_at(path)
+                raise HTTPException(405, headers={"Allow": ", ".join(methods)}) if methods else HTTPException(404)
         if found is None or not found.may_be_kept or (answer := self._answers.get(found)) is None:
             await self.search(scope, receive, send)
             if found is not None and found.may_be_kept and found not in self._answers:

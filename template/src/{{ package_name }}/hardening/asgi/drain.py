@@ -18,7 +18,7 @@ from .deadlines import Peer
 
 MAX_BYTES = 16_777_216
 """Of a body that no route has taken; one whose route takes more may be as long as that."""
-MAX_DRAINS = 512
+MAX_DRAINS = 64
 """At once, a quarter of them for one client. The oldest makes room: it has had the most time."""
 MAX_IDLE = 2.0
 """Seconds without a byte."""

@@ -12,9 +12,11 @@ from ..core.log import log
 from ..core.masking import describe, mask
 from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
+from ..steps.client import client_key
 from .deadlines import Deadlines, Slot
 from .drain import LETTING_GO, Drains
 from .response_headers import ResponseHeaders
+from .sockets import Sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Runtime:
     services: Services
     identify: Callable[[RequestContext], str]
     deadlines: Deadlines
+    sockets: Sockets
     drains: Drains
     response_headers: ResponseHeaders
     own_headers: ResponseHeaders
@@ -51,15 +54,26 @@ class Exchange:
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
-        self._peer = scope.get("client")  # `identify` puts the one there that a proxy names
+        self.peer = scope.get("client")  # `identify` puts the one there that a proxy names
         self.request = RequestContext(scope, runtime.services, runtime.identify, runtime.root_path)
         self.raw_receive = receive
         self.raw_send = send
 
-    def acquire_slot(self) -> None:
-        """Take a place among the requests at work."""
-        self.slot = Slot(self._runtime.deadlines, self.give_up)
-        self.slot.peer = self._peer
+    def acquire_slot(self) -> Refusal | None:
+        """Take a place among what is at work, or say why there is none."""
+        client = self.request.client
+        client = client if ":" not in client else client_key(client)
+        deadlines = self._runtime.deadlines
+        places = deadlines.sockets if self.request.is_websocket else deadlines.requests
+        if (refusal := places.take(client)) is None:
+            self.slot = Slot(deadlines, places, client, self.give_up)
+            self.slot.peer = self.peer
+        return refusal
+
+    def over(self) -> None:
+        """Give back what it held."""
+        if self.slot is not None:
+            self.slot.end()
 
     async def fail(self, error: BaseException) -> None:
         """Answer what the application or a step raised."""
@@ -88,8 +102,7 @@ class Exchange:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, and let the log name it unless something else has happened."""
-        if self.request.event == "request":
-            self.request.note(refusal.event)
+        self.note_once(refusal)
         await self.answer(refusal.status, refusal.headers, refusal.body(self.request.request_id))
 
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
@@ -119,8 +132,8 @@ class Exchange:
         self.started, self.status = True, start.get("status", 101)
         try:
             await self.raw_send(start)
-        except BaseException:
-            self.started = False
+        except Exception:  # not where it was cancelled: it may have begun
+            self.started, self.status = False, 0
             raise
 
     async def cancelled(self, error: asyncio.CancelledError) -> None:
@@ -148,6 +161,11 @@ class Exchange:
             raise error
         else:
             await self.fail(error)
+
+    def note_once(self, refusal: Refusal) -> None:
+        """Let the log name a refusal unless something else has happened."""
+        if self.request.event == "request":
+            self.request.note(refusal.event)
 
     def note_failure(self, error: BaseException) -> None:
         """Log an exception with the line of the request."""

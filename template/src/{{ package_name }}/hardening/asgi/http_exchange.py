@@ -6,10 +6,11 @@ import os
 from starlette.types import Message, Receive
 
 from ..core.headers import HeaderList
-from ..core.problems import READER_TIMEOUT, UNHANDLED, Refusal
+from ..core.problems import OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
 from .body_exchange import BodyExchange
 from .drain import MAX_IDLE
 
+_PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
 
@@ -26,7 +27,7 @@ class HttpExchange(BodyExchange):
         """Give the route its time, and return the application's `receive`."""
         if self.request.refusal is not None:
             return self.receive_nothing
-        if self.request.method == "HEAD" and not self.request.has_head:
+        if self.request.method == "HEAD" and not (self.request.route and self.request.route.has_head):
             self.request.scope["method"] = "GET"
         self.await_response()
         return self.receive if self.request.has_body else self.raw_receive
@@ -55,6 +56,10 @@ class HttpExchange(BodyExchange):
         if type(body) is not bytes:
             body = message["body"] = bytes(memoryview(body))  # the server would send nothing in its place
         if not self.started:
+            # There has to be memory for it until its client has read it; a small one goes to the kernel at once.
+            if len(body) > _PART and self.slot is not None and not self.slot.hold(len(body)):
+                self.refusal = OVERLOADED
+                return
             if self.request.unsettled:
                 await self.request.settle(self._start["status"])
             start = self._begin()
@@ -78,14 +83,14 @@ class HttpExchange(BodyExchange):
             return
         slot = self.slot
         if message.get("more_body", False):
-            self._is_stream = True
-            message["more_body"] = True  # the server takes 1 for no
-            if slot is not None:
-                slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
-            await self.raw_send(message)
-            if slot is not None:
-                slot.clear_deadline()
-        elif self._is_read or not self.request.has_body:  # as most are; a call more is 1% of a request
+            await self._send_part(message)
+            return
+        if len(body) > _PART:  # the server would keep all that is not read
+            last = len(body) - 1 - (len(body) - 1) % _PART
+            for at in range(0, last, _PART):
+                await self._send_part({**message, "body": body[at : at + _PART]})
+            message["body"] = body[last:]
+        if self._is_read or not self.request.has_body:  # as most are; a call more is 1% of a request
             self.finished = True
             await self.raw_send(message)
             if slot is not None:
@@ -104,6 +109,16 @@ class HttpExchange(BodyExchange):
         if self.request.has_body and not self._is_read and self.drain is None:
             is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
             self.drain = self._read_on(MAX_IDLE if is_overdue else self._body_timeout)
+
+    async def _send_part(self, message: Message) -> None:
+        self._is_stream = True
+        slot = self.slot
+        if slot is not None:
+            slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
+        message["more_body"] = True  # the server takes 1 for no
+        await self.raw_send(message)
+        if slot is not None:
+            slot.clear_deadline()
 
     def _begin(self) -> Message:
         start = self._start

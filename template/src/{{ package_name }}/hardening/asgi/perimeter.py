@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..core.framework import is_test
 from ..core.log import log, request_id
 from ..core.log_writer import drain
-from ..core.problems import OVERLOADED, Refusal
+from ..core.problems import Refusal
 from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
@@ -22,11 +22,15 @@ from .drain import Drains
 from .exchange import Exchange, Runtime
 from .health import LIVE, READY, Health
 from .http_exchange import HttpExchange
+from .other_servers import server_findings
 from .response_headers import ResponseHeaders
+from .sockets import Sockets
+from .unfinished import Unfinished
 from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
-_LEVELS = {"request": "info", "client_left": "info", "health": "debug", "unhandled_error": "error"}
+_INFO = ("request", "client_left", "socket_idle", "socket_too_old", "session_over", "service_stops")
+_LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "unhandled_error": "error"}
 
 Verdict = Refusal | Awaitable[Refusal | None] | None
 Refuse = Callable[[RequestContext], Verdict]
@@ -60,16 +64,18 @@ class Perimeter:
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
-        self._deadlines, self._drains = Deadlines(), Drains()
         settings = services.settings
+        self._deadlines, self._drains = Deadlines(settings.max_concurrency), Drains()
         self._connections = Connections(self._busy_peers, settings.header_timeout)
-        self._max_concurrency, self._drain_timeout = settings.max_concurrency, settings.request_timeout
+        self._drain_timeout = settings.request_timeout
         headers = ResponseHeaders(checklist, team), ResponseHeaders(checklist)
         timeouts = settings.body_timeout, settings.request_timeout
+        sockets = Sockets(services.sessions, Unfinished(settings.max_body_bytes, settings.body_timeout))
         self._runtime = Runtime(
             services,
             identify,
             self._deadlines,
+            sockets,
             self._drains,
             *headers,
             errors.unhandled,
@@ -86,17 +92,24 @@ class Perimeter:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         store = self.services.store
+        self.note_server()
         await store.open()
         log.start_batching(asyncio.get_running_loop())
         watching = asyncio.ensure_future(self._connections.watch())
         try:
-            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout), send)
+            at_shutdown = self._runtime.sockets.end_all
+            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown), send)
         finally:
             watching.cancel()
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
             drain()
+
+    def note_server(self) -> None:
+        """Log what a server other than `serve` leaves to others."""
+        for finding in server_findings(self.services.settings):
+            log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
 
     def _busy_peers(self) -> Iterator[Peer | None]:
         yield from (slot.peer for slot in self._deadlines.slots)
@@ -111,10 +124,7 @@ class Perimeter:
                 if request.path in _HEALTH and request.method in ("GET", "HEAD"):
                     await self._answer_health(exchange)
                     return
-                if len(self._deadlines.in_flight) >= self._max_concurrency:
-                    refusal = OVERLOADED
-                else:
-                    exchange.acquire_slot()
+                if (refusal := exchange.acquire_slot()) is None:
                     verdict = self._refusal(exchange, iter(self._refusers))
                     refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
                 request.scope["hardening"] = request
@@ -168,8 +178,7 @@ class Perimeter:
         return verdict
 
     def _end(self, exchange: Exchange) -> None:
-        if exchange.slot is not None:
-            self._deadlines.forget(exchange.slot)
+        exchange.over()
         request = exchange.request
         log.request(
             _LEVELS.get(request.event, "warning"),

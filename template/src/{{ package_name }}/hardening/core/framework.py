@@ -10,6 +10,7 @@ from typing import Any
 
 import fastapi.routing
 from fastapi import APIRouter
+from fastapi.params import Form
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext
 from starlette._utils import get_route_path as get_route_path
 from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
@@ -59,6 +60,29 @@ def _is_own(thing: object, kind: type) -> bool:
     return type(thing) is kind and _is_untouched(kind) and _is_unpatched(thing)
 
 
+def may_have_websockets(app: Any) -> bool:
+    """Whether a `Hardened` may answer one: by a route, what is mounted, a middleware, or what is added as it begins."""
+    if app.has_lifespan or app.router.on_startup or app.user_middleware or not _is_plain(app.router):
+        return True
+    return any(route.is_websocket or route.methods is None for route in app.table())
+
+
+def ends_here(router: Any) -> bool:
+    """Whether a path that none of the router's routes has is a 404: no redirect, no frontend, no `default` stands behind."""
+    return not (router.redirect_slashes or has_frontends(router)) and is_frameworks(router.default)
+
+
+def has_frontends(router: Any) -> bool:
+    """Whether a router has routes that FastAPI asks after all others."""
+    return bool(getattr(router, "_low_priority_routes", ()))
+
+
+def _is_plain(router: Any) -> bool:
+    """Whether a router does nothing but ask its routes: no class, no middleware, no method of somebody's own."""
+    stack = getattr(router.middleware_stack, "search", router.middleware_stack)  # what the perimeter has put around it
+    return _is_own(router, APIRouter) and bool(stack == router.app)
+
+
 def _makes_its_app(kind: type) -> bool:
     """Whether a class inherits from `APIRoute` all but the way in which it makes its application."""
     if not issubclass(kind, APIRoute):
@@ -93,9 +117,7 @@ class Way:
     def walk(self, router: APIRouter) -> Iterator[tuple[RouteContext, bool]]:
         """Each route as it stands, and whether path and method alone lead to it; frontends, asked last, at the end."""
         self.routers.append(router)
-        stack: Any = router.middleware_stack
-        stack = getattr(stack, "search", stack)  # what the perimeter has put around it
-        self.by_path = self.by_path and _is_own(router, APIRouter) and stack == router.app
+        self.by_path = self.by_path and _is_plain(router)
         yield from self._walk(router.routes)
         lasts: Callable[[], Iterator[Any]] = getattr(router, "_iter_low_priority_routes", lambda: iter(()))
         yield from ((_context_of(route), False) for route in lasts())
@@ -105,8 +127,7 @@ class Way:
             if isinstance(route, Inclusion):
                 router = route.original_router
                 self.routers.append(router)
-                plain = _is_own(route, Inclusion) and _is_own(router, APIRouter)
-                self.by_path = self.by_path and plain and router.middleware_stack == router.app
+                self.by_path = self.by_path and _is_own(route, Inclusion) and _is_plain(router)
                 yield from self._walk(route.effective_candidates())
                 continue
             context = _context_of(route)
@@ -116,6 +137,12 @@ class Way:
 
 def _context_of(route: Any) -> RouteContext:
     return RouteContext(route.original_route, route) if hasattr(route, "original_route") else RouteContext(route)
+
+
+def may_limit_body(context: RouteContext) -> bool:
+    """Whether routers on the way to a route may have limits for its body, which they keep to themselves."""
+    body = getattr(context, "body_field", None)
+    return getattr(context, "max_body_size", None) is not None or isinstance(getattr(body, "field_info", None), Form)
 
 
 def identity(context: RouteContext) -> int:

@@ -3,14 +3,29 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from math import isinf
 from typing import Any
+
+from .problems import BODY_INVALID, FIELD_UNKNOWN, Refusal
 
 MAX_DEPTH = 64
 _ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:[dD][89a-fA-F]|0000)")
 
 
-class InvalidJSONError(ValueError):
+class InvalidBodyError(ValueError):
+    """A body that two parsers may read differently; its reason is for the log."""
+
+    refusal: Refusal = BODY_INVALID
+
+
+class UndeclaredFieldError(InvalidBodyError):
+    """The body has a field that its route does not declare."""
+
+    refusal = FIELD_UNKNOWN
+
+
+class InvalidJSONError(InvalidBodyError):
     """The body is not one unambiguous JSON text in UTF-8."""
 
 
@@ -58,7 +73,8 @@ def check_json(body: bytes | bytearray) -> Any:
     except InvalidJSONError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InvalidJSONError("not JSON in UTF-8") from error
+        is_marked = body.startswith(BOM_UTF8)
+        raise InvalidJSONError("a byte order mark" if is_marked else "not JSON in UTF-8") from error
     if end != len(text):
         raise InvalidJSONError("not JSON in UTF-8")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):

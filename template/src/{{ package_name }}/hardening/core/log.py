@@ -23,6 +23,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # What several workers write to one pipe does not mix up to here (PIPE_BUF of POSIX, as Linux has it).
 MAX_WRITE = 4096
+MAX_SHOWN = 100
 _RESERVED = frozenset({"time", "level", "event", "logger", "request_id", "exception"})
 _LINE_PREFIX = '{"time":"'
 _MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
@@ -162,6 +163,12 @@ class Log:
             self.dropped_lines = 0
         except (OSError, ValueError, AttributeError):  # nobody reads the log any more: no reason to fail the request
             self.dropped_lines += number
+
+
+def shown(value: bytes | str) -> str:
+    """What a client sent and was refused for, as a line of the log may repeat it."""
+    text = value if isinstance(value, str) else value.decode("latin-1")
+    return mask(text[:MAX_SHOWN], log.secrets)
 
 
 class Handler(logging.Handler):

@@ -49,27 +49,43 @@ _MESSAGES = {
     "model_type": "Must be an object.",
     "model_attributes_type": "Must be an object.",
     "password_common": "Is among the commonest passwords.",
+    "too_many_errors": "Has more mistakes than are listed.",
     "repeated": "Is given more than once.",
+    "control_character": "Has a control character.",
     "query_invalid": "Is not a query string in UTF-8.",
 }
 
 
 class Problem(HTTPException):
-    """An error whose words are meant for the client: `raise Problem(409, "That username is taken")`.
+    """An error whose words are meant for the client: `raise Problem(409, detail="That username is taken")`.
 
     Args:
         status: HTTP status, 400 to 599.
-        title: One sentence that the client may read. Nothing of the inside.
+        title: What every problem of this `kind` is called; without it, the phrase of the status. Where there is no
+            `detail`, it is sent as that too.
         kind: URI that identifies the kind of problem (RFC 9457, 3.1.1).
         headers: Headers to send with it.
+        detail: One sentence that the client may read of this occurrence. Nothing of the inside.
     """
 
     def __init__(
-        self, status: int, title: str, kind: str = "about:blank", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        title: str = "",
+        kind: str = "about:blank",
+        headers: Mapping[str, str] | None = None,
+        *,
+        detail: str = "",
     ) -> None:
-        super().__init__(status, title, dict(headers) if headers else None)
+        super().__init__(status, detail or title, dict(headers) if headers else None)
         self.title = title
         self.kind = kind
+
+    @property
+    def members(self) -> dict[str, str]:
+        """What the problem document says of it beside its status."""
+        detail = {"detail": self.detail} if self.detail else {}
+        return {"title": self.title, "kind": self.kind, **detail}
 
 
 class Refusal:
@@ -142,11 +158,20 @@ def validation_errors(
 
 
 OVERLOADED = Refusal(503, "overloaded", [(b"retry-after", b"1")])
+CLIENT_OVERLOADED = Refusal(429, "client_overloaded", [(b"retry-after", b"1")])
 ROUTE_TIMEOUT = Refusal(503, "request_timed_out")
 READER_TIMEOUT = Refusal(503, "reader_timed_out")
 BODY_TIMEOUT = Refusal(408, "body_timed_out", [(b"connection", b"close")])
 BODY_TOO_LARGE = Refusal(413, "body_refused")
 BODY_INVALID = Refusal(400, "body_refused")
+FIELD_UNKNOWN = Refusal(
+    422, "validation_failed", errors=validation_errors([{"type": "extra_forbidden", "loc": ["body"]}])
+)
 CLIENT_DISCONNECTED = Refusal(400, "client_left")
+SOCKET_IDLE = Refusal(408, "socket_idle")
+SOCKET_TOO_OLD = Refusal(408, "socket_too_old")
+SESSION_OVER = Refusal(401, "session_over")
+SERVICE_STOPS = Refusal(503, "service_stops")
+SESSION_UNKNOWN = Refusal(503, "store_away")
 WEBSOCKET_REJECTED = Refusal(403, "websocket_refused")
 UNHANDLED = Refusal(500, "unhandled_error")

@@ -13,9 +13,9 @@ from fastapi.routing import APIRoute, RouteContext
 from starlette.routing import Host, Mount, WebSocketRoute, compile_path
 from starlette.types import Scope
 
-from ..policy import DEFAULT, is_guard, name_of
-from .framework import Way, identity, selected
-from .params import dependants_of, names_of, params_of, query_of
+from ..policy import DEFAULT, Policy, is_guard, name_of
+from .framework import Way, has_frontends, identity, may_limit_body, selected
+from .params import body_of, dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
 from .route import Route
 from .schemas import known, models_in
@@ -42,10 +42,12 @@ class RouteTable:
         way = Way()
         asked = list(self._collect(way, self._router, ""))
         self.routers = way.routers
-        """Every router: the application's, those included or mounted, nested ones too."""
         self._is_by_path = way.by_path
+        self.is_whole = way.by_path and not any(map(has_frontends, way.routers))
+        """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
         self._by_identity = {identity(route.context): route for route in self._all if route.context is not None}
+        self.any_embedded = any(route.embedded for route in self._all)
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
         self.has_quotas = any(route.policy.quota is not None for route in self._all)
         self.any_body_overrides = any(
@@ -81,7 +83,7 @@ class RouteTable:
                 # A mount that has been passed since has changed the scope.
                 fresh = {**scope, "root_path": root_path, "app_root_path": root_path, "path_params": {}}
                 route = self.search({**fresh, "method": each} if scope["type"] == "http" else fresh)
-            if route is not None and (each != "HEAD" or each in (route.methods or ())):
+            if route is not None and (each != "HEAD" or route.has_head):
                 return route
         return None
 
@@ -97,6 +99,11 @@ class RouteTable:
             if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
                 return route
         return None
+
+    def methods_at(self, path: str) -> list[str]:
+        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
+        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
 
     @cached_property
     def input_names(self) -> frozenset[str]:
@@ -134,22 +141,29 @@ class RouteTable:
                     f"{prefix}{type(context.original_route).__name__}", None, below, DEFAULT, context, context.route
                 )
             else:
-                may_be_kept = by_path and router is self._router and isinstance(context.original_route, APIRoute)
+                is_ours = by_path and router is self._router and isinstance(context.original_route, APIRoute)
+                may_be_kept = is_ours and not may_limit_body(context)
                 yield replace(self._route(context, path), by_path=by_path, may_be_kept=may_be_kept)
 
     @staticmethod
     def _route(context: RouteContext, path: str) -> Route:
         dependant = getattr(context, "dependant", None)
         tree = list(dependants_of(dependant)) if dependant is not None else []
+        policy: Policy = getattr(context.endpoint, "__policy__", DEFAULT)
+        form, embedded, types = body_of(context, is_open="routes.E002" in policy.insecure_because)
+        if policy.content_types == DEFAULT.content_types and types:
+            policy = replace(policy, content_types=types)
         is_websocket = isinstance(context.original_route, WebSocketRoute)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
             path,
             frozenset(methods) if methods else None,
             compile_path(path)[0],
-            getattr(context.endpoint, "__policy__", DEFAULT),
+            policy,
             context,
             max_body_bytes=getattr(context, "max_body_size", None),
-            query=query_of(dependant) if dependant is not None else None,
+            query=None if dependant is None or policy.unchecked_query else query_of(dependant),
             guards=tuple(name_of(each.call) for each in tree if is_guard(each.call)),
+            form=form,
+            embedded=embedded,
         )

@@ -103,7 +103,8 @@ def children(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
                     yield key, str(inner.get("name", "")), inner
 
 
-def _definitions(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def definitions(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every schema in one that others refer to, by its name."""
     found, todo, seen = {schema.get("ref", ""): schema}, [schema], set[int]()
     while todo:
         each = todo.pop()
@@ -118,11 +119,11 @@ def _definitions(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def walk(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A schema and every schema in it, each definition once."""
-    definitions, todo, seen = _definitions(schema), [schema], set[int]()
+    named, todo, seen = definitions(schema), [schema], set[int]()
     while todo:
         each = todo.pop()
         if each.get("type") == "definition-ref":
-            each = definitions.get(each["schema_ref"], each)
+            each = named.get(each["schema_ref"], each)
         if id(each) not in seen:
             seen.add(id(each))
             yield each
@@ -136,11 +137,11 @@ def models_in(schema: dict[str, Any]) -> Iterator[type[BaseModel]]:
 
 def is_of_models(schema: dict[str, Any]) -> bool:
     """Whether a value is a model, a list of such values, or nothing, whatever validators and unions stand around it."""
-    definitions, todo, seen = _definitions(schema), [schema], set[int]()
+    named, todo, seen = definitions(schema), [schema], set[int]()
     while todo:
         each = todo.pop()
         if each.get("type") == "definition-ref":
-            each = definitions.get(each["schema_ref"], each)
+            each = named.get(each["schema_ref"], each)
         if id(each) in seen:
             continue
         seen.add(id(each))
@@ -154,7 +155,7 @@ def is_of_models(schema: dict[str, Any]) -> bool:
 
 def open_in(schema: dict[str, Any]) -> Iterator[Open]:
     """Every text and collection in a schema that may be of any length."""
-    yield from dict.fromkeys(_Search(_definitions(schema))(schema, False, Open("")))
+    yield from dict.fromkeys(_Search(definitions(schema))(schema, False, Open("")))
 
 
 class _Search:

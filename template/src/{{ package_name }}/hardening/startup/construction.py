@@ -6,6 +6,7 @@ say what is wrong; which route, model and field it is about stands only in the f
 import linecache
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ def unmade(error: Exception) -> Finding | None:
     Args:
         error: What was raised while the application was imported, made or looked at.
     """
-    frames = list(_frames(error))
+    frames = list(walk_tb(error.__traceback__))
     if isinstance(error, pydantic.ValidationError) or not any(_is_framework(frame) for frame, _ in frames):
         return None
     text = getattr(error, "message", "") or str(error)
@@ -36,13 +37,6 @@ def unmade(error: Exception) -> Finding | None:
     )
     source = linecache.getline(path, line).strip()
     return Finding("routes.E009", f"{subject} cannot be made: {reason}", f"It is made at {path}:{line}: `{source}`.")
-
-
-def _frames(error: Exception) -> Iterator[tuple[FrameType, int]]:
-    traceback = error.__traceback__
-    while traceback is not None:
-        yield traceback.tb_frame, traceback.tb_lineno
-        traceback = traceback.tb_next
 
 
 def _is_framework(frame: FrameType) -> bool:

@@ -3,17 +3,22 @@
 
 import json
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
+
+from pydantic.fields import FieldInfo
 
 from ..app import Hardened
+from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
-from ..core.framework import is_frameworks
 from ..core.route import Access, Route
-from ..policy import DEFAULT, name_of
-from ..settings import PREFIX, HardeningSettings, secrets_dir
-from ..steps.errors import Errors
+from ..policy import DEFAULT
+from ..settings import PREFIX, HardeningSettings, seconds, secret_names
+from .overrides import handlers, middleware, replaced
 from .settings import secrets_in
 
 
@@ -27,33 +32,80 @@ def report(
     """Everything, as text for a person or as JSON for a program."""
     declared = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
-    layers = list(_layers(app)) if app is not None else []
+    around: dict[str, list[str]] = {}
+    if app is not None:
+        around = {each.__name__: list(each(app)) for each in (replaced, middleware, handlers)}
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
-        whole = {"ok": ok, "settings": declared, "routes": routes, "layers": layers, "findings": found}
-        return json.dumps(whole, indent=2)
+        data = {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}
+        return json.dumps({**data, "under_serve_alone": NOT_BOUNDED}, indent=2)
 
-    def count(level: str) -> int:
-        return sum(each.level == level for each in findings)
-
-    values = [[text if text is not None else "not set" for text in each.values()] for each in declared]
+    known = type(settings).model_fields if settings is not None else {}
+    values = [_row(each, known) for each in declared]
+    yours = [[what, name] for what, names in around.items() for name in names]
     rows = [
         *_table("SETTING", "VALUE", "FROM", rows=values),
         "",
         *_table("ROUTE", "ACCESS", "POLICY", rows=map(_cells, routes)),
         "",
-        *(_table("LAYER", "WHAT", rows=map(list, map(dict.values, layers))) if layers else ()),
-        *([""] if layers else ()),
-        *(str(finding) for finding in findings),
-        f"{count('error')} errors, {count('warning')} warnings",
+        *([*_table("APPLICATION", "YOURS", rows=yours), ""] if yours else []),
+        *for_people(findings),
+        f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
+        f"{counted(findings, 'error')}, {counted(findings, 'warning')}",
     ]
-    return "\n".join(rows)
+    return "\n".join(part for row in rows for part in _fitted(row, sys.stdout))
+
+
+def _row(each: Mapping[str, str | None], known: Mapping[str, FieldInfo]) -> list[str]:
+    name = str(each["name"])
+    return [name, _written(each["value"], known.get(name.removeprefix(PREFIX).lower())), str(each["source"])]
+
+
+def counted(findings: Iterable[Finding], level: str) -> str:
+    """How many findings of a level there are, in words: `1 error`."""
+    number = sum(each.level == level for each in findings)
+    return f"{number} {level}{'s' * (number != 1)}"
+
+
+def for_people(findings: Iterable[Finding], stream: TextIO | None = None) -> Iterator[str]:
+    """The findings as lines for a stream, standard output unless said: wrapped and in colour on a terminal."""
+    stream = stream or sys.stdout
+    has_colours = _is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+    for finding in findings:
+        colour = "31;1" if finding.level == "error" else "33"
+        text = "\n".join(part for row in str(finding).splitlines() for part in _fitted(row, stream))
+        yield text.replace(finding.id, f"\x1b[{colour}m{finding.id}\x1b[0m", 1) if has_colours else text
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _fitted(row: str, stream: TextIO) -> list[str]:
+    """A row, on a terminal in as many lines as it takes."""
+    width = shutil.get_terminal_size().columns - 1
+    if len(row) <= width or "\n" in row or "\x1b" in row or not _is_terminal(stream):
+        return [row]
+    indent = " " * max(4, len(row) - len(row.lstrip()))
+    return textwrap.wrap(row, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _written(text: str | None, field: FieldInfo | None) -> str:
+    """A value as a person would write it into a file of settings."""
+    if text is None:
+        return "not set"
+    if text in ("True", "False"):
+        return text.lower()
+    if field is None or not any(getattr(each, "func", None) is seconds for each in field.metadata):
+        return text
+    milliseconds = round(float(text) * 1000)
+    units = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+    return next((f"{milliseconds // size}{unit}" for unit, size in units if milliseconds % size == 0), text)
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    folder = secrets_dir()
-    files = {path.name.upper() for path in folder.iterdir()} if folder is not None and folder.is_dir() else set()
+    files = {name.upper() for name in secret_names()}
     environment = {name.upper() for name in os.environ}
     secrets = list(secrets_in(settings))
     for name, value in settings.model_dump(mode="json").items():
@@ -82,29 +134,6 @@ def _route(route: Route, insecure_mounts: Mapping[str, str]) -> dict[str, Any]:
     if route.access is Access.GUARDED:
         access = f"guard {', '.join(route.guards)}"
     return {"route": str(route), "access": access, "policy": policy}
-
-
-def _layers(app: Hardened) -> Iterator[dict[str, str]]:
-    """What may answer beside the routes: middleware, from the outside in, and handlers of the team's own."""
-    for middleware in app.user_middleware:
-        dispatch = middleware.kwargs.get("dispatch", middleware.cls)
-        yield {"layer": "middleware", "what": name_of(dispatch)}
-    for kind, handler in app.exception_handlers.items():
-        if not (is_frameworks(handler) or isinstance(getattr(handler, "__self__", None), Errors)):
-            yield {"layer": f"handler of {kind if isinstance(kind, int) else kind.__name__}", "what": name_of(handler)}
-    if not is_frameworks(app.router.default):
-        yield {"layer": "not found", "what": name_of(app.router.default)}
-
-
-def overridden(app: Hardened) -> Iterator[Finding]:
-    """What a subclass puts in the place of the perimeter or of what looks at it."""
-    names = ("__call__", "findings", "seal", "table")
-    if own := [name for name in names if getattr(type(app), name) is not getattr(Hardened, name)]:
-        yield Finding(
-            "routes.W004",
-            f"{type(app).__name__} has {', '.join(own)} of its own: what passes by the perimeter or is left out is not seen.",
-            "Leave it out: a step, a middleware or a dependency is looked at.",
-        )
 
 
 def _plain(value: Any) -> Any:

@@ -9,22 +9,26 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.utils import get_typed_return_annotation
-from fastapi.params import Form
+from fastapi.params import File, Form
 from pydantic import BaseModel, RootModel
 from starlette.staticfiles import StaticFiles
 
 from ..core.findings import Finding
+from ..core.form_text import MULTIPART, URLENCODED
+from ..core.framework import is_frameworks
+from ..core.params import models_of
 from ..core.problems import BODILESS
 from ..core.route import Access, Route
 from ..core.routes import RouteTable
-from ..core.schemas import UNKNOWN, is_of_models, known, models_in
+from ..core.schemas import UNKNOWN, is_of_models, known, models_in, walk
 from ..core.unresolved import parts
 from ..models import ApiModel, QueryModel, dataclasses_in
-from ..policy import DEFAULT
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
+from .advice import advice, growing
 from .params import Fault, examined, unbounded, unresolved
 
+_SHAPELESS = ("any", "dict")
 _ROOT_HINT = "Inherit `ApiModel`, and give what `RootModel` holds a field of its own."
 _BODY_HINT = "Take one `ApiModel`, not embedded: `async def create(user: NewUser)`."
 
@@ -36,9 +40,12 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
         for name, message, hint in dict.fromkeys(found):
             if name not in route.policy.insecure_because:
                 yield Finding(name, f"{route}: {message}", hint)
+    for route, (name, message, hint) in growing(list(routes)):
+        if name not in route.policy.insecure_because:
+            yield Finding(name, f"{route}: {message}", hint)
 
 
-def app_findings(app: FastAPI, is_production: bool, failure: Any) -> Iterator[Finding]:
+def app_findings(app: FastAPI, is_production: bool, failure: Any, insecure_details: str) -> Iterator[Finding]:
     """What is not safe in what an application is given beside its routes; `failure` handles what nobody else does."""
     if app.debug and is_production:
         yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
@@ -47,6 +54,12 @@ def app_findings(app: FastAPI, is_production: bool, failure: Any) -> Iterator[Fi
             "errors.W001",
             "A handler of its own answers unexpected errors: its response is not filtered.",
             "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
+        )
+    if insecure_details:
+        yield Finding(
+            "errors.W002",
+            f"What HTTPException says with a 4xx is sent to clients: {insecure_details}",
+            "Leave `insecure_details` out once the words for clients are `Problem`s.",
         )
     if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in app.user_middleware):
         yield Finding(
@@ -104,8 +117,13 @@ def _route(route: Route) -> Iterator[Fault]:
             "has no response model: its response is not filtered.",
             "Annotate what it returns with an `ApiModel`, `None` or a response class.",
         )
+    yield from advice(route)
     everything = list(route.dependants())
-    yield from _body([param for each in everything for param in each.body_params], route)
+    body = getattr(route.context, "body_field", None)
+    if body is not None and isinstance(body.field_info, Form):
+        yield from _form(everything, route)
+    else:
+        yield from _body([param for each in everything for param in each.body_params])
     for each in everything:
         for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
             is_query = param in each.query_params
@@ -130,18 +148,42 @@ def _is_vague(annotation: Any) -> bool:
     return any(annotation is each for each in vague) or any(map(_is_vague, parts(annotation)))
 
 
-def _body(params: list[Any], route: Route) -> Iterator[Fault]:
-    forms = [param for param in params if isinstance(param.field_info, Form)]
-    params = [param for param in params if param not in forms]
-    if forms and route.policy.content_types == DEFAULT.content_types:
+def _form(everything: list[Any], route: Route) -> Iterator[Fault]:
+    if not {URLENCODED, MULTIPART} & set(route.policy.content_types):
         yield (
             "routes.E007",
-            "reads a form, but its policy takes JSON only: every request would be 415.",
-            "Say `policy(content_types=[...])` beneath its path decorator.",
+            "reads a form, but its policy takes none: every request would be 415.",
+            "Leave `content_types` out of its policy: the form says them.",
         )
+    params = [(each.call, param) for each in everything for param in each.body_params]
+    models = [model for _, param in params for model in models_of(param.field_info)]
+    names = {param.name for _, param in params}
+    if len(names) > 1 and any(model.model_config.get("extra") == "forbid" for model in models):
+        yield (
+            "routes.E004",
+            "its form is a model with other fields beside it, which that model refuses.",
+            "Make each a field of the model: a file may be one too, `file: UploadFile`.",
+        )
+    for call, param in params:
+        schema, is_file = known(param), isinstance(param.field_info, File)
+        loose = [model for model in models_in(schema) if not _is_strict(model, ApiModel, QueryModel)]
+        if not isinstance(param.field_info, Form):
+            yield "routes.E004", f"it reads {param.name} as JSON out of a form.", "Make it a field of the form."
+        elif not (is_file or models_of(param.field_info) or schema is UNKNOWN) and any(
+            each.get("type") in _SHAPELESS for each in walk(schema)
+        ):
+            message = f"its form field {param.name} may be anything."
+            yield "routes.E004", message, "Say what it is, or inherit `QueryModel`."
+        elif not is_file and not is_frameworks(getattr(call, "__init__", None) if isinstance(call, type) else call):
+            yield from unbounded(param, f"the form field {param.name}", loose)
+        for model in loose:
+            yield "routes.E002", f"the form model {model.__name__} lets unknown fields in.", "Inherit `QueryModel`."
+
+
+def _body(params: list[Any]) -> Iterator[Fault]:
     names = {param.name for param in params}
-    if len(names) > 1 or any(param.field_info.embed for param in params):
-        yield "routes.E004", "its body is embedded under a name, so unknown keys beside it are accepted.", _BODY_HINT
+    if len(names) > 1:
+        yield "routes.E004", "its body is embedded under names, so unknown keys beside them are accepted.", _BODY_HINT
     for param in params:
         schema = known(param)
         loose: list[type] = [model for model in models_in(schema) if not _is_strict(model)]
@@ -164,5 +206,5 @@ def _remedy(model: type) -> str:
     return _ROOT_HINT if issubclass(model, RootModel) else "Inherit `ApiModel`, and leave `extra` as it is."
 
 
-def _is_strict(model: type[BaseModel]) -> bool:
-    return issubclass(model, ApiModel) and model.model_config.get("extra") == "forbid"
+def _is_strict(model: type[BaseModel], *bases: type[BaseModel]) -> bool:
+    return issubclass(model, bases or ApiModel) and model.model_config.get("extra") == "forbid"

@@ -6,6 +6,8 @@ remedy, in the manner of Django's system checks; production starts on none of th
 import os
 import re
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -14,7 +16,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from ..core.findings import Finding, InsecureConfigurationError
-from ..settings import PREFIX, HardeningSettings, secrets_dir
+from ..settings import PREFIX, HardeningSettings, secret_names, secrets_dir
+from .address import HOST, PORT
 
 # However it was written: a password with a slash ends an address early for whoever parses it.
 _IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")
@@ -37,13 +40,23 @@ def load(settings: type[SettingsT]) -> SettingsT:
     try:
         return settings(_secrets_dir=folder)
     except SettingsError as error:
-        raise InsecureConfigurationError(
-            [Finding("settings.E001", f"{error}.", "A list of your own needs `CommaSeparated`, or a JSON value.")]
-        ) from None
+        raise InsecureConfigurationError([_not_taken(error, folder)]) from None
     except ValidationError as error:
         raise InsecureConfigurationError(
             map(_unreadable, error.errors(include_input=False, include_url=False))
         ) from None
+
+
+def _not_taken(error: SettingsError, folder: Path | None) -> Finding:
+    """Why the sources gave no value: a file of `APP_SECRETS_DIR` that cannot be read, or a value in the wrong notation."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        message = f"{cause.filename or folder} cannot be read: {cause.strerror}."
+        return Finding("settings.E003", message, f"Let user {os.geteuid()}, who runs the service, read it.")
+    if isinstance(cause, UnicodeDecodeError):
+        message = f"{error}: the file in APP_SECRETS_DIR is not UTF-8."
+        return Finding("settings.E003", message, "Write it again as UTF-8.")
+    return Finding("settings.E001", f"{error}.", "A list of your own needs `CommaSeparated`, or a JSON value.")
 
 
 def _unreadable(error: ErrorDetails) -> Finding:
@@ -55,11 +68,14 @@ def _unreadable(error: ErrorDetails) -> Finding:
 
 
 def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
-    """Names in the environment that are nearly a setting. Others that begin with `APP_` belong to the platform."""
+    """Names in the environment, or of secrets, that are nearly a setting. Other `APP_` names are the platform's."""
     known = {f"{PREFIX}{name}".upper() for name in type(settings).model_fields} | {f"{PREFIX}SECRETS_DIR"}
-    for name in sorted(os.environ):
+    for name in sorted({*os.environ, *secret_names()}):
         upper = name.upper()
-        if not upper.startswith(PREFIX) or upper in known:
+        one, other = os.environ.get(name), os.environ.get(upper)
+        if upper in known and None not in (one, other) and one != other:
+            yield Finding("settings.E004", f"{name} and {upper} differ, and are one setting.", f"Unset {name}.")
+        if not upper.startswith(PREFIX) or upper in known | {HOST, PORT}:
             continue
         if meant := _meant(upper, known):
             yield Finding("settings.E002", f"{name} is not a setting.", f"Did you mean {meant}?")
@@ -73,6 +89,18 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
     return suffixes[close[0]] if close else None
 
 
+def taken_names(settings: type[HardeningSettings]) -> Iterator[Finding]:
+    """Fields of the team's that `serve` reads as well, or that have another type than the template's of that name."""
+    for name in (HOST, PORT):
+        if (field := name.removeprefix(PREFIX).lower()) in settings.model_fields:
+            message = f"Your setting `{field}` is read from {name}, and `serve` listens there too."
+            yield Finding("settings.W001", message, f"Give it another name, or start with `serve --{field}`.")
+    for field, of_template in HardeningSettings.model_fields.items():
+        if settings.model_fields[field].annotation != of_template.annotation:
+            message = f"Your setting `{field}` has the name of one of the template's, and another type."
+            yield Finding("settings.W002", message, "Give it another name, or keep the type, and change the default.")
+
+
 def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Finding]:
     """Several processes that each count for themselves multiply every quota."""
     if workers > 1 and settings.store_url.startswith("memory:"):
@@ -81,6 +109,23 @@ def workers_finding(settings: HardeningSettings, workers: int) -> Iterator[Findi
             f"{workers} workers with APP_STORE_URL=memory:// would each grant the whole quota.",
             "Set APP_STORE_URL to a Redis that they share, or use --workers 1.",
         )
+
+
+def exposure_finding(settings: HardeningSettings, host: str) -> Iterator[Finding]:
+    """In development errors are told and the documentation is open; the client chooses the name in `Host`."""
+    if not settings.is_production and not (host == "localhost" or _is_loopback(host)):
+        yield Finding(
+            "server.W002",
+            f"In development {host} lets every machine that reaches this one read tracebacks and documentation.",
+            "Listen on 127.0.0.1, or serve as in production.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def secrets_in(settings: HardeningSettings) -> Iterator[str]:

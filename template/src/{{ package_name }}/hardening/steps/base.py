@@ -61,21 +61,21 @@ class RequestContext:
         services: What the steps share.
     """
 
-    # What most requests never change stands on the class: an instance sets only what it needs.
-    event = "request"
+    event = "request"  # what most requests never change stands on the class
     repeated: frozenset[bytes] = frozenset()
     """Headers that came more than once and must not."""
-    is_json = is_preflight = has_response = ignores_revocation = False
+    check_body: Callable[[bytes, bool], None] | None = None
+    is_json = is_preflight = has_response = ignores_revocation = _is_routed = False
     max_body_bytes = 0
     session_keys: Mapping[str, str | None] = MappingProxyType({})
     """Sessions that this request has created, renewed or ended, by the name of their cookie."""
+    sessions_read: frozenset[str] = frozenset()  # their keys; a WebSocket ends with the first that does
     headers_on_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
     """What leaves with the response unless that is an error."""
     unsettled: tuple[Unsettled, ...] = ()
     refusal: Refusal | None = None
     """What is answered in the place of a route; set as soon as a step has refused."""
     _route: Route | None = None
-    _is_routed = False
 
     def __init__(
         self, scope: Scope, services: Services, identify: "Callable[[RequestContext], str]", root_path: str = ""
@@ -91,8 +91,8 @@ class RequestContext:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         self.headers = headers
         if len(headers) != len(scope["headers"]):
-            names = [name for name, _ in scope["headers"] if name in SINGLETON_HEADERS]
-            self.repeated = frozenset(name for name in names if names.count(name) > 1)
+            names = [name for name, _ in scope["headers"]]
+            self.repeated = frozenset(name for name in SINGLETON_HEADERS if names.count(name) > 1)
         self.has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         if self.method == "OPTIONS":
             self.is_preflight = b"access-control-request-method" in headers and b"origin" in headers
@@ -107,11 +107,6 @@ class RequestContext:
             self._is_routed = True
             self._route = self.services.routes.find(self.method, self.path, self.scope, self._root_path)
         return self._route
-
-    @property
-    def has_head(self) -> bool:
-        """Whether its route takes HEAD itself."""
-        return self.route is not None and self.route.methods is not None and "HEAD" in self.route.methods
 
     @property
     def policy(self) -> Policy:

@@ -5,6 +5,7 @@ What anyone else says in `X-Forwarded-*` is hidden from the routes. ASVS v5.0.0-
 
 from collections.abc import Iterator
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from starlette.types import Scope
@@ -20,7 +21,9 @@ _FORWARDED = frozenset(
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
+_UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193: private
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
+_SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
 NETWORKS = ((56, 20), (48, 400))
 """Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has.
 
@@ -90,6 +93,11 @@ def network_keys(address: str) -> tuple[str, ...]:
     )
 
 
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """The items of a header that may be sent on several lines, each a list (RFC 9110, 5.3)."""
+    return b",".join(value for each, value in scope["headers"] if each == name).decode("latin-1").split(",")
+
+
 class Client(Step):
     """Tells who calls."""
 
@@ -100,9 +108,12 @@ class Client(Step):
         self._trusted = [
             (each.max_prefixlen // 8, int(each.netmask), int(each.network_address))
             for each in services.settings.trusted_proxies or ()
+            if each != "unix"
         ]
+        self._trusts_unix = "unix" in (services.settings.trusted_proxies or ())
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
         self._is_warned = False
+        self._may_miss = bool(services.settings.trusted_proxies)
 
     @staticmethod
     def findings(settings: HardeningSettings) -> Iterator[Finding]:
@@ -112,15 +123,20 @@ class Client(Step):
                 "APP_TRUSTED_PROXIES is not set: behind a balancer all clients would share one quota.",
                 "Set it to the proxies' addresses or networks, or to none if clients connect directly.",
             )
-        for network in settings.trusted_proxies or ():
-            if network.prefixlen == 0:
-                yield Finding(
-                    "proxy.E002",
-                    f"APP_TRUSTED_PROXIES contains {network}: whoever calls could choose its address.",
-                    "Name the proxies' own addresses or networks.",
-                )
+        trusted = settings.trusted_proxies or ()
+        four = collapse_addresses(network for network in trusted if isinstance(network, IPv4Network))
+        six = collapse_addresses(network for network in trusted if isinstance(network, IPv6Network))
+        wide = [each for each in six if each.prefixlen < 16 and not each.subnet_of(_UNIQUE_LOCAL)]
+        for network in (*(each for each in four if each.prefixlen < 8), *wide):
+            yield Finding(
+                "proxy.E002",
+                f"APP_TRUSTED_PROXIES contains {network}: whoever calls from there could choose its address.",
+                "Name the proxies' own addresses or networks.",
+            )
 
     def _look_up(self, address: str) -> bool:
+        if not address:  # the peer of a Unix socket has none
+            return self._trusts_unix
         packed = _packed(address)
         number = int.from_bytes(packed, "big")
         return any(size == len(packed) and number & mask == network for size, mask, network in self._trusted)
@@ -131,26 +147,41 @@ class Client(Step):
         peer = scope["client"][0] if scope.get("client") else ""
         client = peer if ":" not in peer else canonical(peer)
         if _FORWARDED.isdisjoint(request.headers):
+            if self._may_miss and self._is_trusted(peer):
+                self._warn_missing(request)
             return client
-        if self._trusted and self._is_trusted(peer):
-            client = self._named_by_proxies(scope, client)
+        if self._is_trusted(peer):
+            if not (named := self._named_by_proxies(scope)) and self._may_miss:
+                self._warn_missing(request)
+            client = named or client
             scope["client"] = (client, 0)
-            if (scheme := request.headers.get(b"x-forwarded-proto")) in (b"http", b"https"):
-                scope["scheme"] = scheme.decode()
+            if len(schemes := {each.strip().lower() for each in _values(scope, b"x-forwarded-proto")}) == 1:
+                scope["scheme"] = _SCHEMES[scope["type"]].get(schemes.pop(), scope["scheme"])
             return client
         scope["headers"] = [header for header in scope["headers"] if header[0] not in _FORWARDED]
         self._warn(peer, request.request_id)
         return client
 
-    def _named_by_proxies(self, scope: Scope, client: str) -> str:
-        lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        for hop in reversed(b",".join(lines).decode("latin-1").split(",")):
+    def _named_by_proxies(self, scope: Scope) -> str:
+        client = ""
+        for hop in reversed(_values(scope, b"x-forwarded-for")):
             if not (address := canonical(hop.strip())):
                 break
             client = address
             if not self._is_trusted(client):
                 break
         return client
+
+    def _warn_missing(self, request: RequestContext) -> None:
+        if request.scope["path"].startswith("/health/"):
+            return
+        self._may_miss = False
+        log(
+            "warning",
+            "forwarded_header_missing",
+            request_id=request.request_id,
+            hint="A peer in APP_TRUSTED_PROXIES names no client in X-Forwarded-For: its clients share one quota.",
+        )
 
     def _warn(self, peer: str, request_id: str) -> None:
         if self._is_warned:
@@ -159,7 +190,7 @@ class Client(Step):
         log(
             "warning",
             "forwarded_header_ignored",
-            client=peer,
+            client=peer or "unix",
             request_id=request_id,
             hint="A peer that is not in APP_TRUSTED_PROXIES sends X-Forwarded-*. Is it your proxy?",
         )

@@ -11,7 +11,7 @@ from fastapi import Response
 
 from ..core.headers import HeaderList
 from ..core.log import log
-from .base import RequestContext, Step
+from .base import RequestContext, Services, Step
 
 MAX_BYTES = 4096
 COOKIE_ID = re.compile(rb"[A-Za-z0-9_-]{43}")
@@ -104,15 +104,25 @@ def secure_cookies(headers: HeaderList, readable: frozenset[str]) -> tuple[Heade
     return secured, report
 
 
+MAX_TOLD = 1_000
+
+
 class Cookies(Step):
     """Lets no cookie leave without its flags, whoever set it."""
 
     name = "cookies"
     respond_triggers = frozenset({b"set-cookie"})
 
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._told = set[str]()
+
     def respond(self, request: RequestContext, headers: HeaderList) -> HeaderList:
-        """Add the flags that are missing, and log which they were."""
+        """Add the flags that are missing, and log which they were: once for a cookie, not for each response."""
         headers, report = secure_cookies(headers, request.policy.script_cookies)
+        report = [each for each in report if each not in self._told]
         if report:
+            if len(self._told) < MAX_TOLD:
+                self._told.update(report)
             log("warning", "cookie_mended", request_id=request.request_id, path=request.scope["path"], cookies=report)
         return headers

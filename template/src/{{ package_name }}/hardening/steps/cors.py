@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..core.findings import Finding
 from ..core.headers import HeaderList
+from ..core.log import shown
 from ..core.problems import Refusal
 from ..settings import HardeningSettings
 from .base import RequestContext, Services, Step
@@ -56,6 +57,7 @@ class CrossOrigin(Step):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
+        self._is_development = not services.settings.is_production
         self._allowed = frozenset(origin.encode() for origin in services.settings.cors_origins)
         self._refusal = Refusal(403, "origin_refused")
         self._preflight = Refusal(204, "request", [_PREFLIGHT_VARY])
@@ -86,14 +88,22 @@ class CrossOrigin(Step):
         if origin in self._granted:
             return self._answer_preflight(request) if request.is_preflight else None
         if request.method in SAFE_METHODS:
-            return self._refusal if request.is_preflight else None
+            return self._refused(request) if request.is_preflight else None
         site = headers.get(b"sec-fetch-site")
         if site in (b"same-origin", b"none"):  # the browser itself vouches that no other site is behind it
             return None
         if site is None and origin is None:  # no browser that could be tricked into sending cookies
             return None
         if site is None and origin is not None and origin.partition(b"://")[2] == headers.get(b"host"):
-            return None
+            own = _ORIGIN.fullmatch(origin.decode("latin-1"))
+            if own and (own[1] == "https" or self._is_development or own[2] in _LOCAL):
+                return None  # a page without TLS may be planted by whoever is on the way
+        return self._refused(request)
+
+    def _refused(self, request: RequestContext) -> Refusal:
+        for name in ("origin", "sec-fetch-site"):
+            if (value := request.headers.get(name.encode())) is not None:
+                request.log_fields[name.replace("-", "_")] = shown(value)
         return self._refusal
 
     def _answer_preflight(self, request: RequestContext) -> Refusal:

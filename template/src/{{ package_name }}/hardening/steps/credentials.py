@@ -61,14 +61,14 @@ class SignInAttempt:
             each._is_dropped |= not is_looked_at
 
 
-_latest: ContextVar[SignInAttempt | None] = ContextVar("sign_in_attempt", default=None)
+latest_attempt: ContextVar[SignInAttempt | None] = ContextVar("sign_in_attempt", default=None)
 
 
 class Guess:
     """A password of the request at work, as far as it is one of a sign-in: what becomes of it decides on the attempt."""
 
     def __init__(self) -> None:
-        self._attempt = _latest.get()
+        self._attempt = latest_attempt.get()
 
     @property
     def known_account(self) -> str | None:
@@ -136,7 +136,7 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
     if (remaining := decisions[-1]) >= 0:
         attempt = SignInAttempt(context, key, device, claims)
         _attempts_of(context).append(attempt)
-        _latest.set(attempt)
+        latest_attempt.set(attempt)
         return attempt
     *counted, (refused, quota) = claims[: len(decisions)]
     if counted:

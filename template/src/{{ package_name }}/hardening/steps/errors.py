@@ -11,16 +11,21 @@ from fastapi import Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 
+from ..core.log import log
+from ..core.masking import mask
 from ..core.problems import BODILESS, MAX_ERRORS, MEDIA_TYPE, Problem, document, validation_errors
+from ..core.route import Route
 from ..stores.base import StoreUnavailableError
-from .base import context_of
+from .base import RequestContext, context_of
 
 
 class Errors:
     """The handlers that turn whatever a route raises into a problem document."""
 
-    def __init__(self, is_production: bool) -> None:
+    def __init__(self, is_production: bool, *, sends_details: bool = False) -> None:
         self.is_production = is_production
+        self.sends_details = sends_details
+        self._told = set[Route | None]()
 
     def handlers(self) -> dict[int | type[Exception], Any]:
         return {
@@ -37,14 +42,40 @@ class Errors:
         if status in BODILESS:
             return Response(status_code=status, headers=headers)
         if not self.is_production and isinstance(exc, HTTPException):
-            more["detail"] = str(exc.detail)
+            more["debug"] = {"detail": str(exc.detail)}
         body = document(status, context_of(request).request_id, **more)
         kept = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
         return Response(body, status, {**kept, "content-type": MEDIA_TYPE})
 
     async def http(self, request: Request, exc: HTTPException) -> Response:
-        words = {"title": exc.title, "kind": exc.kind} if isinstance(exc, Problem) else {}
-        return self._respond(request, exc, exc.status_code, exc.headers, **words)
+        words: dict[str, str] = {}
+        headers, context = exc.headers, context_of(request)
+        if isinstance(exc, Problem):
+            words = exc.members
+        elif exc.detail and exc.detail != HTTPException(exc.status_code).detail:
+            if self.sends_details and exc.status_code < 500 and isinstance(exc.detail, str):
+                words = {"detail": exc.detail}
+            else:
+                self._tell_of_withheld(context, exc)
+        if exc.status_code == 405 and getattr(context.route, "context", None) is None:  # no route's own, but FastAPI's
+            methods = context.services.routes.methods_at(context.path)
+            headers = {"Allow": ", ".join(methods)} if methods else headers  # it names those of one route
+        return self._respond(request, exc, exc.status_code, headers, **words)
+
+    def _tell_of_withheld(self, context: RequestContext, exc: HTTPException) -> None:
+        """Log once for a route that words did not reach the client: nobody else would notice."""
+        if context.route in self._told:
+            return
+        self._told.add(context.route)
+        log(
+            "warning",
+            "detail_withheld",
+            request_id=context.request_id,
+            route=str(context.route or context.path[:100]),
+            status=exc.status_code,
+            detail=mask(str(exc.detail), log.secrets)[:200],
+            hint="Words for the client are a `Problem`: `raise Problem(409, detail=...)`.",
+        )
 
     async def store_away(self, request: Request, exc: StoreUnavailableError) -> Response:
         context_of(request).note("store_away")
@@ -63,11 +94,9 @@ class Errors:
         """The document of a 500; only development shows what happened."""
         if self.is_production:
             return document(500, request_id)
-        details: dict[str, Any] = {
-            "detail": traceback.format_exception_only(exc)[-1].strip(),
-            "traceback": traceback.format_exception(exc),
-        }
-        return document(500, request_id, **details)
+        lines = traceback.format_exception(exc)
+        summary = traceback.format_exception_only(exc)[-1].strip()
+        return document(500, request_id, debug={"detail": summary, "traceback": lines})
 
     async def websocket(self, websocket: WebSocket, exc: WebSocketRequestValidationError) -> None:
         context_of(websocket).note("validation_failed", errors=[error["type"] for error in exc.errors()[:MAX_ERRORS]])

@@ -99,12 +99,15 @@ class RateLimit(Step):
         return self._verdict(request, decisions, own)
 
     def _verdict(self, request: RequestContext, decisions: Sequence[float], own: QuotaHeaders | None) -> Refusal | None:
-        service = self._of_service
-        state, policy = service.state(decisions[0]), service.policy
-        if own is not None and len(decisions) > 1:
-            state, policy = b"%b, %b" % (state, own.state(decisions[1])), b"%b, %b" % (policy, own.policy)
+        service, remaining = self._of_service, decisions[-1]
+        left = [*decisions[: 1 if own is None else 2]]
+        if remaining < 0 and (wider := len(decisions) - 1 - len(left)) >= 0:  # a wider network has no more of it
+            left[wider // len(NETWORKS)] = remaining
+        state, policy = service.state(left[0]), service.policy
+        if own is not None and len(left) > 1:
+            state, policy = b"%b, %b" % (state, own.state(left[1])), b"%b, %b" % (policy, own.policy)
         request.response_headers.extend(((b"ratelimit", state), (b"ratelimit-policy", policy)))
-        if (remaining := decisions[-1]) >= 0:
+        if remaining >= 0:
             return None
         request.response_headers.append((b"retry-after", b"%d" % retry_after(remaining)))
         return self._refusal

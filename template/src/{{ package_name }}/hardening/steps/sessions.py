@@ -186,6 +186,7 @@ class Sessions(SecurityBase, Generic[Data]):
             context.note("session_refused", reason="what it holds does not fit the model")
             await context.services.sessions.end(key)
             return None
+        context.sessions_read |= {key}
         return Session(data, datetime.fromtimestamp(record.created, UTC))
 
     def _encode(self, data: Data) -> bytes:

@@ -5,9 +5,13 @@ RFC 8259, RFC 7493 (I-JSON); ASVS v5.0.0-1.1.1, 1.5.3, 3.5.2, 4.2.1, 5.2.1, 15.3
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from urllib.parse import parse_qsl
 
 from ..core.findings import Finding
+from ..core.form_text import UNDECLARED, check_of
+from ..core.json_text import InvalidBodyError
+from ..core.log import shown
 from ..core.problems import BODY_TOO_LARGE, Refusal, validation_errors
 from ..settings import HardeningSettings
 from .base import RequestContext, Services, Step
@@ -17,6 +21,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUERY_CONTROL = re.compile(rb"%(?:[01][0-9a-f]|7f)|[\x00-\x1f\x7f]", re.IGNORECASE)
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
+
+
+@cache
+def _type_refused(types: tuple[str, ...]) -> Refusal:
+    """A 415 that names what is taken (RFC 9110, 15.5.16)."""
+    taken = ", ".join(types)
+    return Refusal(415, "content_type_refused", [(b"accept", taken.encode("latin-1"))], detail=f"It takes {taken}.")
+
+
+def _told(request: RequestContext, refusal: Refusal, **refused: bytes | str) -> Refusal:
+    """The refusal; the line of the request says what it was refused for."""
+    request.log_fields.update((name, shown(value)) for name, value in refused.items())
+    return refusal
 
 
 class Validation(Step):
@@ -33,12 +50,14 @@ class Validation(Step):
         self._bad_host = Refusal(400, "host_refused")
         self._bad_path = Refusal(400, "path_refused")
         self._bad_header = Refusal(400, "header_refused", [(b"connection", b"close")])
-        self._bad_query, self._unknown, self._repeated = (
+        self._control, self._bad_query, self._unknown, self._repeated = (
             Refusal(422, "query_refused", errors=validation_errors([{"type": kind, "loc": ["query"]}]))
-            for kind in ("query_invalid", "extra_forbidden", "repeated")
+            for kind in ("control_character", "query_invalid", "extra_forbidden", "repeated")
         )
         self._long_target = Refusal(414, "path_refused")
-        self._bad_type = Refusal(415, "content_type_refused")
+        self._encoded = Refusal(
+            415, "content_type_refused", [(b"accept-encoding", b"identity")], detail="It takes no encoded body."
+        )
 
     @staticmethod
     def findings(settings: HardeningSettings) -> Iterator[Finding]:
@@ -66,11 +85,12 @@ class Validation(Step):
     def refuse(self, request: RequestContext) -> Refusal | None:
         scope, headers = request.scope, request.headers
         if request.repeated:
-            return self._bad_host if b"host" in request.repeated else self._bad_header
+            bad = self._bad_host if b"host" in request.repeated else self._bad_header
+            return _told(request, bad, header=b", ".join(sorted(request.repeated)))
         if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            return self._bad_header
+            return _told(request, self._bad_header, header=b"transfer-encoding")
         if headers.get(b"host") not in self._hosts and not self._is_allowed(headers.get(b"host", b"")):
-            return self._bad_host
+            return _told(request, self._bad_host, host=headers.get(b"host", b""))
         path, query = scope["path"], scope["query_string"]
         if len(scope.get("raw_path") or path) + len(query) > MAX_TARGET:
             return self._long_target
@@ -86,18 +106,25 @@ class Validation(Step):
 
     def _refuse_query(self, request: RequestContext, query: bytes) -> Refusal | None:
         if _QUERY_CONTROL.search(query):
-            return self._bad_query
+            return self._control
         route = request.route
-        if route is None or route.query is None:
+        if route is None or (route.query is None and not route.policy.unchecked_query):
             return None
         try:
             names = [name for name, _ in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")]
         except ValueError:
             return self._bad_query
-        if not route.query.keys() >= set(names):
-            return self._unknown
-        once = [name for name in names if not route.query[name]]
-        return self._repeated if len(once) != len(set(once)) else None
+        if (declared := route.query) is None:
+            return None
+        if not declared.keys() >= set(names):
+            declared = route.overridden_query()
+            unknown = next((name for name in names if name not in declared), None)
+            if unknown is not None:
+                return _told(request, self._unknown, name=unknown)
+        once = [name for name in names if not declared[name]]
+        if len(once) == len(set(once)):
+            return None
+        return _told(request, self._repeated, name=next(name for name in once if once.count(name) > 1))
 
     def _refuse_body(self, request: RequestContext) -> Refusal | None:
         media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
@@ -112,8 +139,16 @@ class Validation(Step):
             types = request.policy.content_types
             is_json = is_json or media_type.endswith("+json")
             if media_type not in types and not (media_type.endswith("+json") and "application/json" in types):
-                return self._bad_type
+                return _told(request, _type_refused(types), content_type=request.headers.get(b"content-type", b""))
         request.expect_body(is_json=is_json, max_bytes=max_bytes)
         if b"content-encoding" in request.headers:
-            return self._bad_type
-        return BODY_TOO_LARGE if size > max_bytes else None
+            return _told(request, self._encoded, content_encoding=request.headers[b"content-encoding"])
+        if size > max_bytes or is_json:
+            return BODY_TOO_LARGE if size > max_bytes else None
+        try:
+            form = request.route.form if request.route is not None else UNDECLARED
+            request.check_body = check_of(form, request.headers[b"content-type"].decode("latin-1"))
+        except InvalidBodyError as error:
+            request.log_fields["reason"] = str(error)
+            return error.refusal
+        return None

@@ -8,11 +8,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-Client = Redis | RedisCluster
+LOOK_UP = 0.25
+"""Seconds for each Sentinel, or node of a cluster, to say where the keys are."""
 _SCHEMES = {
     "redis": 6379,
     "rediss": 6379,
@@ -24,6 +26,8 @@ _SCHEMES = {
 }
 _TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?", re.ASCII)
+
+_DATABASE = re.compile(r"\d{1,6}", re.ASCII)
 
 
 class Address(NamedTuple):
@@ -68,15 +72,15 @@ class Address(NamedTuple):
             if not parts:
                 raise ValueError("the name of the master is missing: redis+sentinel://host,host/master")
             master = parts.pop(0)
-        if len(parts) > 1 or not all(part.isdecimal() for part in parts) or (parts and kind == "cluster"):
-            raise ValueError("its path is not the number of a database")
+        if len(parts) > 1 or not all(_DATABASE.fullmatch(part) for part in parts) or (parts and kind == "cluster"):
+            raise ValueError("its path is not the number of a database, of at most 6 digits")
         query = dict(parse_qsl(split.query, keep_blank_values=True))
         known = [*(_TLS if encrypted else ()), *_QUERY.get(kind, ())]
         if unknown := sorted(query.keys() - set(known)):
             raise ValueError(f"it has {', '.join(unknown)}, where {', '.join(known) or 'no option'} may stand")
         number = parts[0] if parts else query.get("db", "0")
-        if not number.isdecimal():
-            raise ValueError("db is not the number of a database")
+        if not _DATABASE.fullmatch(number):
+            raise ValueError("db is not the number of a database, of at most 6 digits")
         if kind != "cluster":
             options["db"] = int(number)
         tls: dict[str, Any] = (
@@ -95,28 +99,48 @@ class Address(NamedTuple):
         passwords = (self.options["password"], self.sentinel_options["password"])
         return not self.is_encrypted and any(passwords) and not all(_is_private(host) for host, _ in self.hosts)
 
-    def client(self, connections: int) -> Client:
-        """A client that has not connected yet, and tries nothing twice. It has no time-outs: the caller has."""
+    async def connect(self, key: str) -> AbstractConnection:
+        """A new connection to the server that holds a key. Names, the master and a cluster's nodes are looked up anew.
+
+        It has no time-outs: the caller has.
+
+        Raises:
+            RedisError, OSError: There is none.
+        """
         common: dict[str, Any] = {
             "socket_connect_timeout": None,
             "socket_timeout": None,
-            "max_connections": connections,
             "retry": Retry(NoBackoff(), 0),
             "driver_info": None,
             "protocol": 2,  # no greeting: a connection is ready a round trip sooner
         }
+        # Of several hosts one that is silent must leave time to ask the next.
+        impatient = {**common, "socket_connect_timeout": LOOK_UP, "socket_timeout": LOOK_UP}
         if self.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in self.hosts]
-            return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **common, **self.options)
-        if self.kind == "sentinel":
-            options = {**common, **self.sentinel_options}
-            sentinel = Sentinel(self.hosts, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
-            master: Redis = sentinel.master_for(self.master, **common, **self.options)
-            return master
+            cluster = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **impatient, **self.options)
+            try:
+                await cluster.nodes_manager.initialize()  # and not what commands there are, which any node may be asked
+                node = cluster.get_node_from_key(key)
+            finally:
+                for kind in ("nodes_cache", "startup_nodes"):
+                    await cluster.nodes_manager.aclose(kind)
+            assert node is not None  # noqa: S101 - only replicas may be none
+            connection = node.connection_class(**{**node.connection_kwargs, **common})
+            await connection.connect()  # type: ignore[no-untyped-call]
+            return connection
         if self.kind == "unix":
-            return Redis(unix_socket_path=self.path, **common, **self.options)
-        ((host, port),) = self.hosts
-        return Redis(host=host, port=port, **common, **self.options)
+            client = Redis(unix_socket_path=self.path, **common, **self.options)
+        else:
+            host, port = self.hosts[0]
+            if self.kind == "sentinel":
+                options = {**impatient, **self.sentinel_options}
+                async with Sentinel(self.hosts, sentinel_kwargs=options) as sentinel:  # type: ignore[no-untyped-call]
+                    host, port = await sentinel.discover_master(self.master)
+            client = Redis(host=host, port=port, **common, **self.options)
+        made: AbstractConnection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        await made.connect()  # type: ignore[no-untyped-call]
+        return made
 
 
 _QUERY = {"unix": ("db",), "sentinel": ("sentinel_username", "sentinel_password")}
@@ -128,7 +152,7 @@ def _text(part: str | None) -> str | None:
 
 def _host(text: str, port: int) -> tuple[str, int]:
     match = _HOST.fullmatch(text)
-    if match is None or int(match["port"] or port) > 65535:
+    if match is None or not 0 < int(match["port"] or port) <= 65535:
         raise ValueError("it has no host, or one that is none; write user, password and host percent-encoded")
     return match["host"].strip("[]"), int(match["port"] or port)
 

@@ -1,185 +1,136 @@
 # Owned by the template: an update rewrites this file.
 """The way to Redis or Valkey. What must not happen when it is away: an answer that waits for it, a service that stays
-down. One failure opens a circuit breaker; from then on nobody asks but a probe in the background, until it may write.
+down. A circuit breaker opens when Redis says no or says nothing; from then on nobody asks but a probe in the background,
+until it may write.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from hashlib import sha1
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
-
 from ...core.log import log
+from ...settings import HardeningSettings
 from ..base import StoreUnavailableError
-from .address import Address, Client
+from .address import Address
+from .calls import Argument, Call, Script
+from .links import CONNECT, INTERVAL, Links
+from .probe import Probe
+from .queue import CallQueue
 
 TIMEOUT = 0.1
-"""Seconds that a request waits for an answer, a new connection included."""
-CONNECT = 1.0
-"""Seconds that a probe has for its first answer, which may need a name, a connection and TLS."""
-INTERVAL = 0.5
-"""Seconds between probes."""
-CONNECTIONS = 16
-"""Most connections of one process."""
-_LATE = 0.02
-_EVICTION = "A full Redis forgets who is being refused. Set maxmemory-policy noeviction, or give it one of its own."
-
-Argument = str | bytes | float
-
-
-class Script:
-    """A Lua script, sent by its digest; a server that does not know it gets the text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-_PROBE = Script("return redis.call('SET', KEYS[1], 1, 'PX', 1000)")
+"""Seconds that a call waits at most, whatever for."""
+CONNECTIONS = 4
+"""Connections of one process."""
 
 
 class RedisConnection:
-    """A bounded pool of connections, made by the first one who asks in an event loop, behind a circuit breaker.
+    """A few connections behind a circuit breaker.
+
+    A call that has no answer after half of its time is asked again on another connection if its script may run twice;
+    else a probe is. So an answer that is late is told from a server that says nothing, which opens the breaker.
 
     Args:
         address: Where Redis is.
+        settings: Those of the service.
         fallback: What the log says of the time without it.
     """
 
-    def __init__(self, address: Address, fallback: str) -> None:
+    def __init__(self, address: Address, settings: HardeningSettings, fallback: str) -> None:
         self.prefix = (__package__ or "").partition(".")[0]
-        """What the name of every key of this service begins with, plain or as `{prefix}`, the tag of a cluster's slot."""
+        """What the name of every key of this service begins with, as `{prefix}`, the tag of a cluster's slot."""
+        self._probe = Probe(self.prefix, settings)
         self._address, self._fallback = address, fallback
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._client: Client
-        self._places: asyncio.Semaphore
-        self._pending_timeouts: set[asyncio.Timeout] = set()
         self._open_since: float | None = None
-        self._watcher: asyncio.Task[None] | None = None
 
     async def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         """Run a script: one round trip, within `TIMEOUT`.
 
         Args:
             script: What to run. In a cluster its keys must be in one slot.
-            keys: Whole names, which begin with `prefix`.
+            keys: Whole names, which begin with `{prefix}`.
             arguments: What the script finds in `ARGV`.
 
         Raises:
-            StoreUnavailableError: Redis is away, or was found to be just now.
+            StoreUnavailableError: There is no answer.
+        """
+        self.submit(call := Call(script, keys, arguments))
+        return await call.future
+
+    def submit(self, call: Call) -> None:
+        """Let a call wait for its turn.
+
+        Raises:
+            StoreUnavailableError: Redis is away.
         """
         if self._loop is not asyncio.get_running_loop():
             self._begin()
         if self._open_since is not None:
             raise StoreUnavailableError
-        async with self._places:
-            if self._open_since is not None:
-                raise StoreUnavailableError
-            client = self._client
-            try:
-                return await self._ask(client, TIMEOUT, script, keys, arguments)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no answer
-                if client is self._client:
-                    self.trip(error)
-                raise StoreUnavailableError from None
-
-    def trip(self, error: Exception) -> None:
-        """Open the breaker: whoever is still waiting goes on at once."""
-        if self._open_since is not None:
-            return
-        self._open_since = time.monotonic()
-        log("error", "store_away", reason=type(error).__name__, meanwhile=self._fallback)
-        for timeout in self._pending_timeouts:
-            if not timeout.expired():
-                timeout.reschedule(0)
-        self._watcher = asyncio.create_task(self._watch(self._open_since))
+        self._queue.add(call)
+        self._links.wake()
 
     async def open(self) -> None:
         """Connect before the first request. If nobody answers, go on without."""
         self._begin()
-        try:
-            await self._probe(self._client)
-        except Exception as error:  # noqa: BLE001 - as in `call`
-            self.trip(error)
+        await self._links.settled.wait()
 
     async def close(self) -> None:
         """Close every connection; it may be opened again."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-        if self._loop is not None:
-            await _drop(self._client)
-        self._loop = self._watcher = None
+        if self._loop is None:
+            return
+        self._loop = None
+        self._queue.clear()
+        if tasks := self._links.stop():
+            await asyncio.wait(tasks, timeout=CONNECT)
 
     async def ping(self) -> bool:
         """Whether Redis lets us write just now."""
-        try:
-            await self.call(_PROBE, [f"{self.prefix}:probe"])
-        except StoreUnavailableError:
-            return False
-        return True
+        with suppress(StoreUnavailableError):
+            self.submit(call := self._probe.call())
+            await call.future
+        return self._open_since is None
 
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._client = self._address.client(CONNECTIONS)
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._queue = CallQueue(TIMEOUT, self._doubt, self._give_up)
+        self._links = Links(
+            self._address, self._probe, self._queue, CONNECTIONS, TIMEOUT, self._close_breaker, self._open_breaker
+        )
+        self._probing: Call | None = None
         self._open_since = None
-        self._pending_timeouts.clear()
+        self._links.add()
 
-    async def _ask(
-        self, client: Client, seconds: float, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> Any:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as timeout:
-            self._pending_timeouts.add(timeout)
-            timer = loop.call_at(due := loop.time() + seconds, _expire, loop, due, timeout)
-            try:
-                try:
-                    return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
-                except NoScriptError:
-                    return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
-            finally:
-                timer.cancel()
-                self._pending_timeouts.discard(timeout)
+    def _open_breaker(self, error: Exception) -> None:
+        """Whoever is still waiting goes on at once."""
+        now = time.monotonic()
+        if self._open_since is None:
+            self._open_since = now
+            log("error", "store_away", reason=type(error).__name__, meanwhile=self._fallback)
+        self._queue.clear()
+        self._links.stop()
+        # At once, unless it was tried just now: who lets a probe write and nobody else is not to be asked all the time.
+        self._links.add(0.0 if now > self._links.tried + INTERVAL else INTERVAL)
 
-    async def _probe(self, client: Client) -> None:
-        """Write, as requests do: a server that is full or a replica answers whoever only reads."""
-        for seconds in (CONNECT, TIMEOUT):
-            await self._ask(client, seconds, _PROBE, [f"{self.prefix}:probe"], ())
-        with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(CONNECT):
-                memory = await client.info("memory")
-            if int(memory.get("maxmemory", 0)) and memory.get("maxmemory_policy") != "noeviction":
-                log("warning", "store_may_forget", policy=memory["maxmemory_policy"], hint=_EVICTION)
+    def _close_breaker(self) -> None:
+        if (since := self._open_since) is not None:
+            self._open_since = None
+            log("warning", "store_back", seconds=round(time.monotonic() - since, 1))
 
-    async def _watch(self, since: float) -> None:
-        """Probe with a new client each time, which looks for the address, the master and the cluster's nodes again."""
-        await _drop(self._client)
-        while True:
-            await asyncio.sleep(INTERVAL)
-            client = self._address.client(CONNECTIONS)
-            try:
-                await self._probe(client)
-            except Exception:  # noqa: BLE001 - still away, for whatever reason
-                await _drop(client)
-            else:
-                break
-        self._client, self._open_since = client, None
-        log("warning", "store_back", seconds=round(time.monotonic() - since, 1))
+    def _doubt(self, call: Call) -> None:
+        """Half of its time is up: is it the answer that is late, or Redis that is silent?"""
+        is_asked_again = call.script.is_repeatable and self._queue.add_again(call)
+        if not is_asked_again and (self._probing is None or self._probing.is_over):
+            self._probing = self._probe.call()
+            self._queue.add(self._probing)
+        self._links.wake()
 
-
-async def _drop(client: Client) -> None:
-    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
-    for each in filter(None, (client, manager)):
-        with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(CONNECT):
-                await each.aclose()
-
-
-def _expire(loop: asyncio.AbstractEventLoop, due: float, timeout: asyncio.Timeout) -> None:
-    """Time is up; but if it is this process that was late, the answer may be there, unread."""
-    now = loop.time()
-    if not timeout.expired():  # the breaker may have been faster
-        timeout.reschedule(now + (_LATE if now > due + _LATE else 0.0))
+    def _give_up(self, call: Call) -> None:
+        """Time is up: part with a connection that does not answer, and with Redis if nothing was heard since."""
+        is_silent = not call.is_over and self._links.heard < call.asked
+        call.fail()
+        if is_silent:
+            self._open_breaker(TimeoutError())
+        self._links.replace(call)

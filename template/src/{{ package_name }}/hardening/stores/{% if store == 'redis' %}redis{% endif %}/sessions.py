@@ -6,7 +6,7 @@ clock is the server's. While Redis is away there are no sessions: 503, nothing l
 import time
 
 from ..base import MAX_DEVICES, MAX_PER_ACCOUNT, REVOCATION_TTL, Record
-from .connection import Script
+from .calls import Script
 from .limits import RedisStore
 
 # Milliseconds throughout.
@@ -19,6 +19,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 def _timed(text: str) -> Script:
     """A script that knows what time it is."""
     return Script(_NOW + text)
+
+
+def _repeatable(text: str) -> Script:
+    """One that may also run twice where once was asked for."""
+    return Script(_NOW + text, is_repeatable=True)
 
 
 # KEYS: session, sessions of the account, end of all of them, session to end. Returns how long after the last end of all
@@ -51,7 +56,7 @@ redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], id)
 redis.call('PEXPIRE', KEYS[2], lifetime)
 return ended and now - age - ended or 2 ^ 40
 """)
-_READ = _timed("""
+_READ = _repeatable("""
 local found = redis.call('HMGET', KEYS[1], 'created', 'version', 'data', 'ends')
 if not found[4] then
     return false
@@ -110,11 +115,11 @@ if ended < asked or ended > now then
 end
 return number
 """)
-_WHOSE = _timed("""
+_WHOSE = _repeatable("""
 local found = redis.call('HMGET', KEYS[1], 'account', 'began', 'created')
 return found[1] and {found[1], now - (found[2] or found[3])}
 """)
-_KNOWS = _timed("""
+_KNOWS = _repeatable("""
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 return ends and tonumber(ends) > now and 1 or 0
 """)

@@ -1,0 +1,166 @@
+# Owned by the template: an update rewrites this file.
+"""A large input is refused at its first mistakes. Pydantic makes an error of each one, for each member of a union, and
+FastAPI copies each: a megabyte of unknown names took ten times what a valid one takes. OWASP API4:2023, CWE-770.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator
+
+from .mistakes import TOO_MANY, Mistakes
+from .problems import MAX_ERRORS
+from .schemas import COLLECTIONS, NESTED, children, definitions, known
+
+MANY = 64
+"""Values in an input above which it is large; of a smaller one each mistake is listed."""
+_FEW = 6
+"""Levels above which an input is large, where a union is within itself: each multiplies the work."""
+_NAMED = {"model-fields": "fields", "typed-dict": "fields", "dataclass-args": "fields", "arguments": "arguments_schema"}
+_OBJECTS = (*_NAMED, "dict")
+_LISTS = (*COLLECTIONS, "tuple")
+_LIST = "a list"  # among the names of what a schema is within
+_ATTEMPTS = {"union": "choices", "function-wrap": "schema"}
+
+
+def fail_fast(param: Any) -> None:
+    """Let a parameter or a body of FastAPI's stop at its first mistakes, if it may hold several values."""
+    adapter, schema = param._type_adapter, known(param)
+    if _holds(schema, *_OBJECTS, *_LISTS) and not isinstance(adapter.validator, FailFast):
+        adapter.validator = FailFast(adapter.validator, schema)
+
+
+class FailFast:
+    """A validator in the place of Pydantic's own, which takes and returns the same but stops at the first mistakes.
+
+    A list ends at its `MAX_ERRORS`th wrong item, other collections at their first, an object with too many unknown names
+    at once, all of it after some hundreds of wrong objects. What a union tries is judged for itself, and never twice where the union may be within
+    itself: that would double the work at each level.
+    """
+
+    def __init__(self, validator: Any, schema: Any) -> None:
+        self._all = validator
+        self._mistakes = Mistakes()
+        self._definitions = definitions(schema)
+        self._most_levels = float("inf")
+        self._first = _build(self._copy(schema, {}, frozenset()), schema)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._all, name)
+
+    def validate_python(self, value: Any, **options: Any) -> Any:
+        """Validate as Pydantic's `SchemaValidator` does.
+
+        Raises:
+            ValidationError: The input is not valid; a large one may have more mistakes than are listed.
+        """
+        if not _is_large(value, self._most_levels):
+            return self._all.validate_python(value, **options)
+        self._mistakes.forget()
+        try:
+            return self._first.validate_python(value, **options)
+        except ValidationError as error:
+            if error.error_count() <= 10 * MAX_ERRORS:
+                raise
+        finally:
+            self._mistakes.forget()
+        raise ValidationError.from_exception_data("", [{"type": TOO_MANY, "loc": (), "input": None}])
+
+    def _copy(self, schema: Any, config: Any, within: frozenset[str]) -> Any:
+        if isinstance(schema, list):
+            return [self._copy(each, config, within) for each in schema]
+        if isinstance(schema, tuple):  # a choice of a union and its label
+            return (self._copy(schema[0], config, within), *schema[1:])
+        if not isinstance(schema, dict) or schema.get("on_error", "raise") != "raise":  # its mistakes are none
+            return schema
+        kind, config, copy = schema.get("type", ""), schema.get("config", config), dict(schema)
+        is_within_list, within = _LIST in within, within | {schema.get("ref", ""), _LIST if kind in _LISTS else ""}
+        for key in NESTED:
+            nested = schema.get(key)
+            if isinstance(nested, dict) and key in ("fields", "choices"):
+                copy[key] = {name: self._copy(each, config, within) for name, each in nested.items()}
+            elif nested is not None:
+                copy[key] = self._copy(nested, config, within)
+        if kind in _LISTS:
+            copy["fail_fast"] = True
+        if kind == "list" and not is_within_list:
+            return _around("function-wrap", self._mistakes.in_list, copy)
+        if kind in _OBJECTS:
+            begun = _around("function-before", self._mistakes.begun(_most_names(schema, config)), copy)
+            return _around("function-after", self._mistakes.right, begun)
+        if kind in _ATTEMPTS and _holds(schema, *_OBJECTS, "definition-ref"):
+            copy[_ATTEMPTS[kind]] = self._member(copy[_ATTEMPTS[kind]], within)
+            return _around("function-wrap", self._mistakes.attempt, copy)
+        return copy
+
+    def _member(self, schema: Any, within: frozenset[str]) -> Any:
+        if isinstance(schema, list):
+            return [self._member(each, within) for each in schema]
+        if isinstance(schema, tuple):
+            return (self._member(schema[0], within), *schema[1:])
+        is_recursive = not within.isdisjoint(_refs(schema, self._definitions))
+        if is_recursive:
+            self._most_levels = _FEW
+        schema = _around("function-before", self._mistakes.member(is_recursive), schema)
+        return _around("function-after", self._mistakes.is_member, schema) if is_recursive else schema
+
+
+def _is_large(value: Any, most_levels: float) -> bool:
+    left, level = MANY, [value]
+    while level:
+        held = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [each for values in held for each in values]
+        left, most_levels = left - len(level), most_levels - 1
+        if left < 0 or most_levels < 0:
+            return True
+    return False
+
+
+def _around(kind: str, function: Callable[..., Any], schema: dict[str, Any]) -> dict[str, Any]:
+    around = {"type": kind, "function": {"type": "no-info", "function": function}, "schema": schema}
+    if "ref" in schema:
+        around["ref"] = schema.pop("ref")
+    return around
+
+
+def _most_names(schema: Any, config: Any) -> float:
+    """How many names an object may have before more than `MAX_ERRORS` are unknown; no limit where none is a mistake."""
+    declared = schema.get(_NAMED.get(schema["type"], ""))
+    forbids = schema.get("extra_behavior", config.get("extra_fields_behavior")) == "forbid"
+    if schema["type"] == "arguments":
+        forbids = "var_kwargs_schema" not in schema
+    return len(declared) + MAX_ERRORS if declared is not None and forbids else float("inf")
+
+
+def _within(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield schema
+    for _, _, inner in children(schema):
+        yield from _within(inner)
+
+
+def _holds(schema: dict[str, Any], *kinds: str) -> bool:
+    return any(each.get("type") in kinds for each in _within(schema))
+
+
+def _refs(schema: dict[str, Any], named: dict[str, dict[str, Any]]) -> set[str]:
+    """What a schema refers to, and what that refers to in turn."""
+    found, todo = set[str](), [schema]
+    while todo:
+        refs = {each["schema_ref"] for each in _within(todo.pop()) if each.get("type") == "definition-ref"}
+        todo += [named[ref] for ref in refs - found if ref in named]
+        found |= refs
+    return found
+
+
+def _build(schema: Any, original: Any) -> SchemaValidator:
+    """A validator of this very schema: where a class is complete, pydantic-core takes the validator that it has."""
+    classes = {id(each["cls"]): each["cls"] for each in _within(original) if isinstance(each.get("cls"), type)}
+    complete = [cls for cls in classes.values() if vars(cls).get("__pydantic_complete__")]
+    try:
+        for cls in complete:
+            cls.__pydantic_complete__ = False
+        return SchemaValidator(schema)
+    finally:
+        for cls in complete:
+            cls.__pydantic_complete__ = True

@@ -1,0 +1,82 @@
+# Owned by the template: an update rewrites this file.
+"""What a new connection is asked before requests use it: may it write, does Redis forget, and who else writes there?"""
+
+from contextlib import suppress
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from ...core.log import log
+from ...settings import HardeningSettings
+from .calls import Call, Script, exchange
+
+_EVICTION = "A full Redis forgets who is being refused. Set maxmemory-policy noeviction, or give it one of its own."
+_SHARED = (
+    "Another service of this package name, or this one with other hosts or another database, keeps its limits and "
+    "sessions here: whoever is signed in there may be signed in here. Give each a database number or a Redis of its own."
+)
+_PROBE = Script(
+    """
+local found = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
+return found
+""",
+    is_repeatable=True,
+)
+
+
+class Probe:
+    """Asks by writing, as requests do: a server that is full or a replica answers whoever only reads.
+
+    What it writes tells deployments apart: the hosts that they answer for, and where their databases are.
+
+    Args:
+        prefix: What the keys of the service begin with.
+        settings: Those of the service.
+    """
+
+    def __init__(self, prefix: str, settings: HardeningSettings) -> None:
+        self.key = f"{{{prefix}}}:probe"
+        urls = [urlsplit(str(value)) for name, value in settings if name.endswith("_url") and name != "store_url"]
+        places = [(url.hostname, url.path) for url in urls]
+        self.deployment = sha256(repr((sorted(settings.allowed_hosts), places)).encode()).hexdigest()[:16]
+        self._is_shared = False
+
+    def call(self) -> Call:
+        """The question, for who sends it."""
+        return _ProbeCall(self)
+
+    async def ask(self, connection: AbstractConnection) -> None:
+        """Write.
+
+        Raises:
+            RedisError, OSError: It is not possible.
+        """
+        await exchange(connection, [self.call()])
+
+    def compare(self, found: bytes | None) -> None:
+        """Say once who else is there."""
+        if found is not None and found != self.deployment.encode() and not self._is_shared:
+            self._is_shared = True
+            log("warning", "store_shared", hint=_SHARED)
+
+    async def look_at_memory(self, connection: AbstractConnection) -> None:
+        """Say that Redis may forget what it is told, if it says so."""
+        with suppress(RedisError, ValueError):
+            await connection.send_command("INFO", "memory")
+            lines = (await connection.read_response()).decode().splitlines()
+            memory = dict(line.split(":", 1) for line in lines if ":" in line)
+            if int(memory.get("maxmemory", 0)) and memory.get("maxmemory_policy") != "noeviction":
+                log("warning", "store_may_forget", policy=memory["maxmemory_policy"], hint=_EVICTION)
+
+
+class _ProbeCall(Call):
+    def __init__(self, probe: Probe) -> None:
+        super().__init__(_PROBE, [probe.key], [probe.deployment])
+        self._probe = probe
+
+    def succeed(self, answer: bytes | None) -> None:
+        self._probe.compare(answer)
+        super().succeed(answer)

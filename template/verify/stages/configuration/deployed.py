@@ -1,0 +1,87 @@
+# Owned by the template: an update rewrites this file.
+"""What deploys the service: every container file and compose file, whatever it is called and wherever it stands."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ...common.yaml import mapping, read
+from ...result import Check, Options, Outcome, UnverifiedError
+from ...upkeep.larger_repository import root_of
+from ...upkeep.seeds import softened
+from . import compose, docker
+from .start import files_of_team
+
+_COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.ya?ml$", re.IGNORECASE)
+_DEVELOPMENT = re.compile(
+    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug)([/._-]|$)", re.IGNORECASE
+)
+_MOST = 65_536
+
+
+def files(project: Path) -> Iterator[tuple[Path, str]]:
+    """Each file that may be one of these, with its text."""
+    for path in files_of_team(project):
+        if path.suffix not in (".py", ".lock", ".md") and path.is_file() and path.stat().st_size <= _MOST:
+            yield path, path.read_text(encoding="utf-8", errors="replace")
+
+
+def checks(options: Options) -> Iterator[Check]:
+    """What is asked of each of them; those that are named for development are counted apart, if there are others."""
+    project, root = options.project.resolve(), root_of(options.project)
+    containers: list[str] = []
+    composes: list[str] = []
+    for path, text in files(project):
+        name = path.relative_to(project).as_posix()
+        if _COMPOSE.search(path.name) or _is_compose(path, text):
+            composes.append(name)
+        elif docker.is_container_file(path, text):
+            containers.append(name)
+    if root != project:  # one for all services of a larger repository
+        above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
+        composes += [os.path.relpath(each, project) for each in above if compose.runs_ours(each, options)]
+    yield from _whole([each for name in containers for each in _container(name, containers, options)])
+    for name in composes:
+        if _for_development(name, composes):
+            yield compose.CONFINED.of(name, compose.CONFINED.name).not_looked_at("it is named for development")
+        else:
+            yield from softened(compose.checks(project / name, name, options), project, options.package, name)
+    for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
+        yield from (rule.not_looked_at(f"there is no {what}") for rule in rules if not found)
+
+
+def _for_development(name: str, every: list[str]) -> bool:
+    return _DEVELOPMENT.search(name) is not None and not all(map(_DEVELOPMENT.search, every))
+
+
+def _container(name: str, every: list[str], options: Options) -> Iterator[Check]:
+    path, user = options.project / name, docker.USER.of(name, docker.USER.name)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if _for_development(name, every):
+        yield user.not_looked_at("it is named for development")
+    elif name not in ("Dockerfile", "Containerfile") and not docker.holds_service(docker.Image(text), options):
+        yield user.not_looked_at("it does not hold the service")
+    else:
+        yield from softened(docker.checks(path, name, options), options.project, options.package, name)
+
+
+def _is_compose(path: Path, text: str) -> bool:
+    """Whether a file by another name describes containers: `include`, `-f` and `docker stack` take any."""
+    if path.suffix not in (".yml", ".yaml") or not re.search(r"^[\"']?services[\"']?:", text, re.MULTILINE):
+        return False
+    try:
+        services = mapping(read(path).get("services")).values()
+    except UnverifiedError:
+        return False
+    return any({"image", "build", "extends"} & mapping(each).keys() for each in services)
+
+
+def _whole(checks: list[Check]) -> list[Check]:
+    """An image that starts something else stands beside one that starts the service; alone it proves nothing."""
+    starts = [each for each in checks if each.id == docker.START.id]
+    if any(each.outcome is not Outcome.NOT_LOOKED_AT for each in starts):
+        return checks
+    remedy = "Start the service with `serve`, or say in `[[tool.hardening.verify.accept]]` what this image is for."
+    return [replace(x, outcome=Outcome.UNVERIFIED, remedy=remedy) if x in starts and x.object else x for x in checks]

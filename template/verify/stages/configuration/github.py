@@ -1,0 +1,240 @@
+# Owned by the template: an update rewrites this file.
+"""GitHub's workflows as GitHub reads them: what starts them, which jobs run, and the steps of these."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from ...common.conditions import decided
+from ...common.yaml import mapping, read, texts
+from ...result import UnverifiedError
+from .steps import Step
+
+FOLDER = Path(".github", "workflows")
+USUAL = ("main", "master", "trunk", "develop")
+CHANGES = ("pull_request", "merge_group", "push", "pull_request_target")
+"""What happens when somebody changes the service. A proof that none of it starts is none of the change."""
+_EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+
+
+class Workflows:
+    """The workflows of a repository.
+
+    Args:
+        root: The root of the repository.
+        touched: Files of the service, from there; a filter that leaves them out leaves the service out.
+        branches: The branches that are known, the default one first; nothing if that cannot be told.
+    """
+
+    def __init__(self, root: Path, touched: list[str], branches: list[str]) -> None:
+        self.root, self.touched, self.branches = root, touched, branches
+
+    def files(self) -> list[Path]:
+        """The files that GitHub reads."""
+        return sorted(each for each in (self.root / FOLDER).glob("*") if each.suffix in (".yml", ".yaml"))
+
+    def steps(self, path: Path) -> Iterator[Step]:
+        """The steps of a workflow, once for each kind of change that starts it."""
+        workflow = read(path)
+        on = workflow.get("on")
+        triggers: dict[str, Any] = on if isinstance(on, dict) else dict.fromkeys(texts(on))
+        why = {event: self._why_not(event, mapping(triggers[event])) for event in CHANGES if event in triggers}
+        started = [event for event, reason in why.items() if not reason]
+        if "workflow_run" in triggers and not started:
+            for step in self._jobs(workflow, path, "push", {}, 0):
+                yield replace(step, unknown="it starts after another workflow")
+        elif set(triggers) == {"workflow_call"}:
+            return
+        reason = "; ".join(f"{event}: {text}" for event, text in why.items()) or f"only {', '.join(triggers)} starts it"
+        for event in started or ["push"]:
+            for step in self._jobs(workflow, path, event, {}, 0):
+                yield step if started else replace(step, skipped=reason)
+
+    def _why_not(self, event: str, filters: Mapping[str, Any]) -> str:
+        """Why an event does not start a workflow."""
+        for key, ignores in (("paths", False), ("paths-ignore", True)):
+            patterns = texts(filters.get(key))
+            if key in filters and patterns and any(matches(patterns, each) == ignores for each in self.touched):
+                return f"`{key}` leaves the service out"
+        for key, ignores in (("branches", False), ("branches-ignore", True)):
+            patterns = texts(filters.get(key))
+            if key not in filters or not self.branches:
+                continue
+            if all(matches(patterns, branch) == ignores for branch in self.branches):
+                return f"`{key}: {', '.join(patterns)}` matches no branch"
+        if event == "push" and "tags" in filters and "branches" not in filters:
+            return "only tags start it"
+        kinds = texts(filters.get("types"))
+        if kinds and event.startswith("pull_request") and not {"synchronize", "opened", "reopened"} & set(kinds):
+            return f"`types: {', '.join(kinds)}` are no changes"
+        return ""
+
+    def _jobs(
+        self, workflow: Mapping[str, Any], path: Path, event: str, inputs: Mapping[str, str], depth: int
+    ) -> Iterator[Step]:
+        jobs = {str(name): mapping(job) for name, job in mapping(workflow.get("jobs")).items()}
+        default = self.branches[0] if self.branches else "main"
+        known = {
+            "github.event_name": event,
+            "github.ref_name": default if event == "push" else "1/merge",
+            "github.ref": f"refs/heads/{default}" if event == "push" else "refs/pull/1/merge",
+            "github.ref_type": "branch",
+            "github.event.repository.default_branch": default,
+            "github.base_ref": "" if event in ("push", "merge_group") else default,
+            "github.event.repository.fork": False,
+            **{f"inputs.{name}": value for name, value in inputs.items()},
+        }
+        for name, job in jobs.items():
+            where = f"{path.name}, job {name}"
+            skipped, unknown = self._skipped(name, jobs, known, ())
+            defaults = {**_run_defaults(workflow), **_run_defaults(job)}
+            for values in _matrix(job):
+                facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
+                state = Step(
+                    "",
+                    where,
+                    lost="`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else "",
+                    skipped=skipped,
+                    unknown=unknown,
+                )
+                if "uses" in job:
+                    yield from self._called(str(job["uses"]), job, state, event, depth)
+                elif isinstance(job.get("steps"), list):
+                    yield from self._list(job["steps"], state, defaults, facts, depth)
+
+    def _skipped(
+        self, name: str, jobs: Mapping[str, Any], known: Mapping[str, Any], seen: tuple[str, ...]
+    ) -> tuple[str, str]:
+        """Why a job never runs, and why that cannot be told."""
+        job = jobs.get(name, {})
+        condition = str(job.get("if", "success()"))
+        if name in seen or name not in jobs:
+            return f"it needs {name}", ""
+        holds = decided(condition, known)
+        if holds is False:
+            return f"`if: {condition}` does not hold", ""
+        unknown = f"`if: {condition}` cannot be told" if holds is None else ""
+        for needed in texts(job.get("needs")):
+            skipped, open_end = self._skipped(needed, jobs, known, (*seen, name))
+            if skipped and not re.search(r"always\(\)|!\s*cancelled\(\)", condition):
+                return f"it needs {needed}, of which {skipped}", ""
+            unknown = unknown or open_end
+        if [] in mapping(mapping(job.get("strategy")).get("matrix")).values():
+            return "its matrix is empty", ""
+        return "", unknown
+
+    def _called(self, uses: str, job: Mapping[str, Any], state: Step, event: str, depth: int) -> Iterator[Step]:
+        """A reusable workflow."""
+        if not uses.startswith("./") or depth > 3:
+            yield replace(state, unknown=state.unknown or f"it calls {uses}, which is not here")
+            return
+        path = self.root / uses
+        try:
+            workflow = read(path)
+        except UnverifiedError as error:
+            yield replace(state, unknown=error.seen)
+            return
+        declared = mapping(mapping(mapping(workflow.get("on")).get("workflow_call")).get("inputs"))
+        inputs = {name: str(mapping(each).get("default", "")) for name, each in declared.items()}
+        inputs |= {name: str(value) for name, value in mapping(job.get("with")).items()}
+        for step in self._jobs(workflow, path, event, inputs, depth + 1):
+            yield _under(state, step)
+
+    def _list(
+        self, steps: list[Any], state: Step, defaults: Mapping[str, str], known: Mapping[str, Any], depth: int
+    ) -> Iterator[Step]:
+        checkout = ""
+        for step in map(mapping, steps):
+            uses = str(step.get("uses", ""))
+            if "actions/checkout" in uses and "repository" not in mapping(step.get("with")):
+                checkout = str(mapping(step.get("with")).get("path", "")).strip("./")
+            holds = decided(step.get("if", True), known)
+            lost = decided(step.get("continue-on-error", False), known)
+            about = _under(
+                state,
+                Step(
+                    _filled(str(step.get("run", "")), known),
+                    state.where,
+                    lost="`continue-on-error`" if lost else "",
+                    skipped=f"`if: {step.get('if')}` does not hold" if holds is False else "",
+                    unknown=f"`if: {step.get('if')}` cannot be told" if holds is None else "",
+                ),
+            )
+            if uses.startswith("./") and depth <= 3:
+                yield from self._composite(uses, step, about, depth)
+            elif "run" in step:
+                shell = str(step.get("shell", defaults.get("shell", "")))
+                folder = _filled(
+                    str(step.get("working-directory", defaults.get("working-directory", ""))), known
+                ).removeprefix("./")
+                if checkout:
+                    folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
+                strict = shell in ("", "bash", "sh") or re.search(r"\s-\w*e", shell) is not None
+                about = replace(about, folder=folder, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
+                if shell.split(" ")[0] not in ("", "bash", "sh"):
+                    about = replace(about, unknown=about.unknown or f"`shell: {shell}` is not read")
+                yield about
+
+    def _composite(self, uses: str, step: Mapping[str, Any], state: Step, depth: int) -> Iterator[Step]:
+        folder = self.root / uses
+        file = next((each for name in ("action.yml", "action.yaml") if (each := folder / name).is_file()), None)
+        if file is None:
+            return
+        try:
+            action = read(file)
+        except UnverifiedError as error:
+            yield replace(state, unknown=error.seen)
+            return
+        inputs = {
+            f"inputs.{name}": str(mapping(each).get("default", ""))
+            for name, each in mapping(action.get("inputs")).items()
+        }
+        inputs |= {f"inputs.{name}": str(value) for name, value in mapping(step.get("with")).items()}
+        inner = mapping(action.get("runs")).get("steps")
+        if isinstance(inner, list):
+            yield from self._list(
+                inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs, depth + 1
+            )
+
+
+def _under(outer: Step, step: Step) -> Step:
+    """A step with what holds of all that it stands in."""
+    return replace(
+        step,
+        lost=outer.lost or step.lost,
+        skipped=outer.skipped or step.skipped,
+        unknown=outer.unknown or step.unknown,
+        where=step.where if step.where == outer.where or not outer.where else f"{outer.where}, {step.where}",
+    )
+
+
+def _run_defaults(value: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(text) for key, text in mapping(mapping(value.get("defaults")).get("run")).items()}
+
+
+def _matrix(job: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The values of each job that a matrix makes; one without any if there is none, or if it is made as it runs."""
+    matrix = mapping(mapping(job.get("strategy")).get("matrix"))
+    axes = {
+        key: value for key, value in matrix.items() if isinstance(value, list) and key not in ("include", "exclude")
+    }
+    found = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())][:64]
+    for each in matrix["include"] if isinstance(matrix.get("include"), list) else []:
+        found.append({**(found[0] if found and not axes.keys() & mapping(each).keys() else {}), **mapping(each)})
+    return [{key: str(value) for key, value in each.items()} for each in found] or [{}]
+
+
+def _filled(text: str, known: Mapping[str, Any]) -> str:
+    """A text with what is known of its expressions put in."""
+    return _EXPRESSION.sub(lambda match: str(known.get(match[1], "__expression__")), text)
+
+
+def matches(patterns: list[str], name: str) -> bool:
+    """Whether the last pattern that says something of a name lets it in; `*` ends at a slash, `**` does not."""
+    anchored = [f"!/{each[1:]}" if each.startswith("!") else f"/{each}" for each in patterns]
+    return GitIgnoreSpec.from_lines(anchored).match_file(name)

@@ -1,0 +1,186 @@
+# Owned by the template: an update rewrites this file.
+"""GitLab's pipeline as GitLab reads it: files put together, jobs put together, rules decided."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...common.conditions import decided
+from ...common.yaml import REFERENCE, mapping, read, texts
+from .github import matches
+from .steps import Step
+
+FILE = ".gitlab-ci.yml"
+_KEYWORDS = {
+    "default",
+    "include",
+    "stages",
+    "variables",
+    "workflow",
+    "image",
+    "services",
+    "cache",
+    "before_script",
+    "after_script",
+    "spec",
+}
+_DEFAULTS = ("before_script", "image")
+_RUNS = ("on_success", "always")
+SOURCES = ("merge_request_event", "push")
+"""What happens when somebody changes the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruled:
+    """What the rules of a job say: why it does not run, why that cannot be told, whether it may fail."""
+
+    skipped: str = ""
+    unknown: str = ""
+    allowed: bool = False
+
+
+class Pipeline:
+    """The pipeline of a repository.
+
+    Args:
+        root: The root of the repository.
+        touched: Files of the service, from there.
+        branches: The branches that are known, the default one first.
+    """
+
+    def __init__(self, root: Path, touched: list[str], branches: list[str]) -> None:
+        self.root, self.touched = root, touched
+        self.default = branches[0] if branches else "main"
+        self.elsewhere: list[str] = []
+
+    def steps(self, path: Path) -> Iterator[Step]:
+        """The scripts of each job, once for each kind of change; and what it takes from elsewhere, as what is not known.
+
+        Raises:
+            UnverifiedError: A file of it cannot be read.
+        """
+        values = self._included(path, ())
+        for each in self.elsewhere:
+            yield Step("", path.name, unknown=f"it includes {each}, which is not here")
+        for source in SOURCES:
+            variables = {
+                f"${name}": str(value)
+                for name, value in mapping(values.get("variables")).items()
+                if isinstance(value, str)
+            }
+            known = {**variables, **self._known(source)}
+            stopped = self._ruled(mapping(values.get("workflow")), known)
+            for name, job in values.items():
+                if name in _KEYWORDS or name.startswith(".") or not isinstance(job, dict):
+                    continue
+                whole = self._extended(job, values, ())
+                yield from self._job(f"{path.name}, job {name}", whole, values, known, stopped)
+
+    def _included(self, path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        values = read(path)
+        included = values.get("include")
+        for each in included if isinstance(included, list) else [included] if included else []:
+            local = each if isinstance(each, str) and "://" not in each else mapping(each).get("local")
+            files = (
+                [x for x in self.root.glob(str(local).lstrip("/")) if x.is_file() and x not in seen] if local else []
+            )
+            if not files:
+                self.elsewhere.append(str(local or next(iter(mapping(each).values()), each)))
+            for file in sorted(files):
+                found = _merged(found, self._included(file, (*seen, path)))
+        return _merged(found, values)
+
+    def _extended(self, job: Mapping[str, Any], values: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in texts(job.get("extends")):
+            if name not in seen:
+                found = _merged(found, self._extended(mapping(values.get(name)), values, (*seen, name)))
+        return _merged(found, job)
+
+    def _script(self, value: Any, values: Mapping[str, Any], depth: int = 0) -> list[str]:
+        if isinstance(value, dict) and depth < 9:
+            found: Any = values
+            for key in texts(value.get(REFERENCE)):
+                found = mapping(found).get(key)
+            return self._script(found, values, depth + 1)
+        if isinstance(value, list):
+            return [text for each in value for text in self._script(each, values, depth + 1)]
+        return texts(value)
+
+    def _job(
+        self,
+        where: str,
+        job: Mapping[str, Any],
+        values: Mapping[str, Any],
+        known: Mapping[str, Any],
+        pipeline: "_Ruled",
+    ) -> Iterator[Step]:
+        default = {key: values[key] for key in _DEFAULTS if key in values} | mapping(values.get("default"))
+        ruled = self._ruled(job, known)
+        skipped, unknown = pipeline.skipped or ruled.skipped, pipeline.unknown or ruled.unknown
+        failure = job.get("allow_failure", False)
+        lost = "`allow_failure`" if ruled.allowed or isinstance(failure, dict) or decided(failure, {}) else ""
+        if "trigger" in job:
+            child = mapping(job["trigger"]).get("include", job["trigger"])
+            yield Step("", where, skipped=skipped, unknown=f"it starts {child}, which is not read")
+        script = self._script(job.get("before_script", default.get("before_script")), values) + self._script(
+            job.get("script"), values
+        )
+        yield Step("\n".join(script), where, "", lost, skipped, unknown, True, True)
+
+    def _ruled(self, job: Mapping[str, Any], known: Mapping[str, Any]) -> "_Ruled":
+        """Whether a job is part of the pipeline: the first of its rules that holds decides."""
+        if isinstance(job.get("rules"), list):
+            unknown = ""
+            for rule in (
+                mapping(each) for rules in job["rules"] for each in (rules if isinstance(rules, list) else [rules])
+            ):
+                holds = decided(rule.get("if", "true"), known)
+                changes = rule.get("changes")
+                paths = texts(mapping(changes).get("paths") if isinstance(changes, dict) else changes)
+                if holds is False or (paths and not all(matches(paths, each) for each in self.touched)):
+                    continue
+                if holds is None:
+                    unknown = unknown or f"`if: {rule['if']}` cannot be told"
+                    continue
+                when = str(rule.get("when", job.get("when", "on_success")))
+                allowed = decided(rule.get("allow_failure", False), {}) is True
+                return _Ruled("" if when in _RUNS or unknown else f"`when: {when}`", unknown, allowed)
+            return _Ruled("" if unknown else "none of its rules holds", unknown)
+        source = str(known["$CI_PIPELINE_SOURCE"])
+        names = {"merge_request_event": {"merge_requests"}, "push": {"branches", "pushes", self.default}}[source]
+        only, without = (_references(job.get(key)) for key in ("only", "except"))
+        if source == "merge_request_event" and not only and "script" in job:
+            return _Ruled("without rules it is no part of a merge request's pipeline")
+        if (only and not set(only) & names) or set(without) & names:
+            return _Ruled(f"`only` or `except` leaves it out ({', '.join([*only, *without])})")
+        when = str(job.get("when", "on_success"))
+        return _Ruled("" if when in _RUNS else f"`when: {when}`")
+
+    def _known(self, source: str) -> dict[str, Any]:
+        of_request = source == "merge_request_event"
+        return {
+            "$CI_PIPELINE_SOURCE": source,
+            "$CI_DEFAULT_BRANCH": self.default,
+            "$CI_COMMIT_BRANCH": None if of_request else self.default,
+            "$CI_COMMIT_REF_NAME": "change" if of_request else self.default,
+            "$CI_COMMIT_TAG": None,
+            "$CI_OPEN_MERGE_REQUESTS": None,
+            "$CI_MERGE_REQUEST_ID": "1" if of_request else None,
+            "$CI_MERGE_REQUEST_IID": "1" if of_request else None,
+            "$CI_MERGE_REQUEST_TARGET_BRANCH_NAME": self.default if of_request else None,
+        }
+
+
+def _references(value: Any) -> list[str]:
+    return texts(mapping(value).get("refs") if isinstance(value, dict) else value)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key)
+        found[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return found

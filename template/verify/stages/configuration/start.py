@@ -1,0 +1,194 @@
+# Owned by the template: an update rewrites this file.
+"""How a container starts the service: with `serve`, in production, and as nobody else's server."""
+
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...common.shell import Command, commands
+from ...result import Check, Options, Rule, listed
+
+SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "waitress", "waitress-serve", "fastapi")
+_INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "setpriv", "chpst", "opentelemetry-instrument")
+_RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
+_TAKE_A_VALUE = ("--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
+_SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
+_HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy"}
+_IMPORTS_SERVER = re.compile(
+    r"^\s*(?:import|from)\s+(uvicorn|gunicorn|hypercorn|granian|daphne|waitress)\b", re.MULTILINE
+)
+_ARGUMENTS = re.compile(r"\"?\$(?:@|\*|\{@\})\"?")
+_UNSET = re.compile(r"\$\{?\w")
+_REMEDY = (
+    "Start it with `python -m {package} serve`; what another server leaves unbounded is in HARDENING.md, under Server."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a container runs.
+
+    Args:
+        argv: Its command, entry point included; a shell form is `sh -c` and the text.
+        env: Its environment, as far as the files say.
+        user: As whom, as the files say it; empty if they do not.
+    """
+
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+
+
+def is_root(user: str) -> bool:
+    """Whether this is the user root; a group alone gives no such right."""
+    return re.match(r"(root|0+)(:|$)", user) is not None
+
+
+def judge(rule: Rule, start: Start, options: Options, where: str) -> Check:
+    """Whether a container starts the service as production must. What starts no server is not looked at.
+
+    Args:
+        rule: What it is about.
+        start: What it runs.
+        options: Where the service is, and what its package is called.
+        where: The file, for the remedy.
+    """
+    remedy = f"{_REMEDY.format(package=options.package)} It stands in {where}."
+    try:
+        ran = list(_ran(start.argv, options, 0))
+    except ValueError as error:
+        return rule.unverified(str(error), remedy)
+    env = dict(start.env)
+    for each in ran:
+        env |= each.env
+    bad = [f"{name}={value}" for name, value in env.items() if is_development(name, value)]
+    unknown = [
+        f"{name}={value}"
+        for name, value in env.items()
+        if name.upper() in ("APP_ENV", "APP_DOCS") and _UNSET.match(value)
+    ]
+    said = [_said(each.argv, options) for each in ran]
+    bad += [text for kind, text in said if kind == "bad"]
+    unknown += [text for kind, text in said if kind == "unknown"]
+    if bad:
+        return rule.insecure(listed(bad), remedy)
+    if unknown or not ran:
+        return rule.unverified(listed(unknown) or "it says nothing of what it starts", remedy)
+    serves = [text for kind, text in said if kind == "serve"]
+    if serves:
+        return rule.proved(serves[0])
+    return rule.not_looked_at(f"it starts no server that is known: {shlex.join(ran[-1].argv)[:80]}")
+
+
+def is_development(name: str, value: str) -> bool:
+    """Whether a variable turns the service's protection down, as only development may."""
+    plain = value.strip().strip("\"'").lower()
+    if _UNSET.match(plain):
+        return False
+    if name.upper() == "APP_ENV":
+        return plain != "production"
+    return name.upper() == "APP_DOCS" and plain in ("1", "true", "yes", "on", "t", "y")
+
+
+def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]:
+    """Each command that comes of it; a script of the repository is read, and so is what is handed on to it."""
+    if not argv:
+        return
+    for each in commands(shlex.join(argv)):
+        if each.argv[0] == "export":
+            values = dict(word.split("=", 1) for word in each.argv if "=" in word)
+            yield Command((), values)
+            continue
+        words = _unwrapped(each.argv)
+        script = next((path for word in words[:2] if (path := _script(word, options.project))), None)
+        if script is None or depth > 3:
+            yield Command(words, each.env)
+            continue
+        rest = shlex.join(words[words.index(next(w for w in words[:2] if _script(w, options.project))) + 1 :])
+        text = _ARGUMENTS.sub(lambda _, rest=rest: rest, script.read_text(encoding="utf-8", errors="replace"))  # type: ignore[misc]
+        yield from _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
+
+
+def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Without what only hands on: an init, `uv run`, `env`, a change of the user."""
+    words = list(argv)
+    while words:
+        name = words[0].rpartition("/")[2]
+        if name in _INITS:
+            del words[0]
+        elif name in ("gosu", "su-exec") or (name in _RUNNERS and words[1:2] == ["run"]):
+            del words[:2]
+        elif len(words) < len(argv) and re.match(r"-|\w+=", words[0]):
+            del words[: 2 if words[0] in _TAKE_A_VALUE else 1]
+        else:
+            break
+    return tuple(words)
+
+
+def _script(word: str, project: Path) -> Path | None:
+    """The shell script of this repository that a word names, wherever the image has put it."""
+    if not re.search(r"(\.sh|(^|/)[\w-]*entrypoint[\w.-]*)$", word):
+        return None
+    name = word.rpartition("/")[2]
+    found = [each for each in files_of_team(project) if each.name == name]
+    return found[0] if len(found) == 1 else None
+
+
+def _said(argv: tuple[str, ...], options: Options) -> tuple[str, str]:
+    """What a command is: `serve`, `bad`, `unknown`, or nothing that serves; and how to show it."""
+    if not argv:
+        return "", ""
+    name, text = argv[0].rpartition("/")[2], shlex.join(argv)[:80]
+    rest, module = list(argv[1:]), ""
+    if re.fullmatch(r"python[\d.]*", name):
+        while rest and rest[0].startswith("-") and rest[0] not in ("-m", "-c"):
+            rest = rest[2 if rest[0] in ("-X", "-W") else 1 :]
+        if rest[:1] == ["-m"] and len(rest) > 1:
+            module, rest = rest[1], rest[2:]
+        elif rest[:1] == ["-c"]:
+            return ("bad", text) if re.search("|".join(SERVERS), text) else ("unknown", text)
+        else:
+            return _served_by_file(options.project, rest[0] if rest else "", text)
+    elif entry := _entry_points(options.project).get(name):
+        module = entry.partition(":")[0].removesuffix(".__main__")
+    if name in SERVERS or module.partition(".")[0] in SERVERS:
+        return ("", "") if name == "fastapi" and rest[:1] not in (["run"], ["dev"]) else ("bad", text)
+    if module.removesuffix(".__main__") == options.package:
+        if any(re.fullmatch(r"--d(ev?)?", each) for each in rest):
+            return "bad", text
+        return (
+            ("serve", text) if "serve" in rest else ("", "") if "check" in rest else ("bad", f"{text}, without `serve`")
+        )
+    if module.partition(".")[0] == options.package:
+        return _served_by_file(options.project, f"src/{module.replace('.', '/')}.py", text)
+    if "$" in name or name.endswith(".sh") or "entrypoint" in name:
+        return "unknown", text
+    return "", ""
+
+
+def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
+    """A Python file of the repository: whether it brings a server of its own."""
+    found = [each for each in files_of_team(project) if each.name == name.rpartition("/")[2]]
+    if not found:
+        return "unknown", text
+    sources = [each.read_text(encoding="utf-8", errors="replace") for each in found]
+    return ("bad", f"{text}, which brings a server") if any(map(_IMPORTS_SERVER.search, sources)) else ("", "")
+
+
+def files_of_team(project: Path) -> Iterator[Path]:
+    """The files of a repository, but for what is made or brought by tools, and verify."""
+    for folder, folders, names in os.walk(project):
+        folders[:] = sorted(x for x in folders if x not in _SKIPPED and (not x.startswith(".") or x in _HIDDEN))
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _entry_points(project: Path) -> dict[str, str]:
+    try:
+        scripts = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+        return {str(name): str(value) for name, value in scripts.items()}
+    except (OSError, ValueError, LookupError, AttributeError):
+        return {}

@@ -1,0 +1,417 @@
+"""What runs in CI: honest pipelines end green, and ones that prove nothing end red, whichever forge reads them."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from verify.result import Check, Options, Outcome
+from verify.stages.configuration import workflows
+from verify.upkeep import larger_repository
+
+from ..conftest import Emit, commit, git
+
+PACKAGE = "orders_api"
+VERIFY = "uv run --locked python -m verify"
+HARDENING = ".github/workflows/hardening.yml"
+GITLAB = ".gitlab-ci.yml"
+Files = dict[str, str]
+Look = Callable[..., list[Check]]
+ON = "on: [push, pull_request]\npermissions: {}\n"
+
+
+def github(step: str = f"run: {VERIFY}", *, job: str = "", on: str = ON, more: str = "") -> str:
+    """A workflow with one step."""
+    return f"{on}{more}jobs:\n  check:\n    runs-on: ubuntu-24.04\n{job}    steps:\n      - {step}\n"
+
+
+def script(*lines: str) -> str:
+    return github("run: |\n" + "\n".join(f"          {line}" for line in lines))
+
+
+def gitlab(more: str = "", line: str = VERIFY, before: str = "") -> str:
+    rules = "" if "rules" in more or "only" in more or "extends" in more else "  rules: [{when: always}]\n"
+    return f"{before}check:\n{rules}{more}  script:\n    - {line}\n"
+
+
+MAKE = {
+    "Makefile": "PYTHON ?= uv run python\n.PHONY: ci verify\nci: lint verify\nlint:\n\truff check\n"
+    "verify:\n\t@$(PYTHON) -m verify\n"
+}
+
+SABOTAGED: dict[str, tuple[Files, str]] = {
+    # s08 to s10 and their siblings: a step that cannot fail
+    **{
+        f"a step that cannot fail: {line}": ({HARDENING: script(line)}, "insecure .*hides it")
+        for line in (
+            f"{VERIFY} || true",
+            f"{VERIFY} || :",
+            f"{VERIFY} || exit 0",
+            f"{VERIFY}; true",
+            f"{VERIFY} | tee log",
+            f"({VERIFY}) || echo failed",
+            f"bash -c '{VERIFY} || true'",
+            f"cd . && {VERIFY} || true",
+        )
+    },
+    "set +e": ({HARDENING: script("set +e", VERIFY, "echo done")}, "insecure .*set -e"),
+    "a shell without -e": (
+        {HARDENING: script(VERIFY, "echo done").replace("- run", "- shell: bash {0}\n        run")},
+        "insecure .*set -e",
+    ),
+    "in the background": ({HARDENING: github(f"run: {VERIFY} &")}, "insecure .*behind"),
+    "asked by if": ({HARDENING: script(f"if {VERIFY}; then echo ok; fi")}, "insecure .*`if` asks"),
+    "if false in the shell": ({HARDENING: script(f"if [ -n '' ]; then {VERIFY}; fi")}, "unverified"),
+    "after an exit": ({HARDENING: script("exit 0", VERIFY)}, "exit 0"),
+    "continue-on-error": ({HARDENING: github(f"continue-on-error: true\n        run: {VERIFY}")}, "continue-on-error"),
+    "continue-on-error of the job": ({HARDENING: github(job="    continue-on-error: true\n")}, "continue-on-error"),
+    "continue-on-error by an expression": (
+        {HARDENING: github(f"{{run: {VERIFY}, continue-on-error: '${{{{ true }}}}'}}")},
+        "continue",
+    ),
+    "continue-on-error by a matrix": (
+        {HARDENING: github(job="    strategy: {matrix: {soft: [true]}}\n    continue-on-error: ${{ matrix.soft }}\n")},
+        "continue-on-error",
+    ),
+    # a job that does not run
+    **{
+        f"if: {condition}": ({HARDENING: github(f"if: {condition}\n        run: {VERIFY}")}, "insecure .*does not hold")
+        for condition in (
+            "false",
+            "${{ false }}",
+            "always() && false",
+            "(success() || always()) && !true",
+            "github.event_name == 'schedule'",
+            "${{ 'a' == 'b' }}",
+            "failure()",
+            "github.ref == 'refs/heads/never' && github.event_name == 'push'",
+        )
+    },
+    "if: false of the job": ({HARDENING: github(job="    if: false\n")}, "insecure .*does not hold"),
+    "a job that needs one that does not run": (
+        {HARDENING: github(job="    needs: never\n") + "  never:\n    if: false\n    steps: [{run: 'true'}]\n"},
+        "insecure .*needs never",
+    ),
+    "an empty matrix": ({HARDENING: github(job="    strategy: {matrix: {x: []}}\n")}, "matrix is empty"),
+    "if a variable says so": ({HARDENING: github(job="    if: vars.VERIFY == 'yes'\n")}, "unverified .*cannot be told"),
+    # triggers that never fire
+    **{
+        f"on: {on}": ({HARDENING: github(on=f"on: {on}\npermissions: {{}}\n")}, "insecure")
+        for on in (
+            "workflow_dispatch",
+            "[workflow_dispatch, schedule]",
+            "{push: {branches: [no-such-branch]}}",
+            "{push: {branches: [releases/**], tags: ['v*']}}",
+            "{push: {tags: ['v*']}}",
+            "{push: {paths-ignore: ['**']}, pull_request: {paths-ignore: ['**/*.py']}}",
+            "{pull_request: {paths: [docs/**]}}",
+            "{pull_request: {types: [labeled]}}",
+            "{pull_request: {branches-ignore: ['**']}}",
+        )
+    },
+    # words that are no command
+    "a comment": ({HARDENING: script(f"# {VERIFY}", "true")}, "insecure"),
+    "echo": ({HARDENING: github(f"run: echo {VERIFY}")}, "insecure"),
+    "echo, quoted": ({HARDENING: github(f'run: echo "{VERIFY}"')}, "insecure"),
+    "a name": ({HARDENING: github(f"name: {VERIFY}\n        run: 'true'")}, "insecure"),
+    "a here-document": ({HARDENING: script("cat <<EOF", VERIFY, "EOF")}, "insecure"),
+    "another uv": ({HARDENING: script("uv() { true; }", VERIFY)}, "unverified .*what `uv` is"),
+    "an alias": ({HARDENING: script("alias uv=true", VERIFY)}, "unverified .*what `uv` is"),
+    "a function": ({HARDENING: script("f() {", VERIFY, "}")}, "unverified"),
+    "another module": ({HARDENING: github("run: uv run python -m verify.bounds")}, "insecure"),
+    # less than all of it
+    **{
+        f"a part of it: {part}": ({HARDENING: github(f"run: {VERIFY} {part}")}, "insecure .*leaves out the rest")
+        for part in ("--only audit", "--only=lock", "--onl tests", "--target https://x", "--help")
+    },
+    # behind something else
+    "make that ignores": (
+        {HARDENING: github("run: make verify"), "Makefile": MAKE["Makefile"].replace("@$", "-@$")},
+        "insecure .*`-`",
+    ),
+    "make -i": ({HARDENING: github("run: make -i ci"), **MAKE}, "insecure .*make -i"),
+    "make and true": ({HARDENING: github("run: make verify || true"), **MAKE}, "insecure .*hides"),
+    "a recipe that hides": (
+        {HARDENING: github("run: make verify"), "Makefile": f"verify:\n\t{VERIFY} || true\n"},
+        "insecure .*hides",
+    ),
+    "just that ignores": (
+        {HARDENING: github("run: just verify"), "justfile": f"verify:\n    -{VERIFY}\n"},
+        "insecure .*`-`",
+    ),
+    "a script that goes on": (
+        {HARDENING: github("run: ./scripts/ci.sh"), "scripts/ci.sh": f"#!/bin/sh\n{VERIFY}\necho done\n"},
+        "insecure .*set -e",
+    ),
+    "a composite action that hides": (
+        {
+            HARDENING: github("uses: ./.github/actions/proof"),
+            ".github/actions/proof/action.yml": f"runs: {{steps: [{{run: '{VERIFY} || true', shell: bash}}]}}\n",
+        },
+        "insecure .*hides",
+    ),
+    "a reusable workflow that hides": (
+        {
+            HARDENING: f"{ON}jobs:\n  check:\n    uses: ./.github/workflows/proof.yml\n",
+            ".github/workflows/proof.yml": github(
+                f"{{run: {VERIFY}, continue-on-error: true}}", on="on: workflow_call\n"
+            ),
+        },
+        "insecure .*continue-on-error",
+    ),
+    "a reusable workflow of others": (
+        {HARDENING: f"{ON}jobs:\n  check:\n    uses: org/ci/.github/workflows/x.yml@{'a' * 40}\n"},
+        "unverified .*is not here",
+    ),
+    "nobody calls it": ({HARDENING: github(on="on: workflow_call\n")}, "insecure"),
+    "a tool that is not read": (
+        {HARDENING: github("run: uvx nox -s proof"), "noxfile.py": "'verify'"},
+        "unverified .*noxfile.py",
+    ),
+    # GitLab
+    "gitlab: allow_failure": ({GITLAB: gitlab("  allow_failure: true\n")}, "insecure .*allow_failure"),
+    "gitlab: exit codes": ({GITLAB: gitlab("  allow_failure: {exit_codes: [1, 2]}\n")}, "insecure .*allow_failure"),
+    "gitlab: a rule that lets it fail": (
+        {GITLAB: gitlab("  rules: [{when: always, allow_failure: true}]\n")},
+        "insecure .*allow",
+    ),
+    "gitlab: never": ({GITLAB: gitlab("  rules: [{when: never}]\n")}, "insecure .*when: never"),
+    "gitlab: by hand": (
+        {GITLAB: gitlab("  rules: [{if: '$CI_COMMIT_BRANCH', when: manual}, {when: never}]\n")},
+        "insecure .*manual|never",
+    ),
+    "gitlab: manual": ({GITLAB: gitlab("  only: [merge_requests]\n  when: manual\n")}, "insecure .*manual"),
+    "gitlab: schedules alone": ({GITLAB: gitlab("  only: [schedules]\n")}, "insecure .*only"),
+    "gitlab: a rule that never holds": (
+        {GITLAB: gitlab("  rules: [{if: '$CI_PIPELINE_SOURCE == \"web\"'}]\n")},
+        "insecure .*none of",
+    ),
+    "gitlab: a variable": ({GITLAB: gitlab("  rules: [{if: '$PROOF == \"yes\"'}]\n")}, "unverified .*cannot be told"),
+    "gitlab: other files": ({GITLAB: gitlab("  rules: [{changes: [docs/**/*]}]\n")}, "insecure .*none of"),
+    "gitlab: workflow": ({GITLAB: gitlab(before="workflow: {rules: [{when: never}]}\n")}, "insecure .*never"),
+    "gitlab: || true": ({GITLAB: gitlab(line=f"{VERIFY} || true")}, "insecure .*hides"),
+    "gitlab: set +e before it": (
+        {GITLAB: gitlab("  before_script: [set +e]\n").replace(VERIFY, f"{VERIFY}\n    - echo")},
+        "set -e",
+    ),
+    "gitlab: afterwards": ({GITLAB: f"check:\n  script: ['true']\n  after_script: ['{VERIFY}']\n"}, "insecure"),
+    "gitlab: hidden": ({GITLAB: gitlab().replace("check:", ".check:")}, "insecure"),
+    "gitlab: included from elsewhere": ({GITLAB: "include: {project: ci/all, file: /x.yml}\n"}, "unverified .*ci/all"),
+}
+
+HONEST: dict[str, Files] = {
+    "flow style (h01)": {
+        HARDENING: f"on: {{pull_request: {{}}}}\npermissions: {{}}\njobs: {{a: {{steps: [{{run: {VERIFY}}}]}}}}\n"
+    },
+    "tags beside it": {
+        HARDENING: github(),
+        ".github/workflows/release.yml": github("run: x", on="on: {push: {tags: ['v*']}}\npermissions: {}\n"),
+    },
+    "permissions of the job (h02)": {
+        HARDENING: github(on="on: pull_request\n", job="    permissions: {contents: read}\n")
+    },
+    "anchors": {HARDENING: github(more=f"x: &proof\n  run: {VERIFY}\n", step="*proof")},
+    "merge_group": {HARDENING: github(on="on: {merge_group: {}, pull_request: {branches: [main]}}\npermissions: {}\n")},
+    "not drafts": {
+        HARDENING: github(job="    if: github.event.pull_request.draft == false || github.event_name == 'push'\n")
+    },
+    "not in forks": {HARDENING: github(job="    if: github.event_name != 'schedule'\n")},
+    "a matrix": {
+        HARDENING: github(
+            f"run: {VERIFY}", job="    strategy: {matrix: {python: ['3.11', '3.14'], include: [{os: x}]}}\n"
+        )
+    },
+    "a command of a matrix": {
+        HARDENING: github("run: ${{ matrix.run }}", job=f"    strategy: {{matrix: {{run: [ruff, '{VERIFY}']}}}}\n")
+    },
+    "a folder of its own": {
+        HARDENING: script(VERIFY)
+        .replace("    steps:\n", "    steps:\n      - {uses: actions/checkout@" + "a" * 40 + ", with: {path: x}}\n")
+        .replace("- run", "- working-directory: x\n        run")
+    },
+    "paths": {HARDENING: github(on="on: {pull_request: {paths: ['src/**', uv.lock, '*.toml']}}\npermissions: {}\n")},
+    "paths that are left out": {
+        HARDENING: github(on="on: {pull_request: {paths-ignore: ['docs/**', '**.md']}}\npermissions: {}\n")
+    },
+    "branches by a pattern": {HARDENING: github(on="on: {push: {branches: [ma*, 'release/**']}}\npermissions: {}\n")},
+    "with words behind it": {
+        HARDENING: script("set -euo pipefail", f"{VERIFY} --thorough 2>&1 | tee proof.txt", "echo done")
+    },
+    "a summary when it fails": {
+        HARDENING: script(f"if ! {VERIFY}; then", "  cat log >> $GITHUB_STEP_SUMMARY", "  exit 1", "fi")
+    },
+    "kept and said later": {HARDENING: script("code=0", f"{VERIFY} || code=$?", "echo $code", "exit $code")},
+    "uv run -m": {HARDENING: github("run: uv run --locked -m verify")},
+    "its own python": {HARDENING: github("run: .venv/bin/python -X utf8 -m verify --format json")},
+    "a container": {HARDENING: github(f"run: docker compose run --rm ci {VERIFY}")},
+    "retried": {HARDENING: github(f"run: timeout 15m {VERIFY}")},
+    "shell: bash": {HARDENING: github(f"{{run: '{VERIFY} | tee x', shell: bash}}")},
+    "make": {HARDENING: github("run: make ci"), **MAKE},
+    "make in a folder": {HARDENING: github("run: make -C . verify"), **MAKE},
+    "just": {HARDENING: github("run: just proof"), "justfile": f"proof: lint\n    {VERIFY}\n\nlint:\n    ruff check\n"},
+    "task": {
+        HARDENING: github("run: task ci"),
+        "Taskfile.yml": f"tasks:\n  ci:\n    deps: [proof]\n  proof:\n    cmds: ['{VERIFY}']\n",
+    },
+    "a script": {
+        HARDENING: github("run: bash scripts/ci.sh"),
+        "scripts/ci.sh": f"#!/usr/bin/env bash\nset -euo pipefail\n{VERIFY} \\\n  --thorough\n",
+    },
+    "a composite action": {
+        HARDENING: github("uses: ./.github/actions/proof"),
+        ".github/actions/proof/action.yml": f"runs: {{using: composite, steps: [{{run: '{VERIFY}', shell: bash}}]}}\n",
+    },
+    "a reusable workflow": {
+        HARDENING: f"{ON}jobs:\n  check:\n    uses: ./.github/workflows/proof.yml\n    with: {{command: '{VERIFY}'}}\n",
+        ".github/workflows/proof.yml": github(
+            "run: ${{ inputs.command }}", on="on: {workflow_call: {inputs: {command: {type: string}}}}\n"
+        ),
+    },
+    "gitlab: rules": {
+        GITLAB: gitlab(
+            "  rules:\n    - if: $CI_PIPELINE_SOURCE == 'merge_request_event'\n"
+            "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n"
+        )
+    },
+    "gitlab: without tags": {GITLAB: gitlab("  rules: [{if: $CI_COMMIT_TAG, when: never}, {when: on_success}]\n")},
+    "gitlab: extends": {
+        GITLAB: gitlab(
+            "  extends: .base\n", before=".base: {rules: [{when: always}], before_script: [pip install uv]}\n"
+        )
+    },
+    "gitlab: an anchor in a script": {
+        GITLAB: f".p: &p [uv sync, '{VERIFY}']\nx:\n  rules: [{{if: $CI_MERGE_REQUEST_IID}}]\n  script: [*p, echo]\n"
+    },
+    "gitlab: a reference": {
+        GITLAB: f".p: {{script: ['{VERIFY}']}}\ncheck:\n  only: [merge_requests]\n  script: [!reference [.p, script]]\n"
+    },
+    "gitlab: include": {GITLAB: "include: [{local: /ci/*.yml}]\n", "ci/proof.yml": gitlab()},
+    "gitlab: only": {GITLAB: gitlab("  only: [merge_requests, main]\n")},
+    "gitlab: workflow": {
+        GITLAB: gitlab(before="workflow: {rules: [{if: $CI_MERGE_REQUEST_IID}, {if: $CI_COMMIT_BRANCH}]}\n")
+    },
+}
+
+
+@pytest.fixture
+def look(emit: Emit, tmp_path: Path) -> Look:
+    """Write pipelines into a repository, and look at them from a service in one of its folders, or at its root."""
+
+    def checks(files: Files, service: str = "", branch: str = "main") -> list[Check]:
+        root = tmp_path / "all"
+        folder = root / service
+        folder.mkdir(parents=True)
+        shutil.copy(emit(example="minimal") / ".copier-answers.yml", folder)
+        git(root, "init", "--quiet", "--initial-branch", branch)
+        git(root, "commit", "--quiet", "--allow-empty", "--message", "first")
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return list(workflows.checks(Options(folder, PACKAGE)))
+
+    return checks
+
+
+def told(checks: list[Check]) -> str:
+    return "\n".join(f"{each.object} {each.id} {each.outcome.name.lower()} {each.seen}" for each in checks)
+
+
+@pytest.mark.parametrize("name", SABOTAGED)
+def test_a_pipeline_that_proves_nothing_is_red(look: Look, name: str) -> None:
+    files, because = SABOTAGED[name]
+    check, *_ = look(files)
+    assert check.id == "ci.runs-verify"
+    assert re.search(because, f"{check.outcome.name.lower()} {check.seen}"), told([check])
+    assert check.remedy
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_pipeline_is_green(look: Look, name: str) -> None:
+    checks = look(HONEST[name])
+    assert {each.outcome for each in checks} == {Outcome.PROVED}, told(checks)
+
+
+def test_a_job_that_names_no_right_gets_the_default_one(look: Look) -> None:
+    both = "on: push\njobs:\n  a:\n    permissions: {}\n    steps: []\n  b:\n    steps: []\n"
+    checks = look({HARDENING: github(on="on: push\n"), ".github/workflows/both.yml": both})
+    found = {each.object: each.seen for each in checks if each.id == "ci.permissions"}
+    assert "no `permissions` at the top or in check" in found["hardening.yml"]
+    assert "at the top or in b: " in found["both.yml"]
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_what_is_emitted_is_green(emit: Emit, look: Look, ci: str) -> None:
+    emitted = emit(example="minimal", ci=ci)
+    names = [HARDENING, ".github/workflows/update.yml"] if ci == "github" else [GITLAB]
+    checks = look({name: (emitted / name).read_text() for name in names}, branch="trunk")
+    assert {each.outcome for each in checks} == {Outcome.PROVED}, told(checks)
+
+
+SERVICE = "services/orders"
+
+
+def emitted_in(emit: Emit, ci: str) -> Files:
+    """The pipelines as they are emitted into a folder of a larger repository."""
+    names = [HARDENING, ".github/workflows/update.yml"] if ci == "github" else [GITLAB]
+    return {f"{SERVICE}/{name}": (emit(example="minimal", ci=ci) / name).read_text() for name in names}
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_in_a_larger_repository_the_pipelines_of_a_folder_are_read_by_nobody(
+    emit: Emit, look: Look, tmp_path: Path, ci: str
+) -> None:
+    (check,) = look(emitted_in(emit, ci), SERVICE)
+    assert check.outcome is Outcome.NOT_LOOKED_AT, "nobody can have put them at the root yet"
+    root = tmp_path / "all"
+    commit(root, "one more")
+    (check,) = workflows.checks(Options(root / SERVICE, PACKAGE))
+    assert check.outcome is Outcome.INSECURE
+    assert "nobody reads" in check.seen
+    assert "verify.upkeep.larger_repository" in check.remedy
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_what_is_offered_for_the_root_proves_the_service(emit: Emit, look: Look, tmp_path: Path, ci: str) -> None:
+    look(emitted_in(emit, ci), SERVICE)
+    root = tmp_path / "all"
+
+    for command in larger_repository.offer(root / SERVICE):
+        if command.startswith("mkdir"):
+            subprocess.run(command, shell=True, cwd=root, check=True)  # noqa: S602 - as a person would
+        else:
+            assert "include: [{local: .gitlab/services-orders.yml}]" in command
+            (root / GITLAB).write_text("include: [{local: .gitlab/services-orders.yml}]\n")
+
+    checks = list(workflows.checks(Options(root / SERVICE, PACKAGE)))
+    assert {each.outcome for each in checks} == {Outcome.PROVED}, told(checks)
+    assert not [each for each in larger_repository.offer(root / SERVICE) if each.startswith("mkdir")]
+
+
+ELSEWHERE = {
+    "at the root alone": (f"run: {VERIFY}", "insecure .*not in `services/orders`"),
+    "in another folder": (f"run: cd services/users && {VERIFY}", "insecure .*in `services/users`"),
+    "in a folder that only a run knows": (f"run: cd $SERVICE && {VERIFY}", "unverified .*SERVICE"),
+    "cd": (f"run: cd services/orders && {VERIFY}", "proved"),
+    "working-directory": (f"{{run: {VERIFY}, working-directory: ./services/orders}}", "proved"),
+    "uv --directory": ("run: uv run --directory services/orders --locked python -m verify", "proved"),
+    "make -C": ("run: make -C services/orders proof", "proved"),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_in_a_larger_repository_it_has_to_run_in_the_folder(look: Look, name: str) -> None:
+    step, outcome = ELSEWHERE[name]
+    makefile = {f"{SERVICE}/Makefile": f"proof:\n\t{VERIFY}\n"}
+    check, *others = look({HARDENING: github(step), ".github/workflows/x.yml": "on: push\n", **makefile}, SERVICE)
+    assert re.search(outcome, f"{check.outcome.name.lower()} {check.seen}"), told([check])
+    assert not [each for each in others if each.object == "x.yml"], "the workflows of others are others' to judge"
+
+
+def test_a_matrix_of_services_is_understood(look: Look) -> None:
+    job = "    strategy: {matrix: {service: [users, orders]}}\n    defaults:\n      run:\n"
+    job += "        working-directory: services/${{ matrix.service }}\n"
+    check, *_ = look({HARDENING: github(job=job)}, SERVICE)
+    assert check.outcome is Outcome.PROVED, told([check])

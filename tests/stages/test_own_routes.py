@@ -1,0 +1,142 @@
+"""What is sent to a team's own routes: nothing that could be taken, and the verdict says what was tried."""
+
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from verify.attacks import validation
+from verify.common.answer import Answer
+from verify.harness.arena import Arena, Attacks, Seen
+from verify.harness.routes import DiscoveredRoute
+from verify.harness.service import Service, lasting_stores
+from verify.result import Outcome
+
+from .runs import PACKAGE, Prove, told
+from .test_configuration import THIS_COPY
+
+JSON = ("application/json",)
+OPEN = DiscoveredRoute("POST", "/open", "/open", JSON, takes_body=True)
+GUARDED = DiscoveredRoute("POST", "/mine", "/mine", JSON, takes_body=True, is_guarded=True)
+WIPE = DiscoveredRoute("POST", "/wipe", "/wipe", JSON, takes_body=True, findings=("routes.E001", "routes.E002"))
+READ = DiscoveredRoute("GET", "/read", "/read", findings=("routes.E001",))
+
+
+class Recorder:
+    """A service that answers as it is told, and remembers what it was asked."""
+
+    def __init__(self, **statuses: int) -> None:
+        self.statuses, self.asked = statuses, list[tuple[str, str, dict[str, str]]]()
+
+    def ask(self, method: str, target: str, headers: Any = (), body: bytes | None = None) -> Answer:
+        self.asked.append((method, target, dict(headers)))
+        return Answer(self.statuses.get(target.strip("/").partition("?")[0], 422))
+
+
+def arena(service: Recorder, *routes: DiscoveredRoute, **more: Any) -> Arena:
+    as_service = cast(Service, service)
+    return Arena(as_service, as_service, list(routes), **more)
+
+
+def made(attack: Any, against: Arena) -> dict[str, Outcome]:
+    attacks = Attacks("Mend it.")
+    attacks("validation.tried", "it holds")(attack)
+    return {check.object: check.outcome for check in attacks.make(against)}
+
+
+def test_a_route_that_has_a_finding_is_sent_nothing() -> None:
+    service = Recorder()
+
+    for _, attack, _ in validation.attacks._all:
+        if attack.__name__.startswith("own_"):
+            attack(arena(service, WIPE, READ))
+
+    assert {target.partition("?")[0] for _, target, _ in service.asked} == {"/read"}
+    assert made(validation.own_fields, arena(service, WIPE)) == {"not tried": Outcome.NOT_LOOKED_AT}
+
+
+def test_what_was_refused_by_a_guard_was_not_tried() -> None:
+    service = Recorder(mine=401)
+
+    assert made(validation.own_fields, arena(service, GUARDED)) == {"not tried": Outcome.NOT_LOOKED_AT}
+    assert service.asked == [], "without a caller nothing is sent behind a guard"
+    both = made(validation.own_fields, arena(service, OPEN, GUARDED, caller={"Cookie": "a"}))
+    assert both == {"": Outcome.PROVED, "not tried": Outcome.NOT_LOOKED_AT}
+
+
+def test_a_caller_that_is_lent_gets_past_the_guard() -> None:
+    service = Recorder()
+
+    seen = made(validation.own_fields, arena(service, GUARDED, caller={"Cookie": "a"}))
+
+    assert seen == {"": Outcome.PROVED}
+    assert [headers["Cookie"] for *_, headers in service.asked] == ["a"]
+    assert made(validation.own_fields, arena(Recorder(mine=200), GUARDED, caller={"a": "b"})) == {"": Outcome.INSECURE}
+
+
+@pytest.mark.parametrize("routes", [[], [DiscoveredRoute("WEBSOCKET", "/ws", "/ws", is_websocket=True)]])
+def test_no_route_to_attack_proves_nothing(routes: list[DiscoveredRoute]) -> None:
+    assert made(validation.own_fields, arena(Recorder(), *routes)) == {"": Outcome.NOT_LOOKED_AT}
+    assert made(lambda _: Seen("403", []), arena(Recorder())) == {"": Outcome.PROVED}
+
+
+@pytest.mark.parametrize(
+    ("line", "is_lasting"),
+    [
+        ('database_url: str = "postgresql://app@db.example.com/orders"', True),
+        ('database_url: str = "postgresql+psycopg://app:x@db/orders"', True),
+        ('store_url: str = "rediss://cache.example.com"', True),
+        ('database_url: Annotated[\n        str, AfterValidator(checked)\n    ] = "mysql://db/orders"', True),
+        ('database_url: str = "sqlite:////var/lib/orders.sqlite3"', True),
+        ("database_url: str = 'mongodb://a,b/orders'", True),
+        ('database_url: str = "sqlite:///orders.sqlite3"', False),
+        ('database_url: str = "sqlite://"', False),
+        ('database_url: str = "postgresql://localhost/orders"', False),
+        ('database_url: str = "postgresql://u:p@127.0.0.1:5432/orders"', False),
+        ('database_url: str = "postgresql://[::1]/orders"', False),
+        ('database_url: str\n    """As postgresql://user:password@host/database."""', False),
+        ('payment_url: str = "https://payments.example.com"', False),
+    ],
+)
+def test_what_is_attacked_keeps_its_data_in_a_scratch_database(tmp_path: Path, line: str, *, is_lasting: bool) -> None:
+    settings = tmp_path / "src" / PACKAGE / "settings.py"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"class Settings(HardeningSettings):\n    {line}\n")
+
+    found = lasting_stores(tmp_path, PACKAGE, {})
+
+    assert bool(found) == is_lasting
+    assert lasting_stores(tmp_path, PACKAGE, dict.fromkeys(found, "postgresql://scratch/verify")) == []
+
+
+APP = """
+
+class Service(Hardened):
+    {method}
+
+
+Hardened = Service
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("def findings(self): return []", "findings"),
+        ("def seal(self): return super().seal()", "seal"),
+        ("async def __call__(self, *each): await super().__call__(*each)", "__call__"),
+    ],
+)
+def test_what_an_application_replaces_is_named_and_can_be_accepted(
+    prove: Prove, service: Path, method: str, name: str
+) -> None:
+    path = service / "src" / PACKAGE / "app.py"
+    text = path.read_text()
+    before, rest = re.split(r"(?=^def create_app)", text, maxsplit=1, flags=re.MULTILINE)
+    path.write_text(before + APP.format(method=method) + rest)
+
+    checks = [each for each in prove("configuration", prepare=THIS_COPY) if each["id"] == "app.whole"]
+
+    assert [(each["object"], each["outcome"]) for each in checks] == [
+        (f"{PACKAGE}.app.Service.{name}", "unverified")
+    ], told(checks)

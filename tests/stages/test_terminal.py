@@ -1,0 +1,145 @@
+"""What a person sees of a run: no line wraps into the next, and the verdict stands once, last."""
+
+import io
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from verify.result import Options, Rule
+from verify.run import Run
+from verify.runner.terminal import Terminal
+
+from ..hooks.runs import POSIX
+
+RULE = Rule(
+    "configuration", "docker.user", "a rule whose name is as long as names may be, so that nothing else fits beside it"
+)
+
+
+def drawn(width: int, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a terminal of this width gets."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = os.openpty()
+    parts: list[bytes] = []
+
+    def read() -> None:
+        try:
+            while part := os.read(ours, 65_536):
+                parts.append(part)
+        except OSError:  # the other end is closed
+            return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with open(theirs, "w") as stream:  # noqa: PTH123
+        draw(Terminal(stream))
+    reader.join(5)
+    os.close(ours)
+    return b"".join(parts).decode()
+
+
+def shown(text: str) -> list[str]:
+    """Every line that stood there, progress that was overwritten included."""
+    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;]*[mK]", "", text))
+
+
+@POSIX
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_no_line_of_the_progress_or_the_report_is_wider_than_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def draw(screen: Terminal) -> None:
+        run = Run(Options(tmp_path, "orders_api"), screen, ["APP_ENV"])
+        screen.begin("configuration")
+        screen.note(".dockerignore keeps secrets and what is not the service out of the image and elsewhere")
+        threading.Event().wait(0.3)
+        screen.end(
+            "configuration", "INSECURE", 1234.5, "13 proved, 1 insecure, 2 not verified, 3 accepted, 4 not looked at"
+        )
+        run.checks = [
+            RULE.insecure("what was seen " * 20, "Do this. " * 20),
+            RULE.not_looked_at("there is none " * 9),
+            RULE.accepted("for a reason " * 9),
+        ]
+        run.stopped_at = None
+        run.summary()
+
+    lines = shown(drawn(width, draw, monkeypatch))
+
+    assert max(map(len, lines)) < width, [line for line in lines if len(line) >= width]
+    assert any("configuration  |" in line or "configuration  /" in line for line in lines), lines
+
+
+@POSIX
+def test_a_command_to_copy_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = "uv run --locked python -m verify.update --decline renovate.json --reason 'Dependabot'"
+
+    def draw(screen: Terminal) -> None:
+        screen.line(f"Run {command} or `{command}` as you like.")
+        screen.line(f"    {command}", whole=True)
+
+    lines = shown(drawn(60, draw, monkeypatch))
+
+    assert f"    {command}" in lines
+    assert any(f"`{command}`" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "last"),
+    [
+        (["proved"], "proved: 1 of 1 checks; all proved."),
+        (["proved", "accepted", "accepted"], "proved: 1 of 3 checks, 2 accepted; all else proved."),
+        (
+            ["proved", "accepted", "warning", "warning", "not_looked_at"],
+            "proved: 1 of 5 checks, 1 accepted, 2 warnings, 1 not looked at; all else proved.",
+        ),
+        (["proved", "insecure", "accepted"], "INSECURE: 1 of 3 checks, 1 accepted; this service is not secure."),
+        (
+            ["not_looked_at", "accepted"],
+            "NOT VERIFIED: 0 of 2 checks, 1 accepted, 1 not looked at; not everything could be verified, "
+            "so it is not known to be secure.",
+        ),
+    ],
+)
+def test_the_verdict_stands_once_and_last(tmp_path: Path, outcomes: list[str], last: str) -> None:
+    stream = io.StringIO()
+    run = Run(Options(tmp_path, "orders_api"), Terminal(stream), [])
+    run.checks = [getattr(RULE.of(str(number)), each)("seen", "remedy") for number, each in enumerate(outcomes)]
+    run.stopped_at = None
+
+    run.summary()
+
+    assert stream.getvalue().splitlines()[-1] == last
+    assert stream.getvalue().count(" checks") == 1
+
+
+def test_whoever_started_the_run_says_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFY_RUN_ID", "all-outcomes-1")
+    stream = io.StringIO()
+    run = Run(Options(tmp_path, "orders_api"), Terminal(stream), [])
+    run.checks, run.stopped_at = [RULE.proved("seen")], None
+
+    run.summary()
+
+    assert " checks" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("started_by", "outcome"), [("", "accepted"), ("all-outcomes-1", "accepted"), ("3f2a", "warning")]
+)
+def test_an_older_updater_is_told_what_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started_by: str, outcome: str
+) -> None:
+    monkeypatch.setenv("VERIFY_RUN_ID", started_by)
+    run = Run(Options(tmp_path, "orders_api"), Terminal(None), [])
+    run.checks = [RULE.accepted("for a reason")]
+
+    (check,) = run.record()["checks"]
+
+    assert check["outcome"] == outcome
+    assert "for a reason" in check["seen"]
