@@ -61,7 +61,7 @@ def examine(workers: int) -> tuple[Settings | None, Hardened | None, list[Findin
     try:
         settings = load(Settings)
         app = create_app(settings)
-        return settings, app, [*app.findings(), *overridden(app), *workers_finding(settings, workers)]
+        return settings, app, [*app.findings(), *workers_finding(settings, workers)]
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         return settings, None, [*_found(error), *near_misses(settings or Settings.model_construct())]
 
