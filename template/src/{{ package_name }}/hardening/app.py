@@ -12,6 +12,7 @@ from .asgi.dispatch import Dispatch, admitted
 from .asgi.health import Health, Probe
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
+from .core.framework import settle_telemetry
 from .core.log import log
 from .core.routes import RouteTable
 from .core.watched import Watch
@@ -192,7 +193,9 @@ class Hardened(FastAPI):
         """Look at the routes when the application is whole; from now on nobody adds one in production."""
         if self._routes is not None:
             self._look(self._routes)
-        self._watch.is_frozen = self.settings.is_production and not is_test
+        if self.settings.is_production and not is_test:
+            self._watch.is_frozen = True
+            settle_telemetry(self)
 
     def _look(self, routes: RouteTable) -> None:
         routes.read()

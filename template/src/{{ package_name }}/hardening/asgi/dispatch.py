@@ -108,11 +108,7 @@ class Dispatch:
                 message = {**message, "message": str(found[0])}
             await send(message)
 
-        try:
-            await self.search(scope, receive, send_if_safe)
-        except InsecureConfigurationError:
-            if not found:
-                raise
+        await self.search(scope, receive, send_if_safe)
 
 
 def _answer(found: Route, scope: Scope) -> Answer | None:

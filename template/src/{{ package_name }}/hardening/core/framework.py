@@ -106,6 +106,13 @@ def is_test(scope: Scope) -> bool:
     return "asgi" not in scope
 
 
+def settle_telemetry(app: Any) -> None:
+    """Let FastAPI's telemetry no longer ask for what nobody has configured by now, which takes a seventh of a request."""
+    telemetry = getattr(app, "_native_telemetry", None)
+    if telemetry is not None and not telemetry.enabled():
+        telemetry.enabled = bool  # which is False
+
+
 @dataclass(slots=True)
 class Way:
     """A walk through routes and included routers, in the order in which the framework asks them."""

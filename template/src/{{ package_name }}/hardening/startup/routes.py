@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.params import File, Form
 from pydantic import BaseModel, RootModel
+from starlette.routing import BaseRoute, Host
 from starlette.staticfiles import StaticFiles
 
 from ..core.findings import Finding
@@ -93,7 +94,18 @@ def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterato
 
 
 def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Fault]:
-    if not isinstance(route.app, StaticFiles) and not insecure_mounts.get(route.path, "").strip():
+    place = route.path
+    if isinstance(original := getattr(route.context, "original_route", None), Host) and place not in insecure_mounts:
+        place = place.removesuffix(f"//{original.host}")  # as a reason was given before the host was part of the path
+    if isinstance(route.app, StaticFiles) or insecure_mounts.get(place, "").strip():
+        return
+    if isinstance(route.app, BaseRoute):
+        yield (
+            "routes.W004",
+            "is no route of FastAPI's or Starlette's: it answers what it likes, and says nothing of who may call it.",
+            "Make it a path operation, or see that it asks who calls, and say so with `insecure_mounts={name: reason}`.",
+        )
+    else:
         yield (
             "routes.E005",
             "the mounted application is not hardened: its errors echo input and its routes say nothing.",
