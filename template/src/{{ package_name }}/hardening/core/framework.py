@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fastapi.params import Form
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext
 from starlette._utils import get_route_path as get_route_path
+from starlette.middleware import Middleware
 from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
 from starlette.routing import Route as StarletteRoute
 from starlette.types import Scope
@@ -34,6 +35,12 @@ def is_frameworks(function: Any) -> bool:
     if type(function) is not FunctionType:
         return False
     return function.__globals__["__name__"].partition(".")[0] in ("fastapi", "starlette")
+
+
+def teams_layer(middleware: Middleware) -> Any:
+    """The class or function of a middleware, or `None` where it is the framework's own."""
+    thing: Any = middleware.kwargs.get("dispatch", middleware.cls)
+    return None if is_frameworks(thing.__init__ if isinstance(thing, type) else thing) else thing
 
 
 def _is_untouched(kind: type) -> bool:

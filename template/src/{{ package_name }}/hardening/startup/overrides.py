@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..app import Hardened
-from ..core.framework import is_frameworks
+from ..core.framework import is_frameworks, teams_layer
 from ..policy import name_of
 from ..steps.errors import Errors
 
@@ -29,8 +29,7 @@ def replaced(app: Hardened) -> Iterator[str]:
 def middleware(app: Hardened) -> Iterator[str]:
     """The middleware of the team's own, by its name."""
     for each in app.user_middleware:
-        thing: Any = each.kwargs.get("dispatch", each.cls)
-        if not is_frameworks(getattr(thing, "__init__", None) if inspect.isclass(thing) else thing):
+        if (thing := teams_layer(each)) is not None:
             name = getattr(thing, "__qualname__", type(thing).__name__)
             yield f"{getattr(thing, '__module__', '')}.{name}"
 
