@@ -40,7 +40,7 @@ def is_frameworks(function: Any) -> bool:
 def teams_layer(middleware: Middleware) -> Any:
     """The class or function of a middleware, or `None` where it is the framework's own."""
     thing: Any = middleware.kwargs.get("dispatch", middleware.cls)
-    return None if is_frameworks(thing.__init__ if isinstance(thing, type) else thing) else thing
+    return None if is_frameworks(getattr(thing, "__init__", None) if isinstance(thing, type) else thing) else thing
 
 
 def _is_untouched(kind: type) -> bool:
