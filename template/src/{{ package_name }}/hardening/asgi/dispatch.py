@@ -67,18 +67,21 @@ class Dispatch:
             return
         if self._started is not None:
             self._begin(scope)
-        found, path = None, ""
+        found, path, is_refused = None, "", False
         if scope["type"] == "http" and "fastapi.telemetry" not in scope:
             path = get_route_path(scope)
             found = self._routes.find_by_path(scope["method"], path)
             if found is None and self._routes.is_whole and ends_here(self._router) and self.search == self._router.app:
                 scope.setdefault("router", self._router)
-                methods = self._routes.methods_at(path)
-                raise HTTPException(405, headers={"Allow": ", ".join(methods)}) if methods else HTTPException(404)
+                found, is_refused = next(iter(self._routes.at(path)), None), True
+                if found is None:
+                    raise HTTPException(404)
         if found is None or not found.may_be_kept or (answer := self._answers.get(found)) is None:
-            await self.search(scope, receive, send)
-            if found is not None and found.may_be_kept and found not in self._answers:
-                self._answers[found] = _answer(found, scope)
+            try:
+                await self.search(scope, receive, send)
+            finally:
+                if found is not None and found.may_be_kept and found not in self._answers and "endpoint" in scope:
+                    self._answers[found] = _answer(found, scope)
             return
         scope.setdefault("router", self._router)
         scope["route"], scope["endpoint"] = answer.route, answer.endpoint
@@ -86,6 +89,8 @@ class Dispatch:
         scope["path_params"] = {**scope["path_params"], **params} if "path_params" in scope else params
         if answer.fastapi:
             scope.setdefault("fastapi", {}).update(answer.fastapi)
+        if is_refused:  # as the framework does, which goes on to the first route of the path
+            raise HTTPException(405, headers={"Allow": ", ".join(self._routes.methods_at(path))})
         await answer.answers.app(scope, receive, send)
 
     def _begin(self, scope: Scope) -> None:

@@ -102,8 +102,12 @@ class RouteTable:
 
     def methods_at(self, path: str) -> list[str]:
         """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        return sorted({method for route in self.at(path) for method in route.methods or ()})
+
+    def at(self, path: str) -> list[Route]:
+        """The routes of a path that are no WebSockets, whatever their methods."""
         routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
-        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
+        return [route for route in routes if not route.is_websocket]
 
     @cached_property
     def input_names(self) -> frozenset[str]:
