@@ -47,10 +47,10 @@ def services_of(release: str) -> Iterator[Answers]:
         yield {**combinations(release, "example", "store")[0], "ci": ci}
 
 
-def offered(release: str) -> list[Entry]:
-    """The entries of the changelog after a release that name a seed, the newest first."""
+def offered(release: str, answers: Answers) -> list[Entry]:
+    """The entries of the changelog after a release that name a seed of such a service, the newest first."""
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    return [each for each in between(changelog, release, PRESENT.removeprefix("v")) if each.seeds]
+    return [each for each in between(changelog, release, PRESENT.removeprefix("v"), answers) if each.seeds]
 
 
 def lines(services: Services) -> list[Emitted]:
@@ -59,8 +59,9 @@ def lines(services: Services) -> list[Emitted]:
     for release, commit in RELEASES.items():  # the oldest first: the newest that emitted a text is kept
         for answers in services_of(release):
             old, new = services.emit(release, answers), services.emit(PRESENT, answers)
+            named = offered(release, answers)
             for name in (path.relative_to(old).as_posix() for path in old.rglob("*") if path.is_file()):
-                entries = [each for each in offered(release) if any(fnmatch(name, seed) for seed in each.seeds)]
+                entries = [each for each in named if any(fnmatch(name, seed) for seed in each.seeds)]
                 text = seed_digest((old / name).read_bytes(), PACKAGE)
                 if not entries or text == seed_digest((new / name).read_bytes(), PACKAGE):
                     continue

@@ -66,8 +66,7 @@ def rewrite_the_readme(service: Path, package: str) -> None:
 
 
 def delete_seeds(service: Path, package: str) -> None:
-    for name in ("compose.yaml", ".dockerignore"):
-        (service / name).unlink()
+    (service / "compose.yaml").unlink()
 
 
 def add_dependencies(service: Path, package: str) -> None:

@@ -33,7 +33,7 @@ SABOTEURS = {
     "cors": ("steps/cors.py", "CrossOrigin.refuse = lambda self, x: None"),
     "cookies": ("steps/cookies.py", "def secure_cookies(headers, *_): return headers, []"),
     "sessions": ("stores/memory_sessions.py", "MemorySessions._drop = lambda self, key: None"),
-    "server": ("asgi/deadlines.py", "Slot.set_deadline = lambda *_: None"),
+    "server": ("asgi/connections.py", "async def _pass(*_): return 0.0\nConnections.look = _pass"),
 }
 
 
@@ -389,7 +389,7 @@ def test_a_signal_that_the_shell_ignores_does_not_stop_a_run(synced: Path, tmp_p
     printed += process.communicate(timeout=PATIENCE)[0]
 
     assert process.returncode == 0, printed
-    assert "all proved" in printed
+    assert "all else proved" in printed
 
 
 def listening(service: Path) -> set[int]:

@@ -103,7 +103,10 @@ def test_copier_has_the_result_for_its_last_words(copy: Copy, tmp_path: Path, en
 
     assert result.returncode == 0
     said(result, says)
-    assert says in result.stdout.rstrip().splitlines()[-1]
+    lines = result.stdout.rstrip().splitlines()
+    *_, verdict = [number for number, line in enumerate(lines) if says in line]
+    assert lines[verdict + 1] == "Next:"
+    assert all(line.startswith("    ") for line in lines[verdict + 2 :])
     assert files(tmp_path / "orders-api")
 
 

@@ -213,7 +213,7 @@ def test_a_private_package_is_shown_as_own_and_asked_for_nowhere(prove: Prove, s
         ('owned = ["acme-*"]', "`owned` is not known"),
         ('own = ["click"]', "where anybody may publish"),
         ('own = ["fast*", "star*", "pyd*"]', "where anybody may publish|names everything"),
-        ('own_indexes = ["https://pypi.org/simple"]', "where anybody may publish|names everything"),
+        ('own_indexes = ["https://PyPI.org/simple"]', "where anybody may publish|names everything"),
     ],
 )
 def test_nothing_public_becomes_own(prove: Prove, service: Path, said: str, because: str) -> None:

@@ -46,7 +46,7 @@ def test_nothing_that_lies_about_changes_the_result(prove: Prove, service: Path)
     with serving() as osv:
         checks = prove("lock", "audit", "configuration", osv=osv.address, prepare=SHORT, **shell)
 
-    bad = [check for check in checks if check["outcome"] != "proved"]
+    bad = [check for check in checks if check["outcome"] not in ("proved", "not_looked_at")]
     assert not bad, told(bad)
     assert "refused: hosts.E001, proxy.E001" in told(checks)
     assert not (service / "elsewhere").exists()
@@ -119,7 +119,7 @@ def test_a_package_that_is_no_release_is_not_taken_for_one(prove: Prove, service
     with serving() as osv:
         checks = prove("audit", osv=osv.address, prepare=SHORT)
 
-    refuses(checks, "1 packages are not from an index.*: click 8.99")
+    refuses(checks, "click 8.99 is from no index")
 
 
 CHECKOUT = """\

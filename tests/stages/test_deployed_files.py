@@ -260,12 +260,12 @@ FROM ghcr.io/astral-sh/uv:python3.14-bookworm-slim AS builder
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
 ENV UV_NO_DEV=1
 WORKDIR /app
-RUN --mount=type=cache,target=/root/.cache/uv \\
+RUN --mount=type=cache,target=/home/build/.cache/uv \\
     --mount=type=bind,source=uv.lock,target=uv.lock \\
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \\
     uv sync --locked --no-install-project
 COPY . /app
-RUN --mount=type=cache,target=/root/.cache/uv \\
+RUN --mount=type=cache,target=/home/build/.cache/uv \\
     uv sync --locked
 
 FROM python:3.14-slim-bookworm

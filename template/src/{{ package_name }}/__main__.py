@@ -6,6 +6,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     if options.command == "serve":
         log.never_block()
+        if sys.platform != "win32":  # they would kill this process, and leave its workers; yours may handle them
+            for name in (signal.SIGUSR1, signal.SIGUSR2):
+                signal.signal(name, lambda *_: None)
     sources = _develop() if options.dev else {}
     settings, app, findings = examine(options.workers)
     errors = [finding for finding in findings if finding.level == "error"]

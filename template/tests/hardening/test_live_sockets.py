@@ -33,7 +33,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextmanager
 def opened(live: Server, target: str = "/ws", source: str = "127.0.0.1") -> Iterator[ClientConnection]:
     """A socket that was let in."""
-    connection = socket.create_connection(("127.0.0.1", live.port), 10, (source, 0))
+    connection = live.connect() if live.uds else socket.create_connection(("127.0.0.1", live.port), 10, (source, 0))
     options: dict[str, Any] = {"compression": None, "ping_interval": None, "max_size": None, "close_timeout": 1}
     with connection, connect(f"ws://{HOST}{target}", sock=connection, **options) as client:
         yield client
@@ -69,6 +69,23 @@ def test_a_silent_socket_is_closed(running: Server) -> None:
 
         assert close_code(client) == 3008
         assert 2.5 < time.monotonic() - began < 7
+
+
+def test_sockets_that_a_proxy_opens_by_a_unix_socket_have_the_same_bounds(tmp_path: Path) -> None:
+    path = str(tmp_path / "service.sock")
+    with (
+        server(tmp_path / "log", "--uds", path, APP_TRUSTED_PROXIES="unix", APP_SOCKET_IDLE="3s") as live,
+        opened(live) as one,
+        opened(live) as other,
+    ):
+        for client in (one, other, one):
+            client.send("a" * MEBIBYTE)
+            assert len(client.recv(8)) == MEBIBYTE
+        other.send("a" * (MEBIBYTE + 1))
+        assert close_code(other) == 1009
+        one.send("b")
+        assert one.recv(8) == "B"
+        assert close_code(one) == 3008
 
 
 @pytest.mark.parametrize(("target", "status"), [("/ws/slow", 503), ("/ws/silent", 403), ("/nope", 403)])

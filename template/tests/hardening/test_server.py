@@ -404,7 +404,7 @@ def test_a_stop_does_not_wait_for_a_connection_that_hangs(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no shell there ignores a signal for a job in the background")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGQUIT"])
 def test_a_signal_that_the_shell_ignores_does_not_stop_it(tmp_path: Path, name: str) -> None:
     number = signal.Signals[name]
     before = signal.signal(number, signal.SIG_IGN)  # a child inherits this
@@ -424,19 +424,48 @@ def test_a_signal_that_the_shell_ignores_does_not_stop_it(tmp_path: Path, name: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
-def test_sigint_stops_it_as_sigterm_does(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever the shell has told these tests to ignore
+@pytest.mark.parametrize("to_workers", [False, True])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGQUIT"])
+def test_it_stops_as_at_sigterm(tmp_path: Path, name: str, to_workers: bool) -> None:
+    served: list[int] = []
+    number = signal.Signals[name]
+    before = signal.signal(number, signal.SIG_DFL)  # whatever the shell has told these tests to ignore
     try:
         running = Server(tmp_path / "log")
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     try:
         running.wait()
-        running.process.send_signal(signal.SIGINT)
+        served = workers(running)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(running.get, "/sleep/400")
+            time.sleep(0.2)
+            for pid in (running.process.pid, *(served if to_workers else ())):  # a terminal sends it to the whole group
+                os.kill(pid, number)
 
+            assert answer.result(10).status == 200
         assert running.process.wait(15) == 0
+        assert running.lines[-1]["event"] == "stop"
+        with pytest.raises(ConnectionRefusedError):
+            running.connect()
     finally:
+        for pid in served:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         running.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2"])
+def test_a_signal_that_says_nothing_here_changes_nothing(live: Server, name: str) -> None:
+    served = workers(live)
+    for pid in (live.process.pid, *served):
+        os.kill(pid, signal.Signals[name])
+    time.sleep(0.3)
+
+    assert live.get("/ok").status == 200
+    assert live.process.poll() is None
+    assert workers(live) == served
 
 
 def workers(running: Server) -> list[int]:

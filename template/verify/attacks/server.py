@@ -214,7 +214,7 @@ def overload(arena: Arena) -> Seen:
     served = sum(answer.status == 200 for answer in answers)
     refused = sum(answer.status in (429, 503) and "retry-after" in answer for answer in answers)
     after = arena.probe("GET", "/ok").status
-    faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 is the bound"]
+    faults = [] if refused and served <= 16 else [f"28 at once: {statuses(answers)}, where 16 are one client's share"]
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"28 at once: {statuses(answers)} with Retry-After; then 200 again", faults)
 

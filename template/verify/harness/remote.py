@@ -2,22 +2,46 @@
 """A deployed service, asked politely: what goes over the wire, and no more of it than is bearable."""
 
 import http.client
-import socket
+import re
 import ssl
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from socket import create_connection
+from threading import Thread
+from typing import TypeVar
 from urllib.parse import SplitResult
 
 from ..common.answer import Answer
 from ..result import UnverifiedError
+from .arena import Seen
 
 AGENT = "hardened-fastapi-verify (a check by the owner of this service)"
 PAUSE = 0.5
 MOST = 40
 TIMEOUT = 10.0
+LONGEST = 90.0
+NOTHING = "/verify-nothing-here"
+"""A path that no service has."""
+_DAY = 86_400
 _LATER = "Run it again later, from an address that has quota left."
+_PROXIES = (
+    "nginx|openresty|tengine|angie|caddy|apache|cloudflare|cloudfront|awselb|(?:istio-)?envoy|haproxy|traefik|varnish|"
+    "google frontend|akamaighost|microsoft-azure-application-gateway|kong|h2o"
+)
+_SERVER = re.compile(rf"({_PROXIES})(/[\w.]+)?( \([\w ]+\))?", re.I)
+_PAGES = re.compile(
+    rb"<center>(nginx|openresty|tengine|angie|cloudflare|awselb)\b[^<]*</center>|<address>(apache)\b|"
+    rb"^<html><body><h1>\d{3} [\w ]+</h1>\s[A-Z][^<]*</body></html>",
+    re.I,
+)
+T = TypeVar("T")
+
+
+class EndedError(UnverifiedError):
+    """Nothing more may, or can, be asked."""
 
 
 @dataclass
@@ -26,43 +50,135 @@ class Target:
 
     address: SplitResult
     pause: float = PAUSE
+    longest: float = LONGEST
+    """How long all of it takes at most, in seconds."""
     made: int = 0
+    ended: str = ""
+    """Why nothing more is asked."""
+    is_seen: bool = False
+    """Whether anything but a proxy's own page was answered; if not, nothing is known to be the proxy's alone."""
+    _live: Answer | None = None
     _last: float = 0.0
+    _began: float = field(default_factory=time.monotonic)
 
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
-        """Send one request under the path of the address.
+    @property
+    def live(self) -> Answer:
+        """The answer to `GET /health/live`, which is asked before all else.
 
         Raises:
-            UnverifiedError: No further request may be sent.
+            EndedError: There is none, or none of the service.
+        """
+        if self._live is None:
+            try:
+                answer = seen = self._send("GET", "/health/live")
+                if proxy_of(answer):
+                    seen = self._send("GET", NOTHING)
+            except (OSError, http.client.HTTPException) as error:
+                remedy = "See that the service runs, and can be reached."
+                raise EndedError(f"no answer: {error or type(error).__name__}", remedy) from error
+            if (proxy := proxy_of(seen)) and seen.status >= 500:
+                told = f"{proxy} in front of the service answered {seen.status} by itself"
+                raise EndedError(told, "See that the service behind it runs.")
+            self._live, self.is_seen = answer, not proxy
+        return self._live
+
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
+        """Send one request under the path of the address; without a path, to the address as it is written.
+
+        Raises:
+            EndedError: No further request may be sent.
             OSError, http.client.HTTPException: There was no answer.
         """
+        _ = self.live
+        return self._send(method, path, headers)
+
+    def ask_plain(self) -> Answer | None:
+        """The answer over plain http on port 80, if the port is open."""
+        host = self.address.hostname or ""
+        try:
+            self.bounded(lambda: create_connection((host, 80), TIMEOUT).close())
+        except OSError:
+            return None
+        netloc = f"[{host}]" if ":" in host else host
+        return self._send("GET", "/health/live", address=self.address._replace(scheme="http", netloc=netloc))
+
+    def _send(
+        self, method: str, path: str, headers: dict[str, str] | None = None, address: SplitResult | None = None
+    ) -> Answer:
         if self.made >= MOST:
-            raise UnverifiedError(f"{MOST} requests were made, and no more are sent", _LATER)
+            raise EndedError(f"{MOST} requests were made, and no more are sent", _LATER)
         time.sleep(max(0.0, self._last + self.pause - time.monotonic()))
         self.made += 1
-        answer = exchange(self.address, method, self.address.path.rstrip("/") + path, headers or {})
-        self._last = time.monotonic()
+        whole = self.address.path.rstrip("/") + path if path else self.address.path
+        try:
+            answer = self.bounded(lambda: exchange(address or self.address, method, whole, headers or {}))
+        finally:
+            self._last = time.monotonic()
         if answer.status == 429 or (answer.status == 503 and "retry-after" in answer):
-            raise UnverifiedError(f"the service answered {answer.status}, so no further request was sent", _LATER)
+            raise EndedError(f"the service answered {answer.status}, so no further request was sent", _LATER)
         return answer
 
-    def handshake(self) -> tuple[str, list[str]]:
-        """What a TLS handshake shows: the version and the certificate in words, and what is wrong with them."""
-        host, port = self.address.hostname or "", self.address.port or 443
-        self.made += 1
+    def bounded(self, work: Callable[[], T]) -> T:
+        """Do what waits for the network, in a thread, since the time-out of a socket begins anew with each byte.
+
+        Raises:
+            EndedError: The time for all of it is over.
+            TimeoutError: The time for this is over.
+        """
+        left = min(TIMEOUT, self._began + self.longest - time.monotonic())
+        if left <= 0:
+            raise EndedError(f"{self.longest:.0f} s are over, and no more requests are sent", "See why it is so slow.")
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                done.set_exception(error)
+
+        Thread(target=run, daemon=True).start()
         try:
-            with (
-                socket.create_connection((host, port), TIMEOUT) as plain,
-                ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secured,
-            ):
-                version, certificate = secured.version(), secured.getpeercert()
+            return done.result(left)
+        except TimeoutError:
+            raise TimeoutError(f"nothing whole within {left:.0f} s") from None
+
+    def handshake(self) -> Seen:
+        """What TLS handshakes show: the version and the certificate in words, and what is wrong with them."""
+        host, port = self.address.hostname or "", self.address.port or 443
+        self.made += 2
+        try:
+            version, certificate = self.bounded(lambda: _handshake(host, port, ssl.create_default_context()))
         except ssl.SSLCertVerificationError as error:
-            return "", [f"the certificate is not valid: {error.verify_message}"]
-        until = str((certificate or {}).get("notAfter", ""))
-        days = int((ssl.cert_time_to_seconds(until) - datetime.now(UTC).timestamp()) // 86_400)
-        faults = [f"the certificate ends in {days} days"] if days < 7 else []
-        faults += [f"it still speaks {old}" for old in _old_versions(host, port)]
-        return f"{version}, certificate valid for {days} days, nothing older than TLS 1.2", faults
+            self.ended = "the certificate is not valid, so nothing was asked"
+            return Seen("", [f"the certificate is not valid: {error.verify_message}"])
+        begin, end = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))
+        left = end - datetime.now(UTC).timestamp()
+        valid = f"{left // _DAY:.0f} days" if left >= 2 * _DAY else f"{left // 3600:.0f} hours"
+        ends = left < 7 * _DAY and end - begin > 10 * _DAY and left * 3 <= end - begin
+        faults = [f"the certificate ends in {valid}"] if ends else []
+        text = f"{version}, certificate valid for {valid}"
+        try:
+            old = self.bounded(lambda: _handshake(host, port, _old()))[0]
+        except (ValueError, OSError) as error:
+            reason = str(getattr(error, "reason", ""))
+            if "_ALERT_" in reason or reason == "UNSUPPORTED_PROTOCOL":  # which only the other side can have said
+                return Seen(f"{text}, nothing older than TLS 1.2", faults)
+            # A connection that broke refuses no version, and neither does an OpenSSL that cannot speak it.
+            return Seen(f"{text}; whether it speaks what is older than TLS 1.2 could not be asked", faults, True)
+        return Seen(text, [*faults, f"it still speaks {old}"])
+
+
+def proxy_of(answer: Answer) -> str:
+    """The proxy that answered this by a page of its own, or nothing."""
+    if page := _PAGES.search(answer.body):
+        return (page[1] or page[2] or b"haproxy").decode().lower()
+    is_empty = not answer.body and "content-type" not in answer
+    return "caddy" if is_empty and answer.all("server") == ["Caddy"] else ""
+
+
+def is_proxy(server: str) -> bool:
+    """Whether this header names a proxy, and nothing else."""
+    return _SERVER.fullmatch(server) is not None
 
 
 def exchange(address: SplitResult, method: str, path: str, headers: dict[str, str]) -> Answer:
@@ -70,11 +186,10 @@ def exchange(address: SplitResult, method: str, path: str, headers: dict[str, st
     host = address.hostname or ""
     connection: http.client.HTTPConnection
     if address.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            host, address.port, timeout=TIMEOUT, context=ssl.create_default_context()
-        )
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, address.port or 443, timeout=TIMEOUT, context=context)
     else:
-        connection = http.client.HTTPConnection(host, address.port, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(host, address.port or 80, timeout=TIMEOUT)
     try:
         connection.request(method, path or "/", headers={"User-Agent": AGENT, "Accept": "*/*", **headers})
         response = connection.getresponse()
@@ -83,20 +198,20 @@ def exchange(address: SplitResult, method: str, path: str, headers: dict[str, st
         connection.close()
 
 
-def _old_versions(host: str, port: int) -> Iterator[str]:
+def _handshake(host: str, port: int, context: ssl.SSLContext) -> tuple[str, dict[str, object]]:
+    """The version that was agreed on, and the certificate if it was verified."""
+    with (
+        create_connection((host, port), TIMEOUT) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secured,
+    ):
+        return str(secured.version()), dict(secured.getpeercert() or {})
+
+
+def _old() -> ssl.SSLContext:
+    """A context that speaks nothing newer than TLS 1.1; raises ValueError or `ssl.SSLError` where OpenSSL cannot."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-    except (ValueError, ssl.SSLError):
-        return  # this machine cannot speak them, so it cannot be asked
-    try:
-        with (
-            socket.create_connection((host, port), TIMEOUT) as plain,
-            context.wrap_socket(plain, server_hostname=host) as old,
-        ):
-            yield str(old.version())
-    except OSError:
-        return
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context

@@ -42,7 +42,7 @@ PROBE = {
     "APP_RATE_LIMIT": "900000/1s",
     "APP_HEADER_TIMEOUT": "1s",
     "APP_BODY_TIMEOUT": "1s",
-    "APP_MAX_CONCURRENCY": "16",
+    "APP_MAX_CONCURRENCY": "64",  # of which one client may hold 16
 }
 
 

@@ -23,7 +23,7 @@ OWN = Rule("audit", "audit.own", "packages of your own are asked for nowhere")
 PUBLIC = {"fastapi", "pydantic", "starlette"}
 """What an index of own packages alone does not have."""
 _PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{2,}\*?")
-_PYPI = ("pypi.org", "files.pythonhosted.org")
+_PYPI = re.compile(r"(test\.)?pypi\.org|(test-)?files\.python-?hosted\.org")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _told(own: list[Package]) -> Iterator[Check]:
     for package in {each.name: each for each in own}.values():
         address = package.source["registry"]
         rule = OWN.of(package.name, f"{package} is your own")
-        if urlsplit(address).hostname in _PYPI:
+        if _PYPI.fullmatch(urlsplit(address).hostname or ""):
             yield rule.insecure(
                 f"it is locked from {_bare(address)}, where anybody may publish a package of that name",
                 "Bind it to your index in `[tool.uv.sources]`, with `explicit = true` there, and run `uv lock`.",

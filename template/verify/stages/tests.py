@@ -14,7 +14,6 @@ from ..harness.service import declared_environment
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner import processes
 from ..runner.environment import clean
-from .configuration import settings
 
 OWNED = Path("tests", "hardening")
 QUICK, THOROUGH = 180.0, 1800.0
@@ -85,6 +84,8 @@ def stage(options: Options) -> Iterator[Check]:
 
 def _has_no_route(options: Options) -> bool:
     """Whether the service is as empty as one whose example was deleted."""
+    from .configuration import settings  # seldom needed, and it has much to import
+
     try:
         return not settings.report(options, {**declared_environment(options.project), **settings.PRODUCTION}).data[
             "routes"

@@ -11,6 +11,10 @@ import socket
 import sys
 from math import ceil
 from pathlib import Path
+from typing import Any
+
+# Granian's allocator reads this once, as it is loaded: what is free goes back, or a worker keeps the peak of every kind.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -78,13 +82,24 @@ def _why_cannot_bind(path: Path) -> str:
 def keep_ignored_signals() -> None:
     """Leave alone the signals that whoever started this process told it to ignore.
 
-    A shell ignores SIGINT for what a script starts in the background, since a Ctrl-C is meant for the program in front;
-    `nohup` ignores SIGHUP. Granian and its workers set their handlers all the same, but a blocked signal reaches none.
+    A shell ignores SIGINT and SIGQUIT for what a script starts in the background, since a key is meant for the program
+    in front; `nohup` ignores SIGHUP. Granian and its workers set their handlers all the same, but a blocked signal reaches none.
     """
     if sys.platform == "win32":
         return
-    ignored = {each for each in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_IGN}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
+    asked = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {each for each in asked if signal.getsignal(each) == signal.SIG_IGN})
+
+
+def stop_at_hangup(server: Any) -> None:
+    """Let SIGHUP and SIGQUIT stop the service as SIGTERM does.
+
+    At SIGHUP Granian would run old and new workers side by side, each with limits and sessions of its own in memory; a
+    SIGQUIT would kill this process alone, and leave them behind.
+    """
+    if sys.platform != "win32":
+        server.signal_handler_reload = server.signal_handler_interrupt
+        signal.signal(signal.SIGQUIT, server.signal_handler_interrupt)
 
 
 def idle_timeout(settings: HardeningSettings, address: Address, most: int) -> float:
@@ -126,9 +141,9 @@ def die_while_starting() -> None:
 def serve(
     target: str, settings: HardeningSettings, address: Address, workers: int, reload: bool, websockets: bool = True
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what was accepted, within the request time-out.
+    """Serve until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then answer what was accepted, within the request time-out.
 
-    A SIGINT or SIGHUP that was ignored at the start stays ignored.
+    What of these but SIGTERM was ignored at the start stays ignored.
 
     Args:
         target: `module:factory` of the application.
@@ -153,7 +168,7 @@ def serve(
     config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
     # What a route raises is in the log already, once and masked.
     config["loggers"]["_granian.utils"] = {"level": "CRITICAL"}
-    Granian(
+    server = Granian(
         target,
         address=str(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][4][0]),
         port=address.port,
@@ -174,4 +189,6 @@ def serve(
         reload=reload,
         reload_paths=[Path(__file__).parent.parent],  # not the folder that a database may stand in
         reload_ignore_worker_failure=reload,
-    ).serve()
+    )
+    stop_at_hangup(server)
+    server.serve()

@@ -162,4 +162,4 @@ def _accepted(found: CheckOutput) -> Iterator[Check]:
             if is_sentence(str(reason)):
                 yield exception.accepted(f"{reason} (in its policy)")
             else:
-                yield exception.insecure(f"`{reason}` is no reason", SENTENCE)
+                yield exception.warning(f"`{reason}` is no reason", SENTENCE)

@@ -18,7 +18,7 @@ from .deadlines import Peer
 
 MAX_BYTES = 16_777_216
 """Of a body that no route has taken; one whose route takes more may be as long as that."""
-MAX_DRAINS = 64
+MAX_DRAINS = 256
 """At once, a quarter of them for one client. The oldest makes room: it has had the most time."""
 MAX_IDLE = 2.0
 """Seconds without a byte."""
@@ -54,17 +54,23 @@ class Drains:
         """Read on in a task of its own, from the server's `receive` and for that many seconds at most."""
         key = client_key(request.client)
         if self._shares[key] >= MAX_DRAINS // 4:
-            next(task for task, (other, _) in self._clients.items() if other == key).cancel()
+            self._end(next(task for task, (other, _) in self._clients.items() if other == key))
         elif len(self._clients) >= MAX_DRAINS:
-            next(iter(self._clients)).cancel()
+            self._end(next(iter(self._clients)))
         task = asyncio.ensure_future(_drain(receive, max_bytes(request), seconds))
         self._clients[task] = key, peer
         self._shares[key] += 1
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._forget)
         return task
 
-    def _ended(self, task: asyncio.Task[bool]) -> None:
-        key, _ = self._clients.pop(task)
+    def _end(self, task: asyncio.Task[bool]) -> None:
+        self._forget(task)  # at once: it takes a while to let go, and the next one is to end another
+        task.get_loop().call_soon(task.cancel)  # after its first step: what never began would raise at who awaits it
+
+    def _forget(self, task: asyncio.Task[bool]) -> None:
+        if (client := self._clients.pop(task, None)) is None:
+            return
+        key, _ = client
         self._shares[key] -= 1
         if not self._shares[key]:
             del self._shares[key]
@@ -83,6 +89,7 @@ async def _drain(receive: Receive, left: int, seconds: float) -> bool:
                 if not message.get("more_body", False):  # whole, or the client is gone
                     return True
                 size = len(message.get("body", b""))
+                del message  # the next one may be long in coming
                 left -= size
                 if size < _SMALL:
                     await asyncio.sleep(_GATHERING)

@@ -16,7 +16,7 @@ from .calls import Argument, Call, Script
 from .connection import RedisConnection
 
 # Times are seconds of the server's clock since 2025-06-15, to keep microseconds in a double. A stored time more than one
-# window ahead is stale (the clock was set back, or the quota changed) and is clamped.
+# window ahead is stale (the clock was set back, or the quota changed) and is clamped, so that the wait is as told.
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] - 1750000000 + time[2] / 1000000
@@ -34,13 +34,15 @@ for i, key in ipairs(KEYS) do
     if not is_refused then
         local at = code - code % 2 + 2
         local interval, window = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-        local arrival = tonumber(redis.call('GET', key) or 0)
-        arrival = math.min(math.max(arrival, now), now + window) + interval
+        local stored = tonumber(redis.call('GET', key) or 0)
+        local arrival = math.min(math.max(stored, now), now + window) + interval
         local remaining = window - (arrival - now)
         is_refused = remaining < -interval * 1e-3
         if not is_refused then
             redis.call('SET', key, arrival, 'PX', math.max(math.ceil((arrival - now) * 1000), 1))
             remaining = math.max(remaining, 0)
+        elseif stored > now + window then
+            redis.call('SET', key, now + window, 'PX', math.ceil(window * 1000))
         end
         decisions[i] = math.floor(remaining * 1e9)
     end

@@ -1,0 +1,277 @@
+"""A look at a deployed service: it judges the service, names the proxy in front, ends when told to, and ends at all."""
+
+import datetime
+import http.server
+import io
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from verify import target
+from verify.common.answer import Answer
+from verify.common.expected import FEATURES, HEADERS, POLICY
+from verify.harness import remote
+from verify.harness.remote import Target
+from verify.result import Check, Options, Outcome, overall
+
+from .proxies import SELF_SIGNED, in_front, nginx
+
+SET = {
+    **HEADERS,
+    "content-security-policy": "; ".join(POLICY),
+    "permissions-policy": ", ".join(f"{each}=()" for each in FEATURES.split()),
+}
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+LOCATION = "proxy_pass http://127.0.0.1:{one};"
+
+
+class Hardened(http.server.BaseHTTPRequestHandler):
+    """Answers as an emitted service does, which has no route but health."""
+
+    set_of_headers = SET
+    asked: list[str]
+
+    def answer(self) -> None:
+        self.asked.append(f"{self.command} {self.path}")
+        status = 405 if self.command not in ("GET", "HEAD") else 200 if self.path.endswith("/health/live") else 404
+        self.send_response_only(status)
+        self.send_header("content-type", "application/problem+json")
+        for name, value in self.set_of_headers.items():
+            self.send_header(name, value)
+        body = json.dumps({"status": status}).encode()
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Bare(Hardened):
+    set_of_headers: dict[str, str] = {}  # noqa: RUF012 - as in the class above
+
+
+class Away(Hardened):
+    def answer(self) -> None:
+        self.asked.append(self.path)
+        self.send_response_only(503)
+        self.send_header("retry-after", "1")
+        self.end_headers()
+
+
+class Dripping(Hardened):
+    def answer(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+        for _ in range(100):
+            self.wfile.write(b"x")
+            time.sleep(0.1)
+
+
+class DrippingLater(Dripping):
+    def answer(self) -> None:
+        (Hardened if self.path == "/health/live" else Dripping).answer(self)
+
+
+@contextmanager
+def serving(handler: type[Hardened], context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[int]:
+    handler.asked = []
+
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = 10 if ":" in host else 2
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            pass  # a client that does not trust the certificate
+
+    with Server((host, 0), handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Look at an address without a pause between requests; each check by its id."""
+
+    def at(url: str, only: str = "", longest: float = 30.0) -> dict[str, Check]:
+        monkeypatch.setattr(target, "Target", partial(Target, pause=0.0, longest=longest), raising=False)
+        return {check.id: check for check in target.stage(Options(Path(), "orders_api", target=url, only=only))}
+
+    return at
+
+
+def outcomes(checks: dict[str, Check]) -> dict[str, str]:
+    """What is not proved."""
+    return {each: check.outcome.name for each, check in checks.items() if check.outcome is not Outcome.PROVED}
+
+
+def told(checks: dict[str, Check], words: str) -> int:
+    return sum(words in check.seen for check in checks.values())
+
+
+def test_what_the_proxy_answers_by_itself_is_not_the_services_fault(look: Any, tmp_path: Path) -> None:
+    with serving(Hardened) as port, in_front(nginx(LOCATION), (port, port), tmp_path) as front:
+        checks = look(f"http://127.0.0.1:{front}")
+
+    assert outcomes(checks) == {"target.software": "WARNING", "target.errors": "WARNING"}
+    assert "nginx/1" in checks["target.software"].seen
+    assert "a control character: 400 by nginx in front" in checks["target.errors"].seen
+    assert "TRACE 405 by nginx, VERIFY 405" in checks["target.methods"].seen
+    assert overall(checks.values()) is Outcome.PROVED
+
+
+def test_a_service_that_is_not_hardened_is_not_taken_for_its_proxy(look: Any, tmp_path: Path) -> None:
+    with serving(Bare) as port, in_front(nginx(LOCATION), (port, port), tmp_path) as front:
+        checks = look(f"http://127.0.0.1:{front}")
+
+    assert checks["target.headers"].outcome is Outcome.INSECURE
+
+
+@pytest.mark.parametrize(("location", "red"), [("return 401;", "INSECURE"), ("return 502;", "UNVERIFIED")])
+def test_a_proxy_alone_proves_nothing_of_a_service(look: Any, tmp_path: Path, location: str, red: str) -> None:
+    with in_front(nginx(location), (1, 1), tmp_path) as front:
+        checks = look(f"http://127.0.0.1:{front}")
+
+    assert overall(checks.values()).name == red
+    assert outcomes(checks)["target.cors"] == outcomes(checks)["target.cookies"] == "NOT_LOOKED_AT"
+
+
+def test_a_redirect_to_the_final_slash_is_named_with_its_remedy(look: Any, tmp_path: Path) -> None:
+    location = "}} location /api/ {{ proxy_pass http://127.0.0.1:{one}; "
+    with serving(Hardened) as port, in_front(nginx(location), (port, port), tmp_path) as front:
+        without = look(f"http://127.0.0.1:{front}/api", "headers")["target.headers"]
+        with_it = look(f"http://127.0.0.1:{front}/api/", "headers")["target.headers"]
+
+    assert without.outcome is Outcome.WARNING
+    assert f"write the address as http://127.0.0.1:{front}/api/" in without.seen
+    assert with_it.outcome is Outcome.PROVED
+
+
+def test_the_first_503_with_retry_after_ends_it(look: Any) -> None:
+    with serving(Away) as port:
+        checks = look(f"http://127.0.0.1:{port}")
+
+        assert len(Away.asked) == 1
+    assert told(checks, "so no further request was sent") == 1
+    assert overall(checks.values()) is Outcome.UNVERIFIED
+
+
+@pytest.mark.parametrize("handler", [Dripping, DrippingLater])
+def test_a_service_that_drips_is_left_in_time(
+    look: Any, monkeypatch: pytest.MonkeyPatch, handler: type[Hardened]
+) -> None:
+    monkeypatch.setattr(remote, "TIMEOUT", 0.5)
+    began = time.monotonic()
+
+    with serving(handler) as port:
+        checks = look(f"http://127.0.0.1:{port}", longest=1.2)
+
+    assert time.monotonic() - began < 5
+    assert overall(checks.values()) is Outcome.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("where", "leads_back"),
+    [
+        ("https://api.example.com/x", True),
+        ("HTTPS://API.example.com:8443", True),
+        ("https://api.example.com.evil.example/", False),
+        ("https://api.example.com@evil.example/", False),
+        (r"https://evil.example\@api.example.com/", False),
+        ("https://api.example.com:x/", False),
+        ("http://api.example.com/", False),
+        ("//api.example.com/", False),
+        ("", False),
+    ],
+)
+def test_plain_http_may_be_sent_on_to_the_very_host_alone(
+    monkeypatch: pytest.MonkeyPatch, where: str, leads_back: bool
+) -> None:
+    def exchange(*_: object) -> Answer:
+        return Answer(301, [("location", where)])
+
+    monkeypatch.setattr(remote, "exchange", exchange)
+    monkeypatch.setattr(target, "exchange", exchange, raising=False)
+    monkeypatch.setattr(remote, "create_connection", lambda *_: io.BytesIO(), raising=False)
+
+    plain = target._plain(Target(urlsplit("https://api.example.com"), pause=0.0))
+
+    assert bool(plain[1]) is not leads_back
+
+
+@pytest.fixture
+def secured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
+    """What serves with a certificate of three days that is trusted here."""
+    path, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    names = ("-subj", "/CN=x", "-addext", "subjectAltName=IP:::1,IP:127.0.0.1")
+    subprocess.run([*SELF_SIGNED, *names, "-keyout", key, "-out", path], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key)
+    return context
+
+
+def test_an_address_of_ipv6_and_a_certificate_of_few_days_are_fine(look: Any, secured: ssl.SSLContext) -> None:
+    with serving(Hardened, secured, "::1") as port:
+        checks = look(f"https://[::1]:{port}", "server")
+
+    assert {*outcomes(checks)} <= {"target.plain-http"}  # what listens on port 80 here is not ours
+    assert "port 80" in checks["target.plain-http"].seen or "plain http" in checks["target.plain-http"].seen
+
+
+def test_a_certificate_that_is_not_trusted_is_told_once(
+    look: Any, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with serving(Hardened, secured) as port:
+        checks, one = look(f"https://127.0.0.1:{port}"), look(f"https://127.0.0.1:{port}", "headers")
+
+    assert told(checks, "self-signed") == told(one, "self-signed") == 1
+    assert checks["target.tls"].outcome is Outcome.INSECURE
+    assert overall(one.values()) is Outcome.UNVERIFIED
+
+
+@pytest.mark.parametrize(("lifetime", "left", "is_fine"), [(90, 5, False), (90, 8, True), (10, 1, True), (15, 6, True)])
+def test_a_certificate_may_be_short_but_not_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, lifetime: int, left: int, is_fine: bool
+) -> None:
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(left, 60)
+    dates = {"notBefore": end - datetime.timedelta(lifetime), "notAfter": end}
+    certificate = {name: f"{date:%b %d %H:%M:%S %Y} GMT" for name, date in dates.items()}
+    monkeypatch.setattr(remote, "_handshake", lambda *_: ("TLSv1.3", certificate))
+
+    seen = Target(urlsplit("https://api.example.com")).handshake()
+
+    assert any("the certificate ends" in fault for fault in seen.faults) is not is_fine
+
+
+def test_a_version_that_could_not_be_asked_is_not_proved(
+    look: Any, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secured.set_ciphers("ALL:@SECLEVEL=0")
+    with serving(Hardened, secured) as port:
+        refused = look(f"https://127.0.0.1:{port}", "server")["target.tls"]
+        secured.minimum_version = ssl.TLSVersion.TLSv1
+        spoken = look(f"https://127.0.0.1:{port}", "server")["target.tls"]
+        monkeypatch.setattr(ssl.SSLContext, "set_ciphers", lambda *_: int("this machine cannot"))
+        unasked = look(f"https://127.0.0.1:{port}", "server")["target.tls"]
+
+    assert (refused.outcome, spoken.outcome) == (Outcome.PROVED, Outcome.INSECURE)
+    assert unasked.outcome is Outcome.NOT_LOOKED_AT
+    assert "could not be asked" in unasked.seen
