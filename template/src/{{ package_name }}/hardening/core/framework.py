@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType, MethodType
 from typing import Any
+from urllib.parse import quote
 
 import fastapi.routing
 from fastapi import APIRouter
@@ -111,6 +112,18 @@ def _matches_by_path(context: RouteContext) -> bool:
 def is_test(scope: Scope) -> bool:
     """Whether Starlette's `TestClient` asks: it leaves out what every server says, the version of ASGI."""
     return "asgi" not in scope
+
+
+def under_root_path(scope: Scope) -> Scope:
+    """The scope with the server's `root_path` at the head of `path`, where ASGI has it, though a proxy took it off.
+
+    Uvicorn does it as well, so that `request.url` and what is made of it is an address that a client can use.
+    """
+    root, path = scope["root_path"], scope["path"]
+    if path == root or path.startswith(f"{root}/") or is_test(scope):  # a test client sends what it is told to
+        return scope
+    raw = scope.get("raw_path")
+    return {**scope, "path": root + path, **({} if raw is None else {"raw_path": quote(root).encode() + raw})}
 
 
 def settle_telemetry(app: Any) -> None:

@@ -8,11 +8,11 @@ from os import urandom
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-from starlette._utils import get_route_path
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from ..core.findings import Finding
+from ..core.framework import get_route_path, under_root_path
 from ..core.headers import SINGLETON_HEADERS, HeaderList
 from ..core.problems import Refusal
 from ..core.route import Route
@@ -86,6 +86,8 @@ class RequestContext:
         self.request_id = urandom(16).hex()
         self.is_websocket = scope["type"] == "websocket"
         self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
+        if not root_path and scope.get("root_path"):
+            self.scope = scope = under_root_path(scope)
         self._root_path = root_path = root_path or scope.get("root_path", "")
         self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
