@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .conftest import PATIENCE, REPOSITORY
@@ -107,9 +107,9 @@ def _filled(text: str, **parts: str) -> str:
     return text
 
 
-def documented(program: str, language: str, around: str) -> Proxy:
-    """A proxy as HARDENING.md says, on ports of the tests. `@` stands for what it says."""
-    said = (REPOSITORY / "template/HARDENING.md").read_text().split(f"```{language}\n")[1].partition("```")[0]
+def documented(program: str, language: str, around: str, number: int = 1) -> Proxy:
+    """A proxy as HARDENING.md says, on ports of the tests. `@` stands for what it says, in the block of this number."""
+    said = (REPOSITORY / "template/HARDENING.md").read_text().split(f"```{language}\n")[number].partition("```")[0]
     said = said.replace("{", "{{").replace("}", "}}").replace(":8000", ":{one}")
     said = said.replace("listen 80", "listen 127.0.0.1:{port}").replace("bind :80", "bind 127.0.0.1:{port}")
     said = said.replace("api.example.com", "http://127.0.0.1:{port}, http://api.example.com:{port}")
@@ -145,6 +145,25 @@ PROXIES = {
         CADDY_TWO, "https://api.example.com:{port}", "tls {folder}/both.pem {folder}/both.pem"
     ),
 }
+
+_SERVER = NGINX.partition("        {tls}")[0].replace("{upstream}", "upstream service {{ server 127.0.0.1:{one}; }}")
+_SERVER = _SERVER.replace("{listen}", "127.0.0.1:{port}") + "@}}}}"
+_BARE_CADDY = CADDY.partition("    {options}")[0] + "}}\n@"
+UNDER_A_PATH = {
+    "nginx, as HARDENING.md says": documented("nginx", "nginx", _SERVER, 2),
+    "caddy, as HARDENING.md says": documented("caddy", "caddyfile", _BARE_CADDY, 2),
+}
+UNDER_A_PATH |= {
+    "nginx, keeping it": replace(
+        UNDER_A_PATH["nginx, as HARDENING.md says"],
+        config=UNDER_A_PATH["nginx, as HARDENING.md says"].config.replace("http://service/", "http://service"),
+    ),
+    "caddy, keeping it": replace(
+        UNDER_A_PATH["caddy, as HARDENING.md says"],
+        config=UNDER_A_PATH["caddy, as HARDENING.md says"].config.replace("handle_path", "handle"),
+    ),
+}
+"""Proxies that show a service under `/api`, and take that off or not."""
 
 
 def free_port() -> int:

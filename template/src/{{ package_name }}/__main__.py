@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .hardening.server import serve, why_cannot_listen
 
     try:
-        address = Address.of(options.host, options.port, options.uds)
+        address = Address.of(options.host, options.port, options.uds, options.root_path)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -130,6 +130,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     serve.add_argument("--host", help="address to listen on (default: APP_HOST, or 127.0.0.1)")
     serve.add_argument("--port", type=_port, help="port to listen on (default: APP_PORT, PORT, or 8000)")
     serve.add_argument("--uds", type=Path, help="path of a Unix socket to listen on, instead of both")
+    # A team's own setting of that name may mean something else, or is given to FastAPI already.
+    theirs = "" if "root_path" in Settings.model_fields else None
+    under = "path under which a proxy shows it, such as /api (default: APP_ROOT_PATH)"
+    serve.add_argument("--root-path", default=theirs, help=under)
     check = commands.add_parser("check", help="print settings, routes and findings; exit 1 on an error")
     check.add_argument("--format", choices=("table", "json"), default="table")
     for command in (serve, check):

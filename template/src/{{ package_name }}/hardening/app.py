@@ -1,26 +1,25 @@
 # Owned by the template: an update rewrites this file.
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
-import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
+from fastapi import FastAPI
+from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .asgi.dispatch import Dispatch
+from .asgi.dispatch import Dispatch, admitted
 from .asgi.health import Health, Probe
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
-from .core.framework import is_frameworks, is_plain
+from .core.framework import settle_telemetry
 from .core.log import log
 from .core.routes import RouteTable
+from .core.watched import Watch
 from .docs import add_docs, describe_problems
 from .settings import HardeningSettings
-from .startup.routes import route_findings, session_findings
+from .startup.frameworks import framework_findings
+from .startup.routes import app_findings, route_findings, session_findings
 from .startup.settings import near_misses, taken_names
 from .startup.steps import findings_of, listed, make_steps
 from .steps import STEPS
@@ -31,16 +30,13 @@ from .stores import open_sessions, open_store, store_findings
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
 
 
-def _telemetry() -> dict[str, Any]:
-    """FastAPI's telemetry looks for providers at each request; it is off unless the environment configures it."""
-    if any(name.startswith("OTEL_") for name in os.environ):
-        return {}
-    return {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
-
-
-def table_of(router: APIRouter) -> RouteTable:
-    """Every route of an application's router as it stands now."""
-    return RouteTable(router.routes, lambda app: isinstance(app, Hardened))
+def _inner(app: Any) -> Any:
+    """The router of a mounted application that is behind the perimeter too."""
+    if isinstance(app, Hardened):
+        return app.router
+    if type(app) is Router and app.routes and all(isinstance(each, Mount) and _inner(each.app) for each in app.routes):
+        return app  # what FastAPI makes of a host in a router that is included with a prefix
+    return None
 
 
 class Hardened(FastAPI):
@@ -83,8 +79,9 @@ class Hardened(FastAPI):
         self._errors = Errors(settings.is_production, sends_details=bool(self._insecure_details))
         self._perimeter: Perimeter | None = None
         self._routes: RouteTable | None = None
+        self._reported: set[str] = set()
         handlers = {**self._errors.handlers(), **fastapi.pop("exception_handlers", {})}
-        super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **_telemetry(), **fastapi})
+        super().__init__(exception_handlers=handlers, **{**_DEFAULTS, **fastapi})
         if settings.docs:
             add_docs(self)
 
@@ -97,17 +94,13 @@ class Hardened(FastAPI):
         self._steps = listed((*self._steps, *steps))
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The framework's stack without the layers whose work the perimeter does (the 500 and the body limit)."""
-        inherited = super().build_middleware_stack
-        if self.exception_handlers.keys() & {500, Exception} or not is_frameworks(inherited):
-            return inherited()
-        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
-        if is_plain(self.router):
-            routes = self._routes or self.table()
-            app = Dispatch(self, routes, partial(table_of, self.router), app)
-        for factory, arguments, options in reversed(self.user_middleware):
-            app = factory(app, *arguments, **options)
-        return app
+        """The framework's stack as it is; what the perimeter refuses passes by middleware that does more than observe."""
+        given = self.user_middleware
+        self.user_middleware = [admitted(each) for each in given]
+        try:
+            return super().build_middleware_stack()
+        finally:
+            self.user_middleware = given
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, with the problems that the perimeter answers."""
@@ -118,7 +111,7 @@ class Hardened(FastAPI):
 
     def table(self) -> RouteTable:
         """Every route as it stands now."""
-        return table_of(self.router)
+        return RouteTable(self, _inner)
 
     def findings(self) -> list[Finding]:
         """All that is not safe, in the settings and in the routes.
@@ -136,36 +129,15 @@ class Hardened(FastAPI):
     def _findings(self, table: RouteTable) -> list[Finding]:
         return [
             *near_misses(self.settings),
+            *framework_findings(),
             *taken_names(type(self.settings)),
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
-            *self._own_findings(),
+            *app_findings(self, self.settings.is_production, self._errors.failure, self._insecure_details),
             *session_findings(self.settings, table),
             *route_findings(table, self.insecure_mounts),
         ]
-
-    def _own_findings(self) -> Iterator[Finding]:
-        if self.debug and self.settings.is_production:
-            yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
-        if self.exception_handlers.keys() & {500, Exception}:
-            yield Finding(
-                "errors.W001",
-                "A handler of its own answers unexpected errors: its response is not filtered.",
-                "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
-            )
-        if self._insecure_details:
-            yield Finding(
-                "errors.W002",
-                f"What HTTPException says with a 4xx is sent to clients: {self._insecure_details}",
-                "Leave `insecure_details` out once the words for clients are `Problem`s.",
-            )
-        if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in self.user_middleware):
-            yield Finding(
-                "cors.E005",
-                "CORSMiddleware is added: what it grants is dropped at the perimeter.",
-                "List the origins in APP_CORS_ORIGINS.",
-            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "hardening" in scope:  # mounted in another one, whose perimeter is around it already
@@ -182,6 +154,8 @@ class Hardened(FastAPI):
                 raise  # as Starlette does: a test client would wait for more
             if scope["type"] != "lifespan":  # then the lifespan notes it
                 perimeter.note_server()
+        elif self._routes is not None and self._routes.is_stale:
+            self._look(self._routes)
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:
@@ -189,7 +163,8 @@ class Hardened(FastAPI):
         return [finding for step in self._prepare for finding in await step()]
 
     def seal(self) -> Perimeter:
-        """Look at everything and build the perimeter; what is added to the application later is not protected by it.
+        """Look at everything and build the perimeter. Once the application has started, it is looked at again, and in
+        production no route can be added any more.
 
         Raises:
             InsecureConfigurationError: One of the team's steps cannot be made; in production, also if settings or
@@ -197,13 +172,36 @@ class Hardened(FastAPI):
         """
         services = self._services()
         steps = make_steps(self._steps, services)
-        findings = self._findings(services.routes)
-        errors = [finding for finding in findings if finding.level == "error"]
-        if errors and self.settings.is_production:
-            raise InsecureConfigurationError(errors)
-        for finding in findings:
-            log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
+        self._report(self._findings(services.routes))
         self._routes = services.routes
-        self._routes.apply_default_bounds()
+        self._watch = Watch(self._routes)
+        self._watch.begin()
+        Dispatch(self.router, self._routes, self._start)
         self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
         return self._perimeter
+
+    def _report(self, findings: Iterable[Finding]) -> None:
+        new = [finding for finding in findings if str(finding) not in self._reported]
+        errors = [finding for finding in new if finding.level == "error"]
+        if errors and self.settings.is_production:
+            raise InsecureConfigurationError(errors)
+        for finding in new:
+            log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
+        self._reported |= set(map(str, new))
+
+    def _start(self, is_test: bool) -> None:
+        """Look at the routes when the application is whole; from now on nobody adds one in production."""
+        if self._routes is not None:
+            self._look(self._routes)
+        if self.settings.is_production and not is_test:
+            self._watch.is_frozen = True
+            settle_telemetry(self)
+
+    def _look(self, routes: RouteTable) -> None:
+        routes.read()
+        try:
+            self._report([*session_findings(self.settings, routes), *route_findings(routes, self.insecure_mounts)])
+        except InsecureConfigurationError:
+            routes.is_stale = True  # nothing is answered until it is safe
+            raise
+        self._watch.begin()

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.utils import generate_unique_id
 from starlette.staticfiles import StaticFiles
@@ -113,8 +113,12 @@ def add_docs(app: FastAPI) -> None:
 
     @get("/openapi.json")
     @public
-    def openapi() -> JSONResponse:
-        return JSONResponse(app.openapi())
+    def openapi(request: Request) -> JSONResponse:
+        schema = app.openapi()
+        root_path, servers = request.scope.get("root_path", "").rstrip("/"), schema.get("servers", [])
+        if root_path and app.root_path_in_servers and root_path not in (each.get("url") for each in servers):
+            schema = {**schema, "servers": [{"url": root_path}, *servers]}  # as FastAPI's own page has it
+        return JSONResponse(schema)
 
     @get("/docs")
     @public

@@ -5,6 +5,7 @@ since the route that forgot its guard is the one that leaks (OWASP API5:2023). `
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, Literal, TypeVar
 
 from .settings import Quota, seconds
@@ -85,6 +86,33 @@ def public(endpoint: Endpoint) -> Endpoint:
 
 
 def guard(dependency: Endpoint) -> Endpoint:
-    """Mark a dependency that authenticates the caller, and raises 401 or 403 when it cannot."""
-    dependency.__guard__ = True  # type: ignore[attr-defined]
+    """Mark a dependency that authenticates the caller, and raises 401 or 403 when it cannot.
+
+    The mark is of this very function or class: a decorator around it (`functools.wraps`), or a subclass with another
+    `__call__`, may let callers through, and has to be marked itself. So it stands above other decorators.
+    """
+    marked: Any = getattr(dependency, "__func__", dependency)
+    marked.__guard__ = marked
     return dependency
+
+
+def is_guard(dependency: Any) -> bool:
+    """Whether a dependency itself is marked as one that authenticates."""
+    function = getattr(dependency, "__func__", dependency)
+    if isinstance(function, FunctionType):
+        return function.__dict__.get("__guard__") is function
+    if getattr(function, "__dict__", {}).get("__guard__") is function and not isinstance(function, type):
+        return True
+    # What is called: a class to be made, or an object of a class; a mark counts for what its class or a later one defines.
+    kind, called = (function, "__init__") if isinstance(function, type) else (type(function), "__call__")
+    for each in kind.__mro__:
+        if "__guard__" in vars(each):
+            return bool(vars(each)["__guard__"])
+        if called in vars(each):
+            return False
+    return False
+
+
+def name_of(function: Any) -> str:
+    """What a function, a class or an object that is called is known as."""
+    return str(getattr(function, "__name__", type(function).__name__))

@@ -130,6 +130,7 @@ def serve(
         port=address.port,
         uds=address.uds,
         uds_permissions=0o660,
+        url_path_prefix=address.root_path or None,
         interface=Interfaces.ASGI,
         workers=workers,
         http=HTTPModes.http1,

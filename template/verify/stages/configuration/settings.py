@@ -138,7 +138,7 @@ def _application(around: dict[str, list[str]]) -> Iterator[Check]:
         yield WHOLE.of(name).unverified(seen, remedy)
     for name in around.get("middleware", ()):
         yield MIDDLEWARE.of(name).not_looked_at(f"{name} stands before every route, and is in no list of routes")
-    if not any(around.values()):
+    if not (around.get("replaced") or around.get("middleware")):
         yield WHOLE.proved("no method of it is replaced, and no middleware of yours stands before the routes")
 
 

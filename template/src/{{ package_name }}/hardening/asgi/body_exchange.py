@@ -26,7 +26,7 @@ class BodyExchange(Exchange):
     @property
     def _body_timeout(self) -> float:
         seconds = self._runtime.body_timeout
-        if self._runtime.has_timeouts:
+        if self._runtime.services.routes.has_timeouts:
             seconds = self.request.policy.body_timeout or seconds
         return seconds
 

@@ -35,8 +35,6 @@ class Runtime:
     """The document of a 500."""
     body_timeout: float
     request_timeout: float
-    has_timeouts: bool
-    """Whether a route has a time-out of its own."""
     root_path: str
 
 
@@ -88,8 +86,12 @@ class Exchange:
         if self.started:
             self.slot.clear_deadline()
             return
-        seconds = self.request.policy.request_timeout if self._runtime.has_timeouts else None
+        seconds = self.request.policy.request_timeout if self._runtime.services.routes.has_timeouts else None
         self.slot.set_deadline(seconds or self._runtime.request_timeout, ROUTE_TIMEOUT)
+
+    async def receive_nothing(self) -> Message:
+        """The `receive` of a request that is refused: no byte of it reaches anybody."""
+        return {"type": "websocket.connect"} if self.request.is_websocket else {"type": "http.request", "body": b""}
 
     async def give_up(self, refusal: Refusal) -> None:
         """Answer in the place of an application that does not stop; what it holds it holds until it does."""

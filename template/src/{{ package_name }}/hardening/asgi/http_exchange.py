@@ -25,7 +25,9 @@ class HttpExchange(BodyExchange):
 
     def begin(self) -> Receive:
         """Give the route its time, and return the application's `receive`."""
-        if self.request.method == "HEAD" and not (self.request.route and self.request.route.is_head_only):
+        if self.request.refusal is not None:
+            return self.receive_nothing
+        if self.request.method == "HEAD" and not (self.request.route and self.request.route.has_head):
             self.request.scope["method"] = "GET"
         self.await_response()
         return self.receive if self.request.has_body else self.raw_receive

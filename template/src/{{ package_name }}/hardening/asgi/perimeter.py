@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..core.framework import is_test
 from ..core.log import log, request_id
 from ..core.log_writer import drain
 from ..core.problems import Refusal
@@ -63,7 +64,7 @@ class Perimeter:
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
-        settings, routes = services.settings, services.routes
+        settings = services.settings
         self._deadlines, self._drains = Deadlines(settings.max_concurrency), Drains()
         self._connections = Connections(self._busy_peers, settings.header_timeout)
         self._drain_timeout = settings.request_timeout
@@ -79,7 +80,6 @@ class Perimeter:
             *headers,
             errors.unhandled,
             *timeouts,
-            routes.has_timeouts,
             root_path,
         )
 
@@ -118,7 +118,7 @@ class Perimeter:
     async def _handle(self, exchange: HttpExchange | WebSocketExchange) -> None:
         request = exchange.request
         token = request_id.set(request.request_id)
-        refusal = None
+        refusal = failure = None
         try:
             try:
                 if request.path in _HEALTH and request.method in ("GET", "HEAD"):
@@ -127,16 +127,16 @@ class Perimeter:
                 if (refusal := exchange.acquire_slot()) is None:
                     verdict = self._refusal(exchange, iter(self._refusers))
                     refusal = verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
-                if refusal is None:
-                    scope = request.scope
-                    scope["hardening"] = request
-                    await self._app(scope, exchange.begin(), exchange.send)
+                request.scope["hardening"] = request
+                request.refusal = exchange.refusal = refusal
+                await self._app(request.scope, exchange.begin(), exchange.send)
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
             except BaseException as error:  # the last resort: the server would answer bare
                 if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
                     raise  # nobody waits for it any more
                 await exchange.fail(error)
+                failure = error if request.event == "unhandled_error" and is_test(request.scope) else None
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)
         finally:
@@ -147,6 +147,8 @@ class Perimeter:
             if exchange.drain is not None:  # the server drops the body when this returns
                 await exchange.drain
                 exchange.drain = None  # a cycle, see `_end`
+        if failure is not None:  # as Starlette raises it, whose TestClient may raise it on
+            raise failure
 
     async def _answer_health(self, exchange: Exchange) -> None:
         request = exchange.request

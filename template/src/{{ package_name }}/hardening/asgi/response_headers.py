@@ -5,6 +5,7 @@ wrote, no header names the software, grants a foreign origin or sets a cookie wi
 
 from collections.abc import Callable, Iterable, Sequence
 
+from ..core.framework import teams_layer
 from ..core.headers import HeaderList
 from ..steps.base import RequestContext, Step, is_overridden
 
@@ -59,6 +60,10 @@ class ResponseHeaders:
         added = request.begin_response(status)
         if is_plain and (headers is written or self._merged.isdisjoint(dict(headers))):
             return [*headers, *self._fixed, *added]
+        own = [value for name, value in headers if name == b"x-request-id"]
+        if own and any(map(teams_layer, getattr(request.scope.get("app"), "user_middleware", ()))):  # it gives ids, too
+            request.log_fields["correlation_id"] = own[-1][:200].decode("latin-1")
+            added = [(name, own[-1] if name == b"x-request-id" else value) for name, value in added]
         return self._merge(headers, added)
 
     def _merge(self, headers: HeaderList, added: HeaderList) -> HeaderList:

@@ -39,6 +39,8 @@ class WebSocketExchange(Exchange):
 
     def begin(self) -> Receive:
         """Give the route its time to accept, and return the application's `receive`."""
+        if self.request.refusal is not None:
+            return self.receive_nothing
         self.await_response()
         return self.receive
 
@@ -81,6 +83,8 @@ class WebSocketExchange(Exchange):
         """The application's `send`: completes the headers of the handshake's answer. What answers a failure after that
         becomes the code of a close.
         """
+        if self.refusal is not None and not self.started:
+            return
         kind = message["type"]
         if not self.started:
             await self._answer_handshake(kind, message)

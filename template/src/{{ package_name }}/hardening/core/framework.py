@@ -1,12 +1,23 @@
 # Owned by the template: an update rewrites this file.
-"""What is FastAPI's and Starlette's own, and so decides by path and method alone; anything else may decide otherwise."""
+"""All that is taken from FastAPI and Starlette beside what they document, in one place. Where a part of it is gone or
+has another meaning, the framework's own search finds every route; `startup/frameworks.py` tries each at the start.
+"""
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from types import FunctionType, MethodType
 from typing import Any
+from urllib.parse import quote
 
-from fastapi.routing import APIRoute, APIRouter, APIWebSocketRoute, RouteContext
-from starlette.routing import Mount, WebSocketRoute, compile_path
+import fastapi.routing
+from fastapi import APIRouter
+from fastapi.params import Form
+from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext
+from starlette._utils import get_route_path as get_route_path
+from starlette.middleware import Middleware
+from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
 from starlette.routing import Route as StarletteRoute
+from starlette.types import Scope
 
 _BY_PATH = (APIRoute, APIWebSocketRoute, StarletteRoute, WebSocketRoute, Mount)
 # Names with which a class decides who answers, beside those that `APIRoute` declares.
@@ -14,6 +25,8 @@ _DECIDE = {"__call__", "__getattr__", "__getattribute__", "app", "endpoint", "me
 _DECIDE |= {"path_regex", "param_convertors"}
 # What FastAPI's pages show how to override: it makes the application, and finds nothing.
 _MAKES_THE_APP = {"get_route_handler"}
+Inclusion: Any = getattr(fastapi.routing, "_IncludedRouter", None) or type("Inclusion", (), {})
+"""What stands among an application's routes for a router that is included."""
 
 
 def is_frameworks(function: Any) -> bool:
@@ -23,6 +36,12 @@ def is_frameworks(function: Any) -> bool:
     if type(function) is not FunctionType:
         return False
     return function.__globals__["__name__"].partition(".")[0] in ("fastapi", "starlette")
+
+
+def teams_layer(middleware: Middleware) -> Any:
+    """The class or function of a middleware, or `None` where it is the framework's own."""
+    thing: Any = middleware.kwargs.get("dispatch", middleware.cls)
+    return None if is_frameworks(getattr(thing, "__init__", None) if isinstance(thing, type) else thing) else thing
 
 
 def _is_untouched(kind: type) -> bool:
@@ -44,26 +63,32 @@ def _is_unpatched(thing: object) -> bool:
     return not any(callable(getattr(type(thing), name, None)) for name in vars(thing))
 
 
-def is_own(thing: object, kind: type) -> bool:
+def _is_own(thing: object, kind: type) -> bool:
     """Whether an object is of just this class, and behaves as the class was written."""
     return type(thing) is kind and _is_untouched(kind) and _is_unpatched(thing)
 
 
-def is_plain(router: Any) -> bool:
-    """Whether a router does nothing but ask its routes: no class, no middleware, no method of somebody's own."""
-    return is_own(router, APIRouter) and router.middleware_stack == router.app
-
-
 def may_have_websockets(app: Any) -> bool:
     """Whether a `Hardened` may answer one: by a route, what is mounted, a middleware, or what is added as it begins."""
-    if app.has_lifespan or app.router.on_startup or app.user_middleware or not is_plain(app.router):
+    if app.has_lifespan or app.router.on_startup or app.user_middleware or not _is_plain(app.router):
         return True
     return any(route.is_websocket or route.methods is None for route in app.table())
 
 
 def ends_here(router: Any) -> bool:
     """Whether a path that none of the router's routes has is a 404: no redirect, no frontend, no `default` stands behind."""
-    return not (router.redirect_slashes or router._low_priority_routes) and is_frameworks(router.default)
+    return not (router.redirect_slashes or has_frontends(router)) and is_frameworks(router.default)
+
+
+def has_frontends(router: Any) -> bool:
+    """Whether a router has routes that FastAPI asks after all others."""
+    return bool(getattr(router, "_low_priority_routes", ()))
+
+
+def _is_plain(router: Any) -> bool:
+    """Whether a router does nothing but ask its routes: no class, no middleware, no method of somebody's own."""
+    stack = getattr(router.middleware_stack, "search", router.middleware_stack)  # what the perimeter has put around it
+    return _is_own(router, APIRouter) and bool(stack == router.app)
 
 
 def _makes_its_app(kind: type) -> bool:
@@ -75,10 +100,126 @@ def _makes_its_app(kind: type) -> bool:
     return not own & (known - _MAKES_THE_APP) and _is_untouched(APIRoute)
 
 
-def matches_by_path(context: RouteContext) -> bool:
+def _matches_by_path(context: RouteContext) -> bool:
     """Whether path and method alone decide; a class or a pattern of its own may match whatever it likes."""
     route, kind = context.original_route, type(context.original_route)
     if not ((kind in _BY_PATH and _is_untouched(kind)) or _makes_its_app(kind)) or not _is_unpatched(route):
         return False
     path = f"{context.path}/{{path:path}}" if kind is Mount else context.path or ""
     return bool(context.path_regex == compile_path(path)[0])
+
+
+def is_test(scope: Scope) -> bool:
+    """Whether Starlette's `TestClient` asks: it leaves out what every server says, the version of ASGI."""
+    return "asgi" not in scope
+
+
+def under_root_path(scope: Scope) -> Scope:
+    """The scope with the server's `root_path` at the head of `path`, where ASGI has it, though a proxy took it off.
+
+    Uvicorn does it as well, so that `request.url` and what is made of it is an address that a client can use.
+    """
+    root, path = scope["root_path"], scope["path"]
+    if path == root or path.startswith(f"{root}/") or is_test(scope):  # a test client sends what it is told to
+        return scope
+    raw = scope.get("raw_path")
+    return {**scope, "path": root + path, **({} if raw is None else {"raw_path": quote(root).encode() + raw})}
+
+
+def settle_telemetry(app: Any) -> None:
+    """Let FastAPI's telemetry no longer ask for what nobody has configured by now, which takes a seventh of a request."""
+    telemetry = getattr(app, "_native_telemetry", None)
+    if telemetry is not None and not telemetry.enabled():
+        telemetry.enabled = bool  # which is False
+
+
+@dataclass(slots=True)
+class Way:
+    """A walk through routes and included routers, in the order in which the framework asks them."""
+
+    by_path: bool = True
+    """Whether the framework's own classes alone have decided so far, by path and method."""
+    routers: list[APIRouter] = field(default_factory=list)
+
+    def walk(self, router: APIRouter) -> Iterator[tuple[RouteContext, bool]]:
+        """Each route as it stands, and whether path and method alone lead to it; frontends, asked last, at the end."""
+        self.routers.append(router)
+        self.by_path = self.by_path and _is_plain(router)
+        yield from self._walk(router.routes)
+        lasts: Callable[[], Iterator[Any]] = getattr(router, "_iter_low_priority_routes", lambda: iter(()))
+        yield from ((_context_of(route), False) for route in lasts())
+
+    def _walk(self, routes: Sequence[Any]) -> Iterator[tuple[RouteContext, bool]]:
+        for route in routes:
+            if isinstance(route, Inclusion):
+                router = route.original_router
+                self.routers.append(router)
+                self.by_path = self.by_path and _is_own(route, Inclusion) and _is_plain(router)
+                yield from self._walk(route.effective_candidates())
+                continue
+            context = _context_of(route)
+            self.by_path = self.by_path and _matches_by_path(context)
+            yield context, self.by_path
+
+
+def _context_of(route: Any) -> RouteContext:
+    return RouteContext(route.original_route, route) if hasattr(route, "original_route") else RouteContext(route)
+
+
+def may_limit_body(context: RouteContext) -> bool:
+    """Whether routers on the way to a route may have limits for its body, which they keep to themselves."""
+    body = getattr(context, "body_field", None)
+    return getattr(context, "max_body_size", None) is not None or isinstance(getattr(body, "field_info", None), Form)
+
+
+def identity(context: RouteContext) -> int:
+    """What tells a route as it stands from every other, and from itself in another place."""
+    effective = context._route_context
+    return id(context.route if effective is None else effective)
+
+
+def lists_of(router: APIRouter) -> Iterator[tuple[Any, str]]:
+    """Where a router keeps what answers: objects, and their attributes that are lists."""
+    yield router, "routes"
+    if hasattr(router, "_low_priority_routes"):
+        yield router, "_low_priority_routes"
+        yield from ((group, "routes") for group in router._low_priority_routes if hasattr(group, "routes"))
+
+
+def selected(router: APIRouter, scope: Scope, inner: Callable[[Any], Any]) -> int | None:
+    """Ask FastAPI's own routes, in its own order, who answers.
+
+    Args:
+        router: Of the application.
+        scope: Is not changed.
+        inner: The router of a mounted application whose own routes are to be asked, or `None`.
+
+    Returns:
+        The `identity` of the route, or `None` if none does.
+    """
+    scope = {**scope, "fastapi": dict(scope.get("fastapi", {}))}
+    partial = None
+    for route in router.routes:
+        match, child = route.matches(scope)
+        if match is Match.FULL:
+            return _within(route, {**scope, **child}, inner)
+        if match is Match.PARTIAL and partial is None and not isinstance(route, Inclusion | APIRoute | StarletteRoute):
+            partial = route
+    if partial is not None:
+        return id(partial)
+    last = router._match_low_priority(scope) if hasattr(router, "_match_low_priority") else (None,) * 4
+    return None if last[2] is None else id(last[3] or last[2])
+
+
+def _within(route: Any, scope: Scope, inner: Callable[[Any], Any]) -> int | None:
+    context = None
+    if isinstance(route, Inclusion):
+        match, child, route, context = route._match(scope)
+        if match is not Match.FULL or route is None:
+            return None
+        scope = {**scope, **child}
+        if isinstance(route, Inclusion):
+            return _within(route, scope, inner)
+    if isinstance(route, Mount | Host) and (router := inner(route.app)) is not None:
+        return selected(router, scope, inner)
+    return id(route if context is None else context)

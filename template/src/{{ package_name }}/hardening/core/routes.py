@@ -3,131 +3,63 @@
 up where a request needs other bounds than the rest, and what the start-up checks look at.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from fastapi import params
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import RouteContext
-from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute, RouteContext
+from starlette.routing import Host, Mount, WebSocketRoute, compile_path
+from starlette.types import Scope
 
-from ..models import Bounded
-from ..policy import DEFAULT, Policy
-from .fail_fast import fail_fast
-from .form_text import UNDECLARED, Form
-from .operations import Operation, Way, version
-from .params import body_of, dependants_of, models_of, names_of, overriding_query_of, params_of, query_of
+from ..policy import DEFAULT, Policy, is_guard, name_of
+from .framework import Way, has_frontends, identity, may_limit_body, selected
+from .params import body_of, dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
+from .route import Route
 from .schemas import known, models_in
 
 
-class Access(Enum):
-    """Who may call a route."""
-
-    PUBLIC = "public"
-    GUARDED = "guard"
-    UNDECLARED = None
-
-
-@dataclass(slots=True, eq=False)
-class Route:
-    """One route as it stands, prefixes and inherited dependencies included."""
-
-    path: str
-    methods: frozenset[str] | None
-    regex: re.Pattern[str]
-    policy: Policy
-    context: RouteContext | None = None
-    app: Any = None
-    max_body_bytes: int | None = None
-    query: dict[str, bool] | None = None
-    """Declared query parameters and whether each may repeat; `None` where nothing is declared, as for a mount."""
-    form: Form = UNDECLARED
-    """The fields that it declares, if it reads a form."""
-    embedded: frozenset[str] = frozenset()
-    """The names of the one model that its JSON body holds, where that is embedded under a name."""
-    guards: tuple[str, ...] = ()
-    operation: Operation | None = None
-    """What answers, where the framework adds nothing but the search for it."""
-
-    def __str__(self) -> str:
-        return f"{','.join(sorted(self.methods)) if self.methods else 'ANY'} {self.path}"
-
-    @property
-    def access(self) -> Access:
-        """Who may call it, as the route declares it."""
-        if self.policy.public:
-            return Access.PUBLIC
-        return Access.GUARDED if self.guards else Access.UNDECLARED
-
-    @property
-    def is_websocket(self) -> bool:
-        return self.methods == frozenset({"WEBSOCKET"})
-
-    @property
-    def is_head_only(self) -> bool:
-        """Whether it was declared for HEAD, and is not just a GET that answers it too."""
-        return self.methods is not None and "HEAD" in self.methods and "GET" not in self.methods
-
-    def dependants(self) -> Iterator[Dependant]:
-        """The endpoint and all that it depends on; nothing for what is not FastAPI's."""
-        if (dependant := getattr(self.context, "dependant", None)) is not None:
-            yield from dependants_of(dependant)
-
-    def overridden_query(self) -> dict[str, bool]:
-        """As `query`, with what the dependencies take that stand in the place of others just now."""
-        provider = getattr(self.context, "dependency_overrides_provider", None)
-        overrides = getattr(provider, "dependency_overrides", None)
-        found = (overriding_query_of(each, overrides) for each in [*self.dependants()][:1] if overrides)
-        return {**(self.query or {}), **next(found, {})}
-
-    def apply_default_bounds(self) -> None:
-        """Bound the numbers of its parameters (4,000 digits are an integer to Python, and `nan` is a number), and what
-        the mistakes in them cost."""
-        for each in self.dependants():
-            fields = [
-                param
-                for param in each.body_params
-                if type(param.field_info) is params.Form and not models_of(param.field_info)
-            ]
-            for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params, *fields):
-                metadata = param.field_info.metadata
-                is_bounded = any(isinstance(mark, Bounded) for mark in metadata)
-                if not is_bounded and not any(models_in(known(param))):
-                    metadata.append(Bounded())
-                    param.__post_init__()  # builds its validator again
-            for param in params_of(each):
-                fail_fast(param)
-
-
 class RouteTable:
-    """Every route of an application, in the order in which they match; mounted hardened applications included."""
+    """Every route of an application, in the order in which they match; mounted hardened applications included.
 
-    def __init__(self, routes: Iterable[BaseRoute], is_hardened: Callable[[Any], bool]) -> None:
+    Args:
+        app: Whose routes they are.
+        inner: The router of a mounted application whose routes are looked at as well, or `None`.
+    """
+
+    def __init__(self, app: FastAPI, inner: Callable[[Any], Any]) -> None:
+        self._app, self._inner = app, inner
+        self._router = app.router  # the one that the framework's own layers go on with
+        self.read()
+
+    def read(self) -> None:
+        """Read the routes as they stand now."""
+        self.is_stale = False
+        """Whether routes have been added or taken away since."""
+        self.__dict__.pop("input_names", None)
         way = Way()
-        self.listed = list(routes)
-        asked = list(self._collect(way, self.listed, "", is_hardened))
+        asked = list(self._collect(way, self._router, ""))
         self.routers = way.routers
-        """Every router that is included, nested ones too, and beside it the version that was looked at."""
-        self.versions = list(map(version, way.routers))
-        self.is_whole = way.is_own and not any(router._low_priority_routes for router in way.routers)
+        self._is_by_path = way.by_path
+        self.is_whole = way.by_path and not any(map(has_frontends, way.routers))
         """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]
+        self._by_identity = {identity(route.context): route for route in self._all if route.context is not None}
         self.any_embedded = any(route.embedded for route in self._all)
         self.has_timeouts = any(route.policy.body_timeout or route.policy.request_timeout for route in self._all)
+        self.has_quotas = any(route.policy.quota is not None for route in self._all)
         self.any_body_overrides = any(
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
             for route in self._all
         )
-        self._dynamic = [route for route in asked if "{" in route.path or route.methods is None]
+        by_path = [route for route in asked if route.by_path]
+        self._dynamic = [route for route in by_path if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
         self._static = {
-            route.path: [each for each in asked if each.regex.match(route.path)]
-            for route in self._all
+            route.path: [each for each in by_path if each.regex.match(route.path)]
+            for route in by_path
             if "{" not in route.path
         }
 
@@ -139,8 +71,29 @@ class RouteTable:
         for route in self._all:
             route.apply_default_bounds()
 
-    def find(self, method: str, path: str) -> Route | None:
-        """The route that will answer, or `None` where it will be 404 or 405."""
+    def find(self, method: str, path: str, scope: Scope, root_path: str) -> Route | None:
+        """The route that will answer, or `None` where it will be 404 or 405.
+
+        FastAPI's own routes are asked from the first on that may decide by more than path and method. HEAD is answered
+        as GET, unless a route of its own takes it.
+        """
+        for each in ("HEAD", "GET") if method == "HEAD" else (method,):
+            route = self.find_by_path(each, path)
+            if route is None and not self._is_by_path:
+                # A mount that has been passed since has changed the scope.
+                fresh = {**scope, "root_path": root_path, "app_root_path": root_path, "path_params": {}}
+                route = self.search({**fresh, "method": each} if scope["type"] == "http" else fresh)
+            if route is not None and (each != "HEAD" or route.has_head):
+                return route
+        return None
+
+    def search(self, scope: Scope) -> Route | None:
+        """The route that FastAPI's own router selects."""
+        asked = {**scope, "app": self._app, "router": self._router, "fastapi": {}}
+        return self._by_identity.get(selected(self._router, asked, self._inner) or 0)
+
+    def find_by_path(self, method: str, path: str) -> Route | None:
+        """The route that will answer, if nothing but path and method has to be asked."""
         exact = self._static.get(path)
         for route in self._dynamic if exact is None else exact:
             if (route.methods is None or method in route.methods) and (exact is not None or route.regex.match(path)):
@@ -149,8 +102,12 @@ class RouteTable:
 
     def methods_at(self, path: str) -> list[str]:
         """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
+        return sorted({method for route in self.at(path) for method in route.methods or ()})
+
+    def at(self, path: str) -> list[Route]:
+        """The routes of a path that are no WebSockets, whatever their methods."""
         routes = self._static.get(path) or [route for route in self._dynamic if route.regex.match(path)]
-        return sorted({method for route in routes for method in route.methods or () if method != "WEBSOCKET"})
+        return [route for route in routes if not route.is_websocket]
 
     @cached_property
     def input_names(self) -> frozenset[str]:
@@ -165,26 +122,37 @@ class RouteTable:
                             names |= {name, *names_of(name, info)}
         return frozenset(names)
 
-    def _collect(
-        self, way: Way, routes: list[BaseRoute], prefix: str, is_hardened: Callable[[Any], bool]
-    ) -> Iterator[Route]:
-        for context, operation in way.walk(routes):
+    def _collect(self, way: Way, router: APIRouter, prefix: str) -> Iterator[Route]:
+        for context, by_path in way.walk(router):
             path = prefix + (context.path or "")
             inner = getattr(context, "app", None) if isinstance(context.original_route, Mount | Host) else None
-            if inner is not None and is_hardened(inner):
-                yield from self._collect(Way(is_own=False), list(inner.routes), path, is_hardened)
+            if isinstance(context.original_route, Host):
+                path = f"{prefix}//{context.host}"
+            below = compile_path(f"{path}/{{path:path}}")[0]
+            if inner is not None and (router_within := self._inner(inner)) is not None:
+                yield from self._collect(way, router_within, path)
                 if type(context.original_route) is Mount:  # what is below it and not there is nowhere
-                    yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT)
+                    yield Route(path, None, below, DEFAULT, by_path=way.by_path)
             elif inner is not None:
-                yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
-            elif context.path is not None:
-                yield self._route(context, path, operation)
+                yield Route(path, None, below, DEFAULT, context, inner, by_path=by_path)
+            elif frontends := getattr(context.original_route, "routes", None):
+                for each in frontends:
+                    place = f"{prefix}{getattr(context, 'frontend_prefix', '')}{each.path}".rstrip("/") + "/"
+                    methods = frozenset(each.methods)
+                    yield replace(self._route(context, place), methods=methods, app=each.app, query=None)
+            elif context.path is None:
+                yield Route(
+                    f"{prefix}{type(context.original_route).__name__}", None, below, DEFAULT, context, context.route
+                )
+            else:
+                is_ours = by_path and router is self._router and isinstance(context.original_route, APIRoute)
+                may_be_kept = is_ours and not may_limit_body(context)
+                yield replace(self._route(context, path), by_path=by_path, may_be_kept=may_be_kept)
 
     @staticmethod
-    def _route(context: RouteContext, path: str, operation: Operation | None) -> Route:
+    def _route(context: RouteContext, path: str) -> Route:
         dependant = getattr(context, "dependant", None)
         tree = list(dependants_of(dependant)) if dependant is not None else []
-        guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
         policy: Policy = getattr(context.endpoint, "__policy__", DEFAULT)
         form, embedded, types = body_of(context, is_open="routes.E002" in policy.insecure_because)
         if policy.content_types == DEFAULT.content_types and types:
@@ -199,8 +167,7 @@ class RouteTable:
             context,
             max_body_bytes=getattr(context, "max_body_size", None),
             query=None if dependant is None or policy.unchecked_query else query_of(dependant),
-            guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
-            operation=operation,
+            guards=tuple(name_of(each.call) for each in tree if is_guard(each.call)),
             form=form,
             embedded=embedded,
         )

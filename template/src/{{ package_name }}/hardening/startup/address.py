@@ -1,16 +1,18 @@
 # Owned by the template: an update rewrites this file.
-"""Where `serve` listens: what the command line says, else `APP_HOST` and `APP_PORT`, else a platform's `PORT`.
+"""Where `serve` listens: what the command line says, else `APP_HOST` and `APP_PORT`, else a platform's `PORT`; and under
+which path a proxy shows it (`APP_ROOT_PATH`).
 
 None of them is a setting: they belong to one start of the server, not to the service.
 """
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..settings import PREFIX
 
-HOST, PORT, PLATFORM_PORT = f"{PREFIX}HOST", f"{PREFIX}PORT", "PORT"
+HOST, PORT, ROOT_PATH, PLATFORM_PORT = f"{PREFIX}HOST", f"{PREFIX}PORT", f"{PREFIX}ROOT_PATH", "PORT"
 
 
 def port_number(text: str) -> int:
@@ -24,30 +26,44 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def root_path(text: str) -> str:
+    """Read the path in front of every path of the service, as ASGI's `root_path` has it: no `/` at its end.
+
+    Raises:
+        ValueError: It is no path.
+    """
+    path = f"/{text.strip('/')}".rstrip("/")
+    if not re.fullmatch(r"(/[^/?#%\s]+)*", path):
+        raise ValueError(f"{text} is not a path in front of the service; say one such as /api")
+    return path
+
+
 @dataclass(frozen=True)
 class Address:
-    """A host and a port, or a Unix socket, and where each of them was said."""
+    """A host and a port, or a Unix socket, and where each of them was said; the path in front, `""` if there is none."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     uds: Path | None = None
     host_from: str = "default"
     port_from: str = "default"
+    root_path: str = ""
 
     @classmethod
-    def of(cls, host: str | None, port: int | None, uds: Path | None) -> "Address":
+    def of(cls, host: str | None, port: int | None, uds: Path | None, prefix: str | None = None) -> "Address":
         """The address of this start.
 
         Args:
             host: What the command line says; `PORT` alone opens no other address than the default.
             port: What the command line says.
             uds: Path of a Unix socket, instead of both.
+            prefix: The path under which a proxy shows the service, as the command line says; else `APP_ROOT_PATH`.
 
         Raises:
-            ValueError: `PORT` is no port. An `APP_PORT` that is none is passed over: Kubernetes sets it to
-                `tcp://...` for a Service called `app`.
+            ValueError: `PORT` is no port, or the prefix no path. An `APP_PORT` that is none is passed over: Kubernetes
+                sets it to `tcp://...` for a Service called `app`.
         """
-        address = cls(uds=uds)
+        address = cls(uds=uds, root_path=root_path(os.environ.get(ROOT_PATH, "") if prefix is None else prefix))
         if uds is not None:
             return replace(address, host_from="--uds", port_from="--uds")
         if named := host or os.environ.get(HOST):

@@ -12,7 +12,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from ..core.params import models_of, params_of
-from ..core.routes import Access, Route
+from ..core.route import Access, Route
 from ..core.schemas import children, known, models_in, walk
 from ..models import DEFAULT_BOUND, MAX_ITEMS, QueryModel
 from .params import Fault

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..app import Hardened
-from ..core.framework import is_frameworks
+from ..core.framework import is_frameworks, teams_layer
+from ..policy import name_of
+from ..steps.errors import Errors
 
 _PROVED = ("__call__", "add_steps", "build_middleware_stack", "findings", "seal", "table")
 """What looks at the application or stands around it, beside the methods that begin with `_`."""
@@ -27,7 +29,15 @@ def replaced(app: Hardened) -> Iterator[str]:
 def middleware(app: Hardened) -> Iterator[str]:
     """The middleware of the team's own, by its name."""
     for each in app.user_middleware:
-        thing: Any = each.kwargs.get("dispatch", each.cls)
-        if not is_frameworks(getattr(thing, "__init__", None) if inspect.isclass(thing) else thing):
+        if (thing := teams_layer(each)) is not None:
             name = getattr(thing, "__qualname__", type(thing).__name__)
             yield f"{getattr(thing, '__module__', '')}.{name}"
+
+
+def handlers(app: Hardened) -> Iterator[str]:
+    """The team's own handlers of exceptions and statuses, and what answers where no route does."""
+    for kind, handler in app.exception_handlers.items():
+        if not (is_frameworks(handler) or isinstance(getattr(handler, "__self__", None), Errors)):
+            yield f"{kind if isinstance(kind, int) else kind.__name__}: {name_of(handler)}"
+    if not is_frameworks(app.router.default):
+        yield f"not found: {name_of(app.router.default)}"

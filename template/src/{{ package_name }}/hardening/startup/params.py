@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any
 
 from ..core.params import params_of
-from ..core.routes import Route
+from ..core.route import Route
 from ..core.schemas import COLLECTIONS, UNRESOLVED, Open, known, models_in, open_in, schema_of
 from ..core.unresolved import explain
 from ..models import Bounded

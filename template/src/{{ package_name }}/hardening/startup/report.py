@@ -15,10 +15,10 @@ from pydantic.fields import FieldInfo
 from ..app import Hardened
 from ..asgi.other_servers import NOT_BOUNDED
 from ..core.findings import Finding
-from ..core.routes import Access, Route
+from ..core.route import Access, Route
 from ..policy import DEFAULT
 from ..settings import PREFIX, HardeningSettings, seconds, secret_names
-from .overrides import middleware, replaced
+from .overrides import handlers, middleware, replaced
 from .settings import secrets_in
 
 
@@ -32,7 +32,9 @@ def report(
     """Everything, as text for a person or as JSON for a program."""
     declared = list(_settings(settings, sources)) if settings is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
-    around = {"replaced": list(replaced(app)), "middleware": list(middleware(app))} if app is not None else {}
+    around: dict[str, list[str]] = {}
+    if app is not None:
+        around = {each.__name__: list(each(app)) for each in (replaced, middleware, handlers)}
     if form == "json":
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)

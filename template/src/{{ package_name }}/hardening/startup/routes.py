@@ -7,9 +7,11 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.params import File, Form
 from pydantic import BaseModel, RootModel
+from starlette.routing import BaseRoute, Host
 from starlette.staticfiles import StaticFiles
 
 from ..core.findings import Finding
@@ -17,7 +19,8 @@ from ..core.form_text import MULTIPART, URLENCODED
 from ..core.framework import is_frameworks
 from ..core.params import models_of
 from ..core.problems import BODILESS
-from ..core.routes import Access, Route, RouteTable
+from ..core.route import Access, Route
+from ..core.routes import RouteTable
 from ..core.schemas import UNKNOWN, is_of_models, known, models_in, walk
 from ..core.unresolved import parts
 from ..models import ApiModel, QueryModel, dataclasses_in
@@ -41,6 +44,30 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
     for route, (name, message, hint) in growing(list(routes)):
         if name not in route.policy.insecure_because:
             yield Finding(name, f"{route}: {message}", hint)
+
+
+def app_findings(app: FastAPI, is_production: bool, failure: Any, insecure_details: str) -> Iterator[Finding]:
+    """What is not safe in what an application is given beside its routes; `failure` handles what nobody else does."""
+    if app.debug and is_production:
+        yield Finding("errors.E001", "debug=True would show tracebacks to clients.", "Leave it out.")
+    if any(app.exception_handlers.get(kind, failure) != failure for kind in (500, Exception)):
+        yield Finding(
+            "errors.W001",
+            "A handler of its own answers unexpected errors: its response is not filtered.",
+            "Leave it out, or make sure that it exposes no internals; the log has the exception in any case.",
+        )
+    if insecure_details:
+        yield Finding(
+            "errors.W002",
+            f"What HTTPException says with a 4xx is sent to clients: {insecure_details}",
+            "Leave `insecure_details` out once the words for clients are `Problem`s.",
+        )
+    if any(getattr(middleware.cls, "__name__", "") == "CORSMiddleware" for middleware in app.user_middleware):
+        yield Finding(
+            "cors.E005",
+            "CORSMiddleware is added: what it grants is dropped at the perimeter.",
+            "List the origins in APP_CORS_ORIGINS.",
+        )
 
 
 def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterator[Finding]:
@@ -67,7 +94,18 @@ def session_findings(settings: HardeningSettings, routes: RouteTable) -> Iterato
 
 
 def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Fault]:
-    if not isinstance(route.app, StaticFiles) and not insecure_mounts.get(route.path, "").strip():
+    place = route.path
+    if isinstance(original := getattr(route.context, "original_route", None), Host) and place not in insecure_mounts:
+        place = place.removesuffix(f"//{original.host}")  # as a reason was given before the host was part of the path
+    if isinstance(route.app, StaticFiles) or insecure_mounts.get(place, "").strip():
+        return
+    if isinstance(route.app, BaseRoute):
+        yield (
+            "routes.W004",
+            "is no route of FastAPI's or Starlette's: it answers what it likes, and says nothing of who may call it.",
+            "Make it a path operation, or see that it asks who calls, and say so with `insecure_mounts={name: reason}`.",
+        )
+    else:
         yield (
             "routes.E005",
             "the mounted application is not hardened: its errors echo input and its routes say nothing.",

@@ -17,7 +17,7 @@ from pydantic_settings import SettingsError
 
 from ..core.findings import Finding, InsecureConfigurationError
 from ..settings import PREFIX, HardeningSettings, secret_names, secrets_dir
-from .address import HOST, PORT
+from .address import HOST, PORT, ROOT_PATH
 
 # However it was written: a password with a slash ends an address early for whoever parses it.
 _IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")
@@ -75,7 +75,7 @@ def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
         one, other = os.environ.get(name), os.environ.get(upper)
         if upper in known and None not in (one, other) and one != other:
             yield Finding("settings.E004", f"{name} and {upper} differ, and are one setting.", f"Unset {name}.")
-        if not upper.startswith(PREFIX) or upper in known | {HOST, PORT}:
+        if not upper.startswith(PREFIX) or upper in known | {HOST, PORT, ROOT_PATH}:
             continue
         if meant := _meant(upper, known):
             yield Finding("settings.E002", f"{name} is not a setting.", f"Did you mean {meant}?")

@@ -8,14 +8,15 @@ from os import urandom
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-from starlette._utils import get_route_path
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from ..core.findings import Finding
+from ..core.framework import get_route_path, under_root_path
 from ..core.headers import SINGLETON_HEADERS, HeaderList
 from ..core.problems import Refusal
-from ..core.routes import Route, RouteTable
+from ..core.route import Route
+from ..core.routes import RouteTable
 from ..policy import DEFAULT, Policy
 from ..settings import HardeningSettings
 from ..stores.base import SessionStore, Store
@@ -72,6 +73,8 @@ class RequestContext:
     headers_on_success: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
     """What leaves with the response unless that is an error."""
     unsettled: tuple[Unsettled, ...] = ()
+    refusal: Refusal | None = None
+    """What is answered in the place of a route; set as soon as a step has refused."""
     _route: Route | None = None
 
     def __init__(
@@ -83,7 +86,9 @@ class RequestContext:
         self.request_id = urandom(16).hex()
         self.is_websocket = scope["type"] == "websocket"
         self.method: str = "WEBSOCKET" if self.is_websocket else scope["method"]
-        root_path = root_path or scope.get("root_path", "")
+        if not root_path and scope.get("root_path"):
+            self.scope = scope = under_root_path(scope)
+        self._root_path = root_path = root_path or scope.get("root_path", "")
         self.path: str = get_route_path({**scope, "root_path": root_path}) if root_path else scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         self.headers = headers
@@ -102,9 +107,7 @@ class RequestContext:
         """The route that will answer, or `None` where it will be 404 or 405."""
         if not self._is_routed:
             self._is_routed = True
-            route = self._route = self.services.routes.find(self.method, self.path)
-            if self.method == "HEAD" and (route is None or not route.is_head_only):  # it is answered as GET
-                self._route = self.services.routes.find("GET", self.path)
+            self._route = self.services.routes.find(self.method, self.path, self.scope, self._root_path)
         return self._route
 
     @property

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from ..core.log import log
 from ..core.masking import mask
 from ..core.problems import BODILESS, MAX_ERRORS, MEDIA_TYPE, Problem, document, validation_errors
-from ..core.routes import Route
+from ..core.route import Route
 from ..stores.base import StoreUnavailableError
 from .base import RequestContext, context_of
 
@@ -33,6 +33,7 @@ class Errors:
             RequestValidationError: self.validation,
             WebSocketRequestValidationError: self.websocket,
             StoreUnavailableError: self.store_away,
+            Exception: self.failure,
         }
 
     def _respond(
@@ -85,6 +86,9 @@ class Errors:
         errors = validation_errors(exc.errors(), context.services.routes.input_names)
         context.note("validation_failed", errors=[f"{error['type']} at {error['loc']}" for error in errors])
         return self._respond(request, exc, 422, errors=errors)
+
+    async def failure(self, request: Request, exc: Exception) -> Response:
+        return Response(self.unhandled(context_of(request).request_id, exc), 500, {"content-type": MEDIA_TYPE})
 
     def unhandled(self, request_id: str, exc: BaseException) -> bytes:
         """The document of a 500; only development shows what happened."""

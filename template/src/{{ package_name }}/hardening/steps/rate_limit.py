@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from math import ceil
 
 from ..core.problems import Refusal
-from ..core.routes import Route
+from ..core.route import Route
 from ..settings import Quota
 from ..stores.base import Claim, StoreUnavailableError
 from .base import RequestContext, Services, Step
@@ -57,13 +57,8 @@ class RateLimit(Step):
         settings = services.settings
         self._store = services.store
         self._of_service = QuotaHeaders("default", settings.rate_limit)
-        self._of_route: dict[Route | None, QuotaHeaders] = {
-            route: QuotaHeaders(
-                "route", settings.rate_limit_credentials if quota == "credentials" else quota, f"{route} "
-            )
-            for route in services.routes
-            if (quota := route.policy.quota) is not None
-        }
+        self._of_credentials = settings.rate_limit_credentials
+        self._of_route: dict[Route, QuotaHeaders] = {}
         self._refusal = Refusal(429, "quota_exceeded")
         self._undecided = Refusal(503, "quota_undecided", [(b"retry-after", b"5")])
 
@@ -71,7 +66,7 @@ class RateLimit(Step):
         """Count the request on the service's quota, and on the route's own if it has one."""
         address = request.client if ":" not in request.client else client_key(request.client)
         claims = [(address, self._of_service.quota)]
-        own = self._of_route.get(request.route) if self._of_route else None
+        own = self._own(request.route) if self.services.routes.has_quotas else None
         if own is not None:
             claims.append((own.prefix + address, own.quota))
         if address.endswith("/64"):  # after both: what one /64 is refused costs its neighbours nothing
@@ -85,6 +80,14 @@ class RateLimit(Step):
             request.response_headers.extend(headers)
             return None
         return self._verdict(request, decisions, own)
+
+    def _own(self, route: Route | None) -> QuotaHeaders | None:
+        if route is None or (quota := route.policy.quota) is None:
+            return None
+        if (own := self._of_route.get(route)) is None:
+            quota = self._of_credentials if quota == "credentials" else quota
+            own = self._of_route[route] = QuotaHeaders("route", quota, f"{route} ")
+        return own
 
     async def _refuse_later(
         self, request: RequestContext, claims: Sequence[Claim], own: QuotaHeaders | None

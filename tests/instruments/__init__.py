@@ -1,0 +1,1 @@
+"""Run in an environment with the SDKs that operators install, for `test_instruments.py`."""
