@@ -100,7 +100,10 @@ def routes(package: str) -> Iterator[DiscoveredRoute]:
 def _target(table: Any, route: Any, method: str) -> str:
     """A path that reaches the route and names nothing that exists; empty if another route stands before it."""
     target: str = _PARAMETER.sub(lambda match: _VALUES.get(match[1], _NOTHING), route.path)
-    reached = route.methods is None or table.find("WEBSOCKET" if route.is_websocket else method, target) is route
+    kind = "websocket" if route.is_websocket else "http"
+    scope = {"type": kind, "method": method, "path": target, "root_path": "", "query_string": b"", "headers": []}
+    asked = "WEBSOCKET" if route.is_websocket else method
+    reached = route.methods is None or table.find(asked, target, scope, "") is route
     return target if reached and route.regex.match(target) else ""
 
 
