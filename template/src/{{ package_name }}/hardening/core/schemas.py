@@ -27,6 +27,7 @@ NESTED = (
 )  # fmt: skip
 """Where one schema holds another that input passes. What is for output (`serialization`, `computed_fields`) or only
 describes (`json_schema_input_schema`) is not among them."""
+_NESTED = frozenset(NESTED)  # looked into for each key of each schema
 
 # Through these one and the same value passes, so a bound on the outside of one holds for what is inside.
 WRAPPERS = (
@@ -90,8 +91,9 @@ def bounds(schema: dict[str, Any]) -> dict[str, Any]:
 
 def children(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What a schema is made of: the key, the name where the key holds several with names, and the schema."""
-    for key in NESTED:
-        nested = schema.get(key)
+    for key, nested in schema.items():
+        if key not in _NESTED:
+            continue
         if isinstance(nested, dict) and key in ("fields", "choices"):
             yield from ((key, str(name), each) for name, each in nested.items() if isinstance(each, dict))
         elif isinstance(nested, dict):
@@ -119,10 +121,11 @@ def definitions(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def walk(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A schema and every schema in it, each definition once."""
-    named, todo, seen = definitions(schema), [schema], set[int]()
+    named, todo, seen = None, [schema], set[int]()
     while todo:
         each = todo.pop()
         if each.get("type") == "definition-ref":
+            named = definitions(schema) if named is None else named
             each = named.get(each["schema_ref"], each)
         if id(each) not in seen:
             seen.add(id(each))
