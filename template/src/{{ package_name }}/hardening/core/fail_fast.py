@@ -21,6 +21,7 @@ _NAMED = {"model-fields": "fields", "typed-dict": "fields", "dataclass-args": "f
 _OBJECTS = (*_NAMED, "dict")
 _LISTS = (*COLLECTIONS, "tuple")
 _LIST = "a list"  # among the names of what a schema is within
+_MAPPED = ("values_schema", "keys_schema", "extras_schema", "var_kwargs_schema")
 _ATTEMPTS = {"union": "choices", "function-wrap": "schema"}
 
 
@@ -35,8 +36,9 @@ class FailFast:
     """A validator in the place of Pydantic's own, which takes and returns the same but stops at the first mistakes.
 
     A list ends at its `MAX_ERRORS`th wrong item, other collections at their first, an object with too many unknown names
-    at once, all of it after some hundreds of wrong objects. What a union tries is judged for itself, and never twice where the union may be within
-    itself: that would double the work at each level.
+    at once. Where the mistakes of one value may grow with the input (a mapping of objects, an object within itself) all of
+    it ends after some hundreds of wrong objects; what a union tries is judged for itself there, and never twice where
+    the union may be within itself: that would double the work at each level.
     """
 
     def __init__(self, validator: Any, schema: Any) -> None:
@@ -44,7 +46,7 @@ class FailFast:
         self._mistakes = Mistakes()
         self._definitions = definitions(schema)
         self._most_levels = float("inf")
-        self._first = _build(self._copy(schema, {}, frozenset()), schema)
+        self._first = _build(self._copy(schema, {}, frozenset(), False), schema)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._all, name)
@@ -67,43 +69,68 @@ class FailFast:
             self._mistakes.forget()
         raise ValidationError.from_exception_data("", [{"type": TOO_MANY, "loc": (), "input": None}])
 
-    def _copy(self, schema: Any, config: Any, within: frozenset[str]) -> Any:
+    def _copy(self, schema: Any, config: Any, within: frozenset[str], is_counted: bool) -> Any:
         if isinstance(schema, list):
-            return [self._copy(each, config, within) for each in schema]
+            return [self._copy(each, config, within, is_counted) for each in schema]
         if isinstance(schema, tuple):  # a choice of a union and its label
-            return (self._copy(schema[0], config, within), *schema[1:])
+            return (self._copy(schema[0], config, within, is_counted), *schema[1:])
         if not isinstance(schema, dict) or schema.get("on_error", "raise") != "raise":  # its mistakes are none
             return schema
         kind, config, copy = schema.get("type", ""), schema.get("config", config), dict(schema)
         is_within_list, within = _LIST in within, within | {schema.get("ref", ""), _LIST if kind in _LISTS else ""}
+        is_tried = kind in _ATTEMPTS and _holds(schema, *_OBJECTS, "definition-ref")
+        grows = self._grows(schema)
+        is_object = is_tried or kind in (*_OBJECTS, "definition-ref")
+        is_inner_counted = grows or (is_counted and not is_object)
         for key in NESTED:
             nested = schema.get(key)
-            if isinstance(nested, dict) and key in ("fields", "choices"):
-                copy[key] = {name: self._copy(each, config, within) for name, each in nested.items()}
-            elif nested is not None:
-                copy[key] = self._copy(nested, config, within)
+            if is_tried and grows and key == _ATTEMPTS[kind]:
+                copy[key] = self._members(nested, config, within)
+            elif isinstance(nested, dict) and key in ("fields", "choices"):
+                copy[key] = {name: self._copy(each, config, within, is_inner_counted) for name, each in nested.items()}
+            elif nested is not None:  # a definition that does not grow counts, or not, where it is referred to
+                copy[key] = self._copy(nested, config, within, is_inner_counted and key != "definitions")
         if kind in _LISTS:
             copy["fail_fast"] = True
         if kind == "list" and not is_within_list:
             return _around("function-wrap", self._mistakes.in_list, copy)
-        if kind in _OBJECTS:
-            begun = _around("function-before", self._mistakes.begun(_most_names(schema, config)), copy)
-            return _around("function-after", self._mistakes.right, begun)
-        if kind in _ATTEMPTS and _holds(schema, *_OBJECTS, "definition-ref"):
-            copy[_ATTEMPTS[kind]] = self._member(copy[_ATTEMPTS[kind]], within)
+        if is_tried and grows:
             return _around("function-wrap", self._mistakes.attempt, copy)
+        if is_object:
+            most_names = _most_names(schema, config)
+            if (kind != "definition-ref") if grows else is_counted:
+                begun = _around("function-before", self._mistakes.begun(most_names), copy)
+                return _around("function-after", self._mistakes.right, begun)
+            if most_names < float("inf"):
+                return _around("function-before", self._mistakes.named(most_names), copy)
         return copy
 
-    def _member(self, schema: Any, within: frozenset[str]) -> Any:
+    def _grows(self, schema: dict[str, Any]) -> bool:
+        """Whether what is wrong in one value may be as much as there is in it, for each member of a union in it."""
+        refs = _refs(schema, self._definitions)
+        for each in (schema, *(self._definitions[ref] for ref in refs if ref in self._definitions)):
+            if each.get("ref") in refs and each["ref"] in _refs(each, self._definitions):
+                return True
+            for inner in _within(each):
+                mapped = [inner[key] for key in _MAPPED if isinstance(inner.get(key), dict)]
+                if any(_holds(values, *_OBJECTS, "definition-ref") for values in mapped):
+                    return True
+        return False
+
+    def _members(self, schema: Any, config: Any, within: frozenset[str]) -> Any:
         if isinstance(schema, list):
-            return [self._member(each, within) for each in schema]
+            return [self._members(each, config, within) for each in schema]
         if isinstance(schema, tuple):
-            return (self._member(schema[0], within), *schema[1:])
+            return (self._members(schema[0], config, within), *schema[1:])
+        grows = self._grows(schema)
+        copy = self._copy(schema, config, within, grows)
+        if not grows:
+            return copy
         is_recursive = not within.isdisjoint(_refs(schema, self._definitions))
         if is_recursive:
             self._most_levels = _FEW
-        schema = _around("function-before", self._mistakes.member(is_recursive), schema)
-        return _around("function-after", self._mistakes.is_member, schema) if is_recursive else schema
+        copy = _around("function-before", self._mistakes.member(is_recursive), copy)
+        return _around("function-after", self._mistakes.is_member, copy) if is_recursive else copy
 
 
 def _is_large(value: Any, most_levels: float) -> bool:
@@ -126,7 +153,7 @@ def _around(kind: str, function: Callable[..., Any], schema: dict[str, Any]) -> 
 
 def _most_names(schema: Any, config: Any) -> float:
     """How many names an object may have before more than `MAX_ERRORS` are unknown; no limit where none is a mistake."""
-    declared = schema.get(_NAMED.get(schema["type"], ""))
+    declared = schema.get(_NAMED.get(schema.get("type", ""), ""))
     forbids = schema.get("extra_behavior", config.get("extra_fields_behavior")) == "forbid"
     if schema["type"] == "arguments":
         forbids = "var_kwargs_schema" not in schema

@@ -38,8 +38,18 @@ class Mistakes(threading.local):
         self._attempt = _Attempt(0)
         self._failed: dict[tuple[int, int], Any] = {}  # no such member; kept, so that nothing else gets its id
 
-    def begun(self, most_names: float) -> Callable[[Any], Any]:
+    def named(self, most_names: float) -> Callable[[Any], Any]:
         """What looks at an object before its validator: too many names in it are unknown, whatever they are."""
+
+        def look(value: Any) -> Any:
+            if isinstance(value, dict) and len(value) > most_names:
+                raise _UNKNOWN_NAMES
+            return value
+
+        return look
+
+    def begun(self, most_names: float) -> Callable[[Any], Any]:
+        """The same, for an object that counts."""
 
         def look(value: Any) -> Any:
             if self._failures > _MOST_FAILED:
@@ -86,7 +96,7 @@ class Mistakes(threading.local):
         try:
             valid = handler(value)
         except ValidationError:
-            self._failures = max(self._failures, attempt.worst)
+            self._failures = max(self._failures, attempt.worst, attempt.failures + 1)
             raise
         finally:
             self._conclude(attempt)
