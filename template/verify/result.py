@@ -13,6 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from .common.addresses import masked
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -63,7 +65,7 @@ WORDS = {
 
 
 class UnverifiedError(Exception):
-    """Nothing is known: what should have been looked at could not be.
+    """Nothing is known: what should have been looked at could not be. No password of an address is in what it says.
 
     Args:
         seen: What stood in the way, short.
@@ -71,9 +73,9 @@ class UnverifiedError(Exception):
     """
 
     def __init__(self, seen: str, remedy: str) -> None:
-        super().__init__(seen)
-        self.seen = seen
-        self.remedy = remedy
+        super().__init__(masked(seen))
+        self.seen = masked(seen)
+        self.remedy = masked(remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Rule:
         return self._check(Outcome.UNVERIFIED, seen, remedy)
 
     def _check(self, outcome: Outcome, seen: str, remedy: str) -> Check:
-        return Check(self.step, self.id, self.object, self.name, outcome, seen, remedy)
+        return Check(self.step, self.id, self.object, self.name, outcome, masked(seen), masked(remedy))
 
 
 def overall(checks: Iterable[Check]) -> Outcome:
