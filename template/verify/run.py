@@ -12,6 +12,7 @@ from typing import Any
 
 from . import acceptance
 from .attacks import STEPS
+from .common.addresses import masked
 from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, overall, worst
 from .runner import processes, report
 from .runner.terminal import Terminal, printable
@@ -55,7 +56,7 @@ class Run:
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "commit": self.commit,
             "package": options.package,
-            "options": {name: getattr(options, name) for name in ("thorough", "target", "only")},
+            "options": {"thorough": options.thorough, "target": masked(options.target), "only": options.only},
             "outcome": "unverified" if interrupted else overall(self.checks).name.lower(),
             "interrupted": interrupted,
             "stopped_at": self.stopped_at,
@@ -155,7 +156,7 @@ class Run:
         if self.stopped_at is not None:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
-        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
+        screen.line(f"Every check with what was seen: {report.PAGE.as_posix()}, {report.FILE.name}")
         if self.run_id:  # whoever started it says what came of it
             return
         proved = len(self.checks) - len(open_ends)
