@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from verify import __main__ as command
 from verify import formats
 from verify.formats import page
@@ -343,3 +344,17 @@ def test_a_run_that_is_killed_leaves_no_older_page(project: Path) -> None:
 
     assert not (project / report.PAGE).exists()
     assert not (project / report.SARIF).exists()
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_the_pipelines_upload_the_folder_that_has_it(ci: str) -> None:
+    template = Path(formats.__file__).parents[2]
+    if ci == "github":
+        (path,) = template.glob("*/workflows/hardening.yml")
+        steps = yaml.safe_load(path.read_text())["jobs"]["check"]["steps"]
+        (upload,) = (each["with"] | {"if": each["if"]} for each in steps if "upload-artifact" in each.get("uses", ""))
+        assert (upload["if"], upload["path"], upload["include-hidden-files"]) == ("always()", ".hardening", True)
+    else:
+        (path,) = template.glob("*gitlab*")
+        assert yaml.safe_load(path.read_text())["hardening"]["artifacts"] == {"when": "always", "paths": [".hardening"]}
+    assert {each.parent.as_posix() for each in (report.FILE, report.PAGE, report.SARIF)} == {".hardening"}
