@@ -179,7 +179,7 @@ def test_the_page_has_what_an_auditor_asks_for(project: Path) -> None:
 
     for told in (
         "This service is not secure",
-        "2 insecure, 1 not verified, 1 warning, 1 accepted, 1 not looked at, 1 proved",
+        "1 proved, 2 insecure, 1 not verified, 1 accepted, 1 warning, 1 not looked at",
         "0123456789abcdef0123456789abcdef01234567, with changes that are not committed",
         "until 2027-03-31",
         "27 kinds of answers, each with all",

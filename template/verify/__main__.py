@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.only not in FILES_ALONE and (first := first_command(options.project)):
             raise UsageError(first)
     except UsageError as error:
-        print(error, file=sys.stderr)
+        Terminal(sys.stderr).line(str(error))
         return Outcome.UNVERIFIED
     certificates.trust(options.project)
     run = Run(options, Terminal(sys.stderr if form in FORMATS else sys.stdout), _forget_settings())

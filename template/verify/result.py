@@ -175,6 +175,14 @@ def apart(outcomes: Iterable[Outcome]) -> str:
     )
 
 
+def counted(outcomes: Iterable[Outcome]) -> str:
+    """How many there are of each, in words, what is judged first: `3 proved, 1 insecure, 2 accepted`."""
+    every = list(outcomes)
+    judged = (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED)
+    said = (f"{every.count(each)} {WORDS[each].lower()}" for each in judged if each in every)
+    return ", ".join([*said, *filter(None, [apart(every)])])
+
+
 def listed(names: Iterable[str], at_most: int = 5) -> str:
     """Some names, and how many more there are."""
     every = list(names)

@@ -13,7 +13,7 @@ from typing import Any
 from . import acceptance
 from .attacks import STEPS
 from .common.addresses import masked
-from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, overall, worst
+from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, counted, overall, worst
 from .runner import processes, report
 from .runner.terminal import Terminal, printable
 from .upkeep.prerequisites import first_command
@@ -126,7 +126,12 @@ class Run:
         if not found:
             self.checks.append(ran(name).unverified("nothing was looked at", "Report this."))
             found.append(self.checks[-1])
-        self.screen.end(name, WORDS[worst(each.outcome for each in found)], self.seconds[name], counted(found))
+        self.screen.end(
+            name,
+            WORDS[worst(each.outcome for each in found)],
+            self.seconds[name],
+            counted(each.outcome for each in found),
+        )
         if name == "attacks":
             from .harness.service import OWN, PROBE, declared_environment
 
@@ -190,15 +195,6 @@ class Run:
 def ran(stage: str) -> Rule:
     """What is asked of every stage: that it comes to its end, and looks at something."""
     return Rule(stage, "verify.stage-runs", f"run the stage {stage}")
-
-
-def counted(checks: Sequence[Check]) -> str:
-    """How many checks had which outcome, in words."""
-    outcomes = [check.outcome for check in checks]
-    judged = [each for each in (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED) if each in outcomes]
-    return ", ".join(
-        [*(f"{outcomes.count(each)} {WORDS[each].lower()}" for each in judged), *filter(None, [apart(outcomes)])]
-    )
 
 
 def crashed(name: str, error: Exception, project: Path) -> Check:

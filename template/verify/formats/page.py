@@ -8,14 +8,13 @@ script, image or form of an injected one work.
 import base64
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..result import WORDS, Outcome, worst
+from ..result import WORDS, Outcome, counted, worst
 from ..runner.terminal import printable
 
 CHECKLIST = {
@@ -82,7 +81,7 @@ def render(record: Mapping[str, Any]) -> str:
 <section aria-labelledby="steps"><h2 id="steps">The seven steps</h2>{_overview(CHECKLIST, steps)}</section>
 {_section("open", "To mend", "", open_ends)}
 {_section("warnings", "Warnings", "", warnings)}
-{_section("accepted", "Accepted by the team", "for a reason, and until a day where one is named", accepted)}
+{_section("accepted", "Accepted by the team", "Each for a reason, and until a day where one is named.", accepted)}
 {"".join(_section(f"step-{name}", title, f"Stops {stops}." if stops else "", steps.get(name, []), always=True) for name, (title, stops) in names.items())}
 </main>
 <footer>{_footer(record)}</footer>
@@ -124,7 +123,7 @@ def _facts(record: Mapping[str, Any]) -> str:
     when = datetime.fromisoformat(record["time"]).strftime("%d %B %Y, %H:%M UTC")
     commit = record["commit"] or "outside a repository"
     facts = {
-        "Result": counted(record["checks"]) or "nothing was looked at",
+        "Result": counted(map(_outcome, record["checks"])) or "nothing was looked at",
         "When": f'<time datetime="{_text(record["time"])}">{when}</time>',
         "Commit": f"<code>{_text(commit.removesuffix('+'))}</code>{', with changes that are not committed' * commit.endswith('+')}",
         "What": _text(
@@ -137,25 +136,11 @@ def _facts(record: Mapping[str, Any]) -> str:
     return f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value}</dd></div>' for name, value in facts.items())}</dl>"
 
 
-def counted(checks: Iterable[Mapping[str, Any]]) -> str:
-    """How many checks came out how, the worst first."""
-    numbers = Counter(map(_outcome, checks))
-    order = (
-        Outcome.INSECURE,
-        Outcome.UNVERIFIED,
-        Outcome.WARNING,
-        Outcome.ACCEPTED,
-        Outcome.NOT_LOOKED_AT,
-        Outcome.PROVED,
-    )
-    return ", ".join(f"{numbers[each]} {WORDS[each].lower()}" for each in order if numbers[each])
-
-
 def _overview(names: Mapping[str, tuple[str, str]], steps: Mapping[str, list[Mapping[str, Any]]]) -> str:
     rows = ""
     for name, (title, stops) in names.items():
         checks = steps.get(name, [])
-        result = _badge(worst(map(_outcome, checks)), counted(checks)) if checks else "not run"
+        result = _badge(worst(map(_outcome, checks)), counted(map(_outcome, checks))) if checks else "not run"
         rows += (
             f'<tr role="row"><th role="rowheader" scope="row"><a href="#step-{name}">{title}</a></th>'
             f'<td role="cell">Stops {stops}.</td><td role="cell">{result}</td></tr>\n'
@@ -175,11 +160,12 @@ def _section(name: str, title: str, says: str, checks: list[Mapping[str, Any]], 
 
 def _row(check: Mapping[str, Any]) -> str:
     outcome = _outcome(check)
+    name = check["name"].removeprefix(f"{check['object']}: ")
     where = f"{_text(check['object'])} · " * bool(check["object"])
     about = f" · {_text(check['about'])}" * bool(check["about"])
     remedy = check["remedy"] if outcome not in (Outcome.PROVED, Outcome.ACCEPTED) else ""
     return (
-        f'<tr role="row"><th role="rowheader" scope="row">{_text(check["name"])}'
+        f'<tr role="row"><th role="rowheader" scope="row">{_text(name)}'
         f"<small>{where}<code>{_text(check['id'])}</code>{about}</small></th>"
         f'<td role="cell">{_badge(outcome)}</td>'
         f'<td role="cell">{_text(check["seen"])}{f"<p><b>Remedy:</b> {_text(remedy)}</p>" if remedy else ""}</td></tr>\n'
