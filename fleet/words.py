@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 # A password or a token in an address; what git says may repeat it.
-_CREDENTIALS = re.compile(r"(https?://)[^/@\s]+@|(\w://[^/@:\s]*:)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?i)(https?://)[^/?#\s\"<>]+@|(\w://[^/?#:@\s]*:)[^/?#\s\"<>]+@")
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
 _SSH = re.compile(r"(?:[\w.-]+@)([\w.-]+):(?!//)(.+)")
 

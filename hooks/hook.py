@@ -27,6 +27,10 @@ from verify.runner.terminal import Terminal, printable
 
 RECORD = Path(".hardening", "hook.json")
 VERIFY = "uv run --locked python -m verify"
+IN_ADDRESS = (
+    "The template's address was given with a password or token, and is recorded without it. Replace it where it was "
+    "made: lists of processes and the history of your shell had it. HARDENING.md, Drift, says how git gets the new one."
+)
 
 
 def shell_quoted(path: str) -> str:
@@ -176,6 +180,8 @@ class Hook:
 
     def work(self) -> None:
         report = self.report
+        if self.options.secret:
+            report.notes.append(IN_ADDRESS)
         try:
             self.inspect()
             if self.options.checks == OFF:
@@ -217,7 +223,8 @@ def run(hook: type[Hook], parser: argparse.ArgumentParser, arguments: Sequence[s
     parser.add_argument("--package", required=True)
     parser.add_argument("--checks", choices=["warn", "strict", OFF], required=True)
     parser.add_argument("--destination", required=True, help="the folder, as it was typed")
-    parser.add_argument("--source", default="", help="the template's address, as it was typed")
+    parser.add_argument("--source", default="", help="the template's address, as it was typed, but for a secret")
+    parser.add_argument("--secret", default="", help="`yes` if that address was given with a password or token")
     parser.add_argument("--version", default="", help="the template's version")
     parser.add_argument("--run", default="", help="what tells this run from others")
     code = hook(

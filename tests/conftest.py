@@ -189,6 +189,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def browser() -> str:
+    """Chromium, under one of its names."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("there is no Chromium here")
+    return found
+
+
+@pytest.fixture(scope="session")
 def render() -> Render:
     """Render a template of `copier.yml` as Copier does."""
     extensions = ["jinja2_ansible_filters.AnsibleCoreFiltersExtension"]

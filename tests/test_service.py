@@ -184,15 +184,6 @@ def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_pa
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.fixture(scope="session")
-def browser() -> str:
-    """Chromium, under one of its names."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here")
-    return found
-
-
 def answer_of(url: str, holds: str = "") -> str:
     """What an address answers, once it answers and holds this text."""
     end = time.monotonic() + PATIENCE

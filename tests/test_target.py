@@ -152,6 +152,65 @@ def test_a_proxy_alone_proves_nothing_of_a_service(look: Any, tmp_path: Path, lo
     assert outcomes(checks)["target.cors"] == outcomes(checks)["target.cookies"] == "NOT_LOOKED_AT"
 
 
+TEXT = [("content-type", "text/plain; charset=utf-8")]
+RESET = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "by"),
+    [
+        (503, [*TEXT, ("server", "envoy")], RESET, "envoy"),
+        (
+            503,
+            [*TEXT, ("server", "istio-envoy")],
+            RESET + b", transport failure reason: delayed connect error: 111",
+            "envoy",
+        ),
+        (503, TEXT, b"no healthy upstream", "envoy"),
+        (504, TEXT, b"upstream request timeout", "envoy"),
+        (404, [("server", "istio-envoy"), ("content-length", "0")], b"", "envoy"),
+        (404, TEXT, b"404 page not found\n", "traefik"),
+        (502, TEXT, b"Bad Gateway", "traefik"),
+        (504, TEXT, b"Gateway Timeout", "traefik"),
+        (503, TEXT, b"no available server\n", "traefik"),
+        (404, TEXT, b"default backend - 404", "ingress"),
+        # What is the service's own, whatever a proxy wrote its name on.
+        (200, [("server", "envoy")], b"", ""),
+        (404, [("server", "envoy"), ("content-type", "application/problem+json")], b'{"status": 404}', ""),
+        (500, TEXT, b"Internal Server Error", ""),
+        (404, TEXT, b"Not Found", ""),
+        (200, TEXT, b"no healthy upstream", ""),
+        (404, TEXT, b"orders: 404 page not found", ""),
+    ],
+)
+def test_the_bare_answers_of_envoy_and_traefik_are_theirs(
+    status: int, headers: list[tuple[str, str]], body: bytes, by: str
+) -> None:
+    assert remote.proxy_of(Answer(status, headers, body)) == by
+
+
+class BehindTraefik(Hardened):
+    """Traefik answers paths that it has no router for."""
+
+    def answer(self) -> None:
+        if self.path.endswith("/health/live"):
+            super().answer()
+            return
+        self.send_response_only(404)
+        self.send_header("content-type", "text/plain; charset=utf-8")
+        self.send_header("x-content-type-options", "nosniff")
+        self.end_headers()
+        self.wfile.write(b"404 page not found\n")
+
+
+def test_what_traefik_answers_by_itself_is_named(look: Any) -> None:
+    with serving(BehindTraefik) as port:
+        checks = look(f"http://127.0.0.1:{port}")
+
+    assert checks["target.headers"].outcome is Outcome.WARNING
+    assert "404 by traefik in front, not by the service" in checks["target.headers"].seen
+
+
 def test_a_redirect_to_the_final_slash_is_named_with_its_remedy(look: Any, tmp_path: Path) -> None:
     location = "}} location /api/ {{ proxy_pass http://127.0.0.1:{one}; "
     with serving(Hardened) as port, in_front(nginx(location), (port, port), tmp_path) as front:

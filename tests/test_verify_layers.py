@@ -11,7 +11,7 @@ VERIFY = REPOSITORY / "template" / "verify"
 LAYERS = (
     {"result", "common"},
     {"runner"},
-    {"probe", "harness", "upkeep"},
+    {"probe", "harness", "upkeep", "formats"},
     {"attacks"},
     {"acceptance"},
     {"stages", "target"},

@@ -8,7 +8,6 @@ lists what it did not try.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from .upkeep.prerequisites import first_command
 FILES_ALONE = ("owned", "drift")
 """Stages that import nothing of the service; by their names they run where its libraries are not installed."""
 STEPS = (*STAGES, *attacks.STEPS)
+FORMATS = ("json", "html", "sarif")
 ON_TARGET = ("headers", "errors", "cors", "cookies", "server")
 
 
@@ -51,7 +51,7 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser.add_argument("--thorough", action="store_true", help="everything, in minutes instead of seconds")
     parser.add_argument("--target", default="", metavar="URL", help="look at a deployed service instead")
     parser.add_argument("--only", default="", metavar="STEP", help=f"one of {', '.join(STEPS)}")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="json prints one object")
+    parser.add_argument("--format", choices=("text", *FORMATS), default="text", help="what is printed at the end")
     parsed = parser.parse_args(arguments)
     project = Path(__file__).resolve().parent.parent
     if Path.cwd().resolve() != project:
@@ -77,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.only not in FILES_ALONE and (first := first_command(options.project)):
             raise UsageError(first)
     except UsageError as error:
-        print(error, file=sys.stderr)
+        Terminal(sys.stderr).line(str(error))
         return Outcome.UNVERIFIED
     certificates.trust(options.project)
-    run = Run(options, Terminal(sys.stderr if form == "json" else sys.stdout), _forget_settings())
+    run = Run(options, Terminal(sys.stderr if form in FORMATS else sys.stdout), _forget_settings())
     try:
         processes.install_signal_handlers()
         run.everything()
@@ -95,16 +95,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run.screen.halt()
         processes.end_all()
     record = run.record()
+    from . import formats  # a stage that is killed needs none
+
     try:
         report.write(options.project, record)
+        formats.write(options.project, record)
     except OSError as error:
         reason = f"{report.FILE} cannot be written: {error.strerror}"
         rule = Rule("record", "verify.record", "keep the record")
         run.add(rule.unverified(reason, "Make room for it."))
         record = run.record()
     run.summary()
-    if form == "json":
-        print(json.dumps(record, indent=2))
+    if form in FORMATS:
+        sys.stdout.write(formats.text(form, record, options.project))
     return Outcome.UNVERIFIED if run.stopped_at is not None else overall(run.checks)
 
 

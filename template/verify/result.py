@@ -13,6 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from .common.addresses import masked
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -63,7 +65,7 @@ WORDS = {
 
 
 class UnverifiedError(Exception):
-    """Nothing is known: what should have been looked at could not be.
+    """Nothing is known: what should have been looked at could not be. No password of an address is in what it says.
 
     Args:
         seen: What stood in the way, short.
@@ -71,9 +73,9 @@ class UnverifiedError(Exception):
     """
 
     def __init__(self, seen: str, remedy: str) -> None:
-        super().__init__(seen)
-        self.seen = seen
-        self.remedy = remedy
+        super().__init__(masked(seen))
+        self.seen = masked(seen)
+        self.remedy = masked(remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Rule:
         return self._check(Outcome.UNVERIFIED, seen, remedy)
 
     def _check(self, outcome: Outcome, seen: str, remedy: str) -> Check:
-        return Check(self.step, self.id, self.object, self.name, outcome, seen, remedy)
+        return Check(self.step, self.id, self.object, self.name, outcome, masked(seen), masked(remedy))
 
 
 def overall(checks: Iterable[Check]) -> Outcome:
@@ -171,6 +173,14 @@ def apart(outcomes: Iterable[Outcome]) -> str:
         for each in (Outcome.ACCEPTED, Outcome.WARNING, Outcome.NOT_LOOKED_AT)
         if numbers[each]
     )
+
+
+def counted(outcomes: Iterable[Outcome]) -> str:
+    """How many there are of each, in words, what is judged first: `3 proved, 1 insecure, 2 accepted`."""
+    every = list(outcomes)
+    judged = (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED)
+    said = (f"{every.count(each)} {WORDS[each].lower()}" for each in judged if each in every)
+    return ", ".join([*said, *filter(None, [apart(every)])])
 
 
 def listed(names: Iterable[str], at_most: int = 5) -> str:

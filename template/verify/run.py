@@ -12,7 +12,8 @@ from typing import Any
 
 from . import acceptance
 from .attacks import STEPS
-from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, overall, worst
+from .common.addresses import masked
+from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, counted, overall, worst
 from .runner import processes, report
 from .runner.terminal import Terminal, printable
 from .upkeep.prerequisites import first_command
@@ -55,7 +56,7 @@ class Run:
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "commit": self.commit,
             "package": options.package,
-            "options": {name: getattr(options, name) for name in ("thorough", "target", "only")},
+            "options": {"thorough": options.thorough, "target": masked(options.target), "only": options.only},
             "outcome": "unverified" if interrupted else overall(self.checks).name.lower(),
             "interrupted": interrupted,
             "stopped_at": self.stopped_at,
@@ -125,7 +126,12 @@ class Run:
         if not found:
             self.checks.append(ran(name).unverified("nothing was looked at", "Report this."))
             found.append(self.checks[-1])
-        self.screen.end(name, WORDS[worst(each.outcome for each in found)], self.seconds[name], counted(found))
+        self.screen.end(
+            name,
+            WORDS[worst(each.outcome for each in found)],
+            self.seconds[name],
+            counted(each.outcome for each in found),
+        )
         if name == "attacks":
             from .harness.service import OWN, PROBE, declared_environment
 
@@ -155,7 +161,7 @@ class Run:
         if self.stopped_at is not None:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
-        screen.line(f"Every check with what was seen: {report.FILE.as_posix()}")
+        screen.line(f"Every check with what was seen: {report.PAGE.as_posix()}, {report.FILE.name}")
         if self.run_id:  # whoever started it says what came of it
             return
         proved = len(self.checks) - len(open_ends)
@@ -189,15 +195,6 @@ class Run:
 def ran(stage: str) -> Rule:
     """What is asked of every stage: that it comes to its end, and looks at something."""
     return Rule(stage, "verify.stage-runs", f"run the stage {stage}")
-
-
-def counted(checks: Sequence[Check]) -> str:
-    """How many checks had which outcome, in words."""
-    outcomes = [check.outcome for check in checks]
-    judged = [each for each in (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED) if each in outcomes]
-    return ", ".join(
-        [*(f"{outcomes.count(each)} {WORDS[each].lower()}" for each in judged), *filter(None, [apart(outcomes)])]
-    )
 
 
 def crashed(name: str, error: Exception, project: Path) -> Check:

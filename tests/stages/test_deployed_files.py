@@ -39,7 +39,26 @@ def api(more: str, file: str = "compose.yaml") -> Change:
     return {file: ("    build: .\n", f"    build: .\n{more}")}
 
 
+REPLICAS = "compose.replicas insecure .*count in memory"
 SABOTAGED: dict[str, tuple[Change, str]] = {
+    # several containers, each of which counts for itself
+    "replicas in memory": (api("    deploy: {replicas: 3}\n"), REPLICAS),
+    "scale": (api("    scale: 2\n"), REPLICAS),
+    "replicas by a default": (api("    deploy: {replicas: '${REPLICAS:-4}'}\n"), REPLICAS),
+    "one on each machine": (api("    deploy: {mode: global}\n"), REPLICAS),
+    "replicas beside memory by name": (
+        {
+            "compose.yaml": (
+                "    build: .\n    environment:\n",
+                "    build: .\n    deploy:\n      replicas: 2\n    environment:\n      APP_STORE_URL: memory://\n",
+            )
+        },
+        REPLICAS,
+    ),
+    "replicas in a file of changes": (
+        {"compose.prod.yaml": "services:\n  api:\n    deploy:\n      replicas: 5\n"},
+        r"compose.prod.yaml api compose.replicas insecure 5 ",
+    ),
     # s01 to s03 and their siblings: how the image starts
     "serve --dev": (start(SERVE.replace('"serve"', '"serve", "--dev"')), "docker.start insecure .*--dev"),
     "serve --de": (start(SERVE.replace('"serve"', '"serve", "--de"')), "docker.start insecure"),
@@ -276,6 +295,15 @@ USER nonroot
 {SERVE}
 """
 HONEST: dict[str, Change] = {
+    "replicas with a store": {
+        "compose.yaml": (
+            "    build: .\n    environment:\n",
+            "    build: .\n    deploy: {replicas: 3}\n    environment:\n      APP_STORE_URL: redis://valkey:6379/0\n",
+        )
+    },
+    "replicas with a store as a secret": api("    deploy: {replicas: 3}\n    secrets: [app_store_url]\n"),
+    "as many as somebody says": api("    deploy: {replicas: '${REPLICAS}'}\n"),
+    "one replica": api("    deploy: {replicas: 1}\n"),
     "as emitted": {},
     "as uv's documentation has it": {"Dockerfile": OF_UV},
     "a worker beside it": {"worker.Dockerfile": OF_UV.replace(SERVE, "CMD celery -A orders_api.tasks worker")},
@@ -410,3 +438,22 @@ def test_an_honest_file_is_green(look: Look, name: str) -> None:
     checks = look(HONEST[name])
     assert not {Outcome.INSECURE, Outcome.UNVERIFIED} & {each.outcome for each in checks}, told(checks)
     assert len({(each.step, each.id, each.object) for each in checks}) == len(checks), told(checks)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Procfile", "Procfile.dev", "fly.toml", "fly.production.toml", "render.yaml", "app.yaml", "chart/Chart.yaml"),
+        *(".do/app.yaml", "deploy/orders.service", "heroku.yml", "railway.json", "supervisord.conf", "vercel.json"),
+    ],
+)
+def test_what_else_deploys_is_named_and_not_called_proved(look: Look, name: str) -> None:
+    found = [each for each in look({name: "web: uvicorn orders_api.app:app\n"}) if each.id == "deploy.others"]
+
+    assert [(each.object, each.outcome) for each in found] == [(name, Outcome.NOT_LOOKED_AT)]
+    assert "`serve`" in found[0].remedy
+
+
+@pytest.mark.parametrize("name", ["src/orders_api/app.py", "README.md", "openapi.yaml", "mkdocs.yml", "webpack.json"])
+def test_no_other_file_is_taken_for_one(look: Look, name: str) -> None:
+    assert "deploy.others" not in {each.id for each in look({name: "a: b\n"})}

@@ -37,6 +37,14 @@ _PAGES = re.compile(
     rb"^<html><body><h1>\d{3} [\w ]+</h1>\s[A-Z][^<]*</body></html>",
     re.I,
 )
+# Envoy, Traefik and the default backend of ingress-nginx answer in plain text; nothing of the service's does.
+_BARE = re.compile(
+    rb"(?P<envoy>upstream (connect error|request timeout|max stream duration|per try idle timeout)\b.{0,500}|"
+    rb"no healthy upstream|RBAC: access denied|fault filter abort)|"
+    rb"(?P<traefik>404 page not found|bad gateway|gateway timeout|service unavailable|no available server)|"
+    rb"(?P<ingress>default backend - 404)",
+    re.I | re.S,
+)
 T = TypeVar("T")
 
 
@@ -172,8 +180,13 @@ def proxy_of(answer: Answer) -> str:
     """The proxy that answered this by a page of its own, or nothing."""
     if page := _PAGES.search(answer.body):
         return (page[1] or page[2] or b"haproxy").decode().lower()
-    is_empty = not answer.body and "content-type" not in answer
-    return "caddy" if is_empty and answer.all("server") == ["Caddy"] else ""
+    if answer.status >= 400 and (text := _BARE.fullmatch(answer.body.strip())):
+        return str(text.lastgroup)
+    if answer.body or "content-type" in answer:
+        return ""
+    server = "".join(answer.all("server"))
+    # Envoy puts its name on answers of others too: an error of the service's own has a body.
+    return "envoy" if server in ("envoy", "istio-envoy") and answer.status >= 400 else "caddy" * (server == "Caddy")
 
 
 def is_proxy(server: str) -> bool:

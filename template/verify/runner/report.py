@@ -14,6 +14,7 @@ from .files import write_atomically
 from .subprocesses import run
 
 FILE = Path(".hardening", "last-verify.json")
+PAGE, SARIF = FILE.with_name("report.html"), FILE.with_name("report.sarif")
 RUN_ID = "VERIFY_RUN_ID"
 """The variable in which whoever starts verify names the run, to know its record from those of other runs."""
 
@@ -41,6 +42,8 @@ def write(project: Path, record: Mapping[str, Any]) -> None:
     """
     path = project / FILE
     path.parent.mkdir(exist_ok=True)
+    for made_of_the_last in (PAGE, SARIF):
+        (project / made_of_the_last).unlink(missing_ok=True)
     write_atomically(path, f"{json.dumps(record, indent=2)}\n".encode())
 
 

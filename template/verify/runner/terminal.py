@@ -14,6 +14,8 @@ import threading
 import time
 from typing import TextIO
 
+from ..common.addresses import masked
+
 _COLOURS = {
     "done": "32",
     "proved": "32",
@@ -58,7 +60,10 @@ class Terminal:
             reconfigure(errors="backslashreplace")
 
     def line(self, text: str = "", *, whole: bool = False) -> None:
-        """Write a line; on a terminal it is broken between words, unless it is a command to copy, as are those in backticks."""
+        """Write a line; on a terminal it is broken between words, unless it is a command to copy, as are those in backticks.
+        No password or token of an address is in it.
+        """
+        text = masked(text)
         if not self._moves or whole or len(text) < self._width:
             self._write(f"{text}\n")
             return

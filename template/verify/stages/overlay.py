@@ -13,10 +13,11 @@ from dataclasses import replace
 from importlib import import_module
 from threading import Thread
 
+from ..common.addresses import masked
 from ..result import Check, Options, Outcome, Rule, UnverifiedError, listed
 from ..runner import certificates
 from ..upkeep.overlay import ANSWERS, CHECKS, STEPS, checks, is_there, steps
-from ..upkeep.template_repo import masked, recorded_answers
+from ..upkeep.template_repo import recorded_answers
 
 USED = Rule("overlay", "overlay.used", "what the organisation lays over this service is in use")
 CERTIFICATES = Rule("overlay", "overlay.certificates", "the organisation's certificates can be read")

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..common.addresses import masked
 from ..result import Outcome, UnverifiedError
 from ..runner import subprocesses
 from ..runner.files import write_atomically
@@ -21,7 +22,7 @@ from ..runner.terminal import printable
 from . import patches
 from .offers import Offer, Search
 from .seeds import FOUND, OFFERS, PATCH, PYPROJECT
-from .template_repo import Template, masked, recorded_answers
+from .template_repo import Template, recorded_answers
 
 COMMAND = OFFERS.removesuffix(" --offers")
 

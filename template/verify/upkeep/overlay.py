@@ -4,10 +4,11 @@
 import tempfile
 from pathlib import Path
 
+from ..common.addresses import masked
 from ..runner import subprocesses
 from .owned_files import is_importable
 from .patches import top_of
-from .template_repo import COPIER, TIMEOUT, masked
+from .template_repo import COPIER, TIMEOUT
 
 ANSWERS = ".copier-answers.overlay.yml"
 CHECKS, STEPS = "verify_overlay", "hardening_overlay"

@@ -5,9 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
+from ..result import UnverifiedError
 from ..runner import subprocesses
 from ..runner.subprocesses import NO_UV
-from .template_repo import ANSWERS, COPIER, TIMEOUT, Template, expanded, unverified
+from .template_repo import ANSWERS, COPIER, TIMEOUT, Template, expanded
 
 
 def render(template: Template, answers: Path, folder: Path) -> tuple[set[str], set[str]]:
@@ -20,7 +21,7 @@ def render(template: Template, answers: Path, folder: Path) -> tuple[set[str], s
         UnverifiedError: The release is gone, or Copier does not render it.
     """
     if not template.git("rev-parse", "--verify", "--quiet", f"{template.version}^{{commit}}", folder=template.clone).ok:
-        raise unverified(
+        raise UnverifiedError(
             f"the template at {template.address} has no {template.version}",
             "Have its tag brought back, or move to the newest release with "
             f"`uvx '{COPIER}' recopy --trust --defaults --overwrite` and look at `git diff`.",
@@ -63,8 +64,8 @@ def recopy(template: Template, folder: Path) -> None:
         command = [subprocesses.uv(), *copier, *switches, str(folder)]
         ran = subprocesses.run(command, template.scratch, TIMEOUT, {**template.quiet(), **variables})
     except OSError as error:
-        raise unverified(f"uv cannot be started: {error}", NO_UV) from None
+        raise UnverifiedError(f"uv cannot be started: {error}", NO_UV) from None
     if not ran.ok:
         said = ran.tail() if ran.code is not None else f"no answer within {TIMEOUT:g} s"
         by_hand = f"`uvx '{COPIER}' recopy --vcs-ref :current: --defaults --pretend --skip-tasks`"
-        raise unverified(f"Copier could not render {template.name}: {said}", f"{by_hand} says more.")
+        raise UnverifiedError(f"Copier could not render {template.name}: {said}", f"{by_hand} says more.")

@@ -6,9 +6,11 @@ It is cloned once into a scratch folder. Nobody is asked for a password, and no 
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..common.addresses import holds_secret, masked
 from ..result import UnverifiedError
 from ..runner import subprocesses
 from .changelog import HASH, Entry, base_of, between, since, version_or_none
@@ -19,15 +21,13 @@ ANSWERS = ".copier-answers.yml"
 UPDATE = f"uvx '{COPIER}' update --trust --defaults"
 TIMEOUT = 60.0
 """Seconds that fetching the template, or rendering it once, may take."""
+WAY_OUT = (
+    "Replace it where it was made: whoever has a copy of the repository has it. Write the address without it into {file}, "
+    "and let git's credential helper answer: HARDENING.md, Drift."
+)
 
+_ADDRESS = re.compile(r"[\w+.-]+://[^\s'\"]+")
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier has them
-# A password or a token in an address; what git says may repeat it.
-_CREDENTIALS = re.compile(r"(https?://)[^/@\s]+@|(\w://[^/@:\s]*:)[^/@\s]+@")
-
-
-def masked(text: str) -> str:
-    """A text without the credentials in its addresses."""
-    return _CREDENTIALS.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
 def recorded_answers(project: Path, file: str = ANSWERS) -> dict[str, str]:
@@ -42,11 +42,32 @@ def recorded_answers(project: Path, file: str = ANSWERS) -> dict[str, str]:
     try:
         answers = {name: str(value) for name, value in yaml.read(project / file).items()}
     except UnverifiedError as error:
-        raise unverified(error.seen, back) from None
+        raise UnverifiedError(error.seen, back) from None
     for name in ("_src_path", "_commit"):
         if not answers.get(name):
-            raise unverified(f"{file} records no {name}", back)
+            raise UnverifiedError(f"{file} records no {name}", back)
     return answers
+
+
+def secrets(project: Path) -> dict[str, list[str]]:
+    """The addresses with a password or token, masked, by the file that records them: the answers, also to an overlay."""
+    found = {}
+    for path in sorted(project.glob(".copier-answers*")):
+        with suppress(OSError):
+            words = _ADDRESS.findall(path.read_text(encoding="utf-8", errors="replace"))
+            found[path.name] = [masked(word) for word in words if holds_secret(word)]
+    return found
+
+
+def refuse_secret(project: Path) -> None:
+    """See that no program gets a password or token as an argument, and no patch as a line beside the one that changes.
+
+    Raises:
+        UnverifiedError: A recorded address holds one.
+    """
+    for file, addresses in secrets(project).items():
+        if addresses:
+            raise UnverifiedError(f"{file} records a password or token: {addresses[0]}", WAY_OUT.format(file=file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +90,14 @@ class Template:
             UnverifiedError: Nothing is recorded, or the template cannot be reached.
         """
         found = cls(recorded_answers(project), scratch)
+        if not source:
+            refuse_secret(project)
         ran = found.git("clone", "--quiet", "--bare", "--", source or expanded(found.address), str(found.clone))
         if not ran.ok:
             said = ran.tail(4) if ran.code is not None else f"no answer within {TIMEOUT:g} s"
-            raise unverified(
+            raise UnverifiedError(
                 f"the template at {found.address} cannot be reached: {said}",
-                f"`git ls-remote {masked(expanded(found.address))}` has to work here without a question; if the "
+                f"`git ls-remote {masked(expanded(found.address))}` has to work here without a question (HARDENING.md, Drift); if the "
                 f"template has moved, write its new address into {ANSWERS}.",
             )
         return found
@@ -120,7 +143,7 @@ class Template:
         commits = (f"{each}^{{commit}}" for each in (newest, self.version))
         ran = self.git("merge-base", "--is-ancestor", *commits, folder=self.clone)
         if ran.code not in (0, 1):
-            raise unverified(
+            raise UnverifiedError(
                 f"of the template at {self.address}, {self.version} cannot be compared with {newest}",
                 "Take a release: see HARDENING.md.",
             )
@@ -140,7 +163,7 @@ class Template:
             older = self.read(self.version, "CHANGELOG.md")
             everything, found = since(changelog, older), since(changelog, older, self.answers)
         if not everything:
-            raise unverified(
+            raise UnverifiedError(
                 f"CHANGELOG.md of {newest} says nothing of what came after {self.base}",
                 f"Take it all the same: `{UPDATE}`.",
             )
@@ -167,14 +190,14 @@ class Template:
         """
         ran = self.git("show", f"{ref}:{name}", folder=self.clone)
         if not ran.ok:
-            raise unverified(f"{ref} of the template has no {name}", "Ask those who keep it.")
+            raise UnverifiedError(f"{ref} of the template has no {name}", "Ask those who keep it.")
         return ran.out
 
     def git(self, *arguments: str, folder: Path | None = None) -> subprocesses.Ran:
         """Run git in the scratch folder, or in another one; it asks nobody anything."""
         git = shutil.which("git")
         if git is None:
-            raise unverified("git is not on the PATH", "Install git.")
+            raise UnverifiedError("git is not on the PATH", "Install git.")
         return subprocesses.run([git, *arguments], folder or self.scratch, TIMEOUT, self.quiet())
 
     def quiet(self) -> dict[str, str]:
@@ -185,11 +208,6 @@ class Template:
             "GCM_INTERACTIVE": "never",
             "GIT_CEILING_DIRECTORIES": str(self.scratch),
         }
-
-
-def unverified(seen: str, remedy: str) -> UnverifiedError:
-    """What stood in the way, without the password or token that an address may have."""
-    return UnverifiedError(masked(seen), remedy)
 
 
 def expanded(address: str) -> str:

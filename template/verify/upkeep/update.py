@@ -11,11 +11,12 @@ import json
 import sys
 from pathlib import Path
 
-from ..result import Outcome
+from ..common.addresses import masked
+from ..result import Outcome, UnverifiedError
 from ..runner import certificates, processes, report, subprocesses
 from . import overlay
 from .seeds import FOUND, OFFERS, PATCH
-from .template_repo import COPIER, masked
+from .template_repo import COPIER, refuse_secret
 
 FOLDER = ".hardening"
 TIMEOUT = 1500.0
@@ -44,7 +45,10 @@ def main() -> int:
         if not status.ok or status.out:
             print(f"Commit or stash first: {status.tail() or 'this is no git repository'}", file=sys.stderr)
             return Outcome.UNVERIFIED
+        refuse_secret(project)
         text, code = _update(project, patch)
+    except UnverifiedError as error:
+        text, code = f"Nothing was updated: {error.seen}. {error.remedy}\n", Outcome.UNVERIFIED
     except OSError as error:
         text, code = f"{error}. Both git and uv have to be on the PATH.\n", Outcome.UNVERIFIED
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...common.expand import expanded
 from ...common.yaml import mapping, pairs, read, texts
-from ...result import Check, Options, Rule, UnverifiedError, listed
+from ...result import Check, Options, Outcome, Rule, UnverifiedError, listed
 from .docker import Image
 from .start import Start, is_development, is_root, judge
 
@@ -18,6 +18,7 @@ CONFINED = Rule("configuration", "compose.confined", "the containers of compose 
 START = Rule("configuration", "compose.start", "compose starts the service with `serve`, in production")
 STORES = Rule("configuration", "compose.stores", "compose publishes no store to the network")
 RULES = (CONFINED, START, STORES)
+REPLICAS = Rule("configuration", "compose.replicas", "several containers of one service share one store")
 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _STORE = re.compile(
@@ -118,9 +119,13 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         yield _confined(CONFINED.of(about), each, name, options)
         start = _start(each, options)
         if each.values.get("build") or start.argv or any(map(is_development, start.env, start.env.values())):
-            yield judge(START.of(about), start, options, name)
+            judged = judge(START.of(about), start, options, name)
+            yield judged
+            if judged.outcome is not Outcome.NOT_LOOKED_AT:
+                yield from _replicas(REPLICAS.of(about), each, start.env, options)
         else:
             yield START.of(about).not_looked_at("its image says what it starts")
+            yield from _replicas(REPLICAS.of(about), each, start.env, options)
     published = [f"{each.name}: {port}" for each in every for port in _published(each)]
     if published:
         remedy = "Leave `ports` out: services of one network reach each other. Or publish to 127.0.0.1 alone."
@@ -218,6 +223,27 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
     if "$" in user:
         return rule.unverified(f"user: {user} depends on who starts it", "Write the number itself.")
     return rule.proved(f"{service.name}: {listed(NEEDED, 9)}")
+
+
+def _replicas(rule: Rule, service: Service, env: Mapping[str, str], options: Options) -> Iterator[Check]:
+    """Each process counts for itself in memory: so many containers have so many times the quota, and lose sessions."""
+    deploy = mapping(service.values.get("deploy"))
+    count = expanded(str(deploy.get("replicas", service.values.get("scale", 1))), {})
+    several = "one for each machine" if deploy.get("mode") == "global" else f"{count} containers"
+    if count in ("0", "1") and deploy.get("mode") != "global":
+        return
+    store = env.get("APP_STORE_URL", "")
+    settings = options.project / "src" / options.package / "settings.py"
+    elsewhere = "secrets" in service.values or "env_file" in service.values or "APP_SECRETS_DIR" in env
+    if not store and settings.is_file():
+        elsewhere = elsewhere or "store_url" in settings.read_text(encoding="utf-8", errors="replace")
+    if "$" in f"{store}{count}" or (not store and elsewhere):
+        yield rule.not_looked_at(f"{several}, and {'its number' if '$' in count else 'its store'} is said elsewhere")
+    elif store and not store.startswith("memory:"):
+        yield rule.proved(f"{several}, and a store beside them")
+    else:
+        seen = f"{several} that count in memory, each for itself: limits are multiplied, and a session is known to one alone"
+        yield rule.insecure(seen, "Set APP_STORE_URL to a Redis or Valkey that all of them reach, or run one.")
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...common.yaml import mapping, read
-from ...result import Check, Options, Outcome, UnverifiedError
+from ...result import Check, Options, Outcome, Rule, UnverifiedError
 from ...upkeep.larger_repository import root_of
 from ...upkeep.seeds import softened
 from . import compose, docker
@@ -18,6 +18,16 @@ _COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.ya?ml$", re.IGNORECASE)
 _DEVELOPMENT = re.compile(
     r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug)([/._-]|$)", re.IGNORECASE
 )
+OTHERS = Rule("configuration", "deploy.others", "what else deploys the service is looked at")
+# Of platforms, supervisors and charts: how each starts the service is not understood here, so it is named.
+_OTHER = re.compile(
+    r"procfile([._-].+)?|app([._-][\w-]+)?\.ya?ml|(fly|railway|nixpacks|netlify|scalingo)([._-][\w-]+)?\.(toml|json)|"
+    r"(render|heroku|apprunner|serverless|cloudbuild|skaffold|chart|samconfig)\.(ya?ml|toml)|"
+    r"captain-definition|(vercel|app|zappa_settings|dockerrun\.aws|task-?def(inition)?)\.json|supervisord?\.(conf|ini)|"
+    r".+\.(service|nomad|nomad\.hcl)|(uwsgi|circus)\.ini|ecosystem\.config\.c?js",
+    re.IGNORECASE,
+)
+_BY_HAND = "See that it starts `serve`, as no other server, in production, with one store for several instances: HARDENING.md, Server."
 _MOST = 65_536
 
 
@@ -33,12 +43,15 @@ def checks(options: Options) -> Iterator[Check]:
     project, root = options.project.resolve(), root_of(options.project)
     containers: list[str] = []
     composes: list[str] = []
+    others: list[str] = []
     for path, text in files(project):
         name = path.relative_to(project).as_posix()
         if _COMPOSE.search(path.name) or _is_compose(path, text):
             composes.append(name)
         elif docker.is_container_file(path, text):
             containers.append(name)
+        elif _OTHER.fullmatch(path.name):
+            others.append(name)
     if root != project:  # one for all services of a larger repository
         above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
         composes += [os.path.relpath(each, project) for each in above if compose.runs_ours(each, options)]
@@ -48,6 +61,8 @@ def checks(options: Options) -> Iterator[Check]:
             yield compose.CONFINED.of(name, compose.CONFINED.name).not_looked_at("it is named for development")
         else:
             yield from softened(compose.checks(project / name, name, options), project, options.package, name)
+    for name in others:
+        yield OTHERS.of(name, OTHERS.name).not_looked_at("how it starts the service is not understood here", _BY_HAND)
     for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
         yield from (rule.not_looked_at(f"there is no {what}") for rule in rules if not found)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ...result import Check, Rule
 from ...runner import subprocesses
+from ...upkeep.template_repo import WAY_OUT, secrets
 
 TIMEOUT = 30.0
 TRACKED = Rule("configuration", "secrets.tracked", "git tracks no .env and no private key")
+ADDRESS = Rule("configuration", "secrets.template-address", "no address in it holds a password or token")
 
 # The files that are committed by mistake most often, and keys that say what they are.
 _SECRET_NAMES = re.compile(
@@ -20,6 +22,17 @@ _PRIVATE_KEY = "BEGIN [A-Z ]*PRIVATE KEY-----"
 
 
 def checks(project: Path) -> Iterator[Check]:
+    """Whether git tracks a secret, and whether the address of a template is one."""
+    for file, found in secrets(project).items():
+        rule = ADDRESS.of(file)
+        if found:
+            yield rule.insecure(", ".join(found), WAY_OUT.format(file=file))
+        else:
+            yield rule.proved("no address in it does")
+    yield from _tracked(project)
+
+
+def _tracked(project: Path) -> Iterator[Check]:
     remedy = (
         "Take it out with `git rm --cached`, and replace the secret: whoever has a copy of the repository has it. A key that "
         "only tests use is accepted by its path: HARDENING.md, Accepting."

@@ -17,7 +17,7 @@ _INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "setpriv", "chpst", "
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
 _TAKE_A_VALUE = ("--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
-_HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy"}
+_HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
 _IMPORTS_SERVER = re.compile(
     r"^\s*(?:import|from)\s+(uvicorn|gunicorn|hypercorn|granian|daphne|waitress)\b", re.MULTILINE
 )

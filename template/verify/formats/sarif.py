@@ -1,0 +1,81 @@
+# Owned by the template: an update rewrites this file.
+"""A record as SARIF 2.1.0 (OASIS), for code scanning. What is proved or was not looked at is no result: a viewer would show
+it as an alert. What was accepted is one that is suppressed, with the reason.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from ..result import Outcome
+from ..runner.terminal import printable
+
+_LEVELS = {
+    Outcome.INSECURE: "error",
+    Outcome.UNVERIFIED: "warning",
+    Outcome.WARNING: "note",
+    Outcome.ACCEPTED: "note",
+}
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def render(record: Mapping[str, Any], project: Path) -> str:
+    """The log of a record, as `--format sarif` prints it and `.hardening/report.sarif` keeps it.
+
+    Args:
+        record: What `.hardening/last-verify.json` holds.
+        project: The root of the service's repository, to tell which objects are files.
+    """
+    rules = {check["id"]: check["name"].removeprefix(f"{check['object']}: ") for check in reversed(record["checks"])}
+    run: dict[str, Any] = {
+        "tool": {
+            "driver": {
+                "name": "python -m verify",
+                "rules": [{"id": each, "shortDescription": {"text": printable(rules[each])}} for each in sorted(rules)],
+            }
+        },
+        "automationDetails": {"id": "hardening/"},
+        "invocations": [
+            {
+                "executionSuccessful": not record["interrupted"],
+                "endTimeUtc": record["time"].replace("+00:00", "Z"),
+            }
+        ],
+        "results": [_result(each, project) for each in record["checks"] if Outcome[each["outcome"].upper()] in _LEVELS],
+        "properties": {"outcome": record["outcome"], "commit": record["commit"], "options": record["options"]},
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _result(check: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    outcome = Outcome[check["outcome"].upper()]
+    text = [f"{check['name']}: {check['seen']}", *([f"Remedy: {check['remedy']}"] if check["remedy"] else [])]
+    name = f"{check['step']}/{check['id']}/{check['object']}"
+    file, line = _place(check, project)
+    result: dict[str, Any] = {
+        "ruleId": check["id"],
+        "level": _LEVELS[outcome],
+        "message": {"text": "\n".join(printable(each) for part in text for each in part.splitlines())},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": line}}}],
+        # By the hash of a line alone, all that one rule says of a file would be one alert.
+        "partialFingerprints": {"primaryLocationLineHash": hashlib.sha256(name.encode()).hexdigest()[:16]},
+        "properties": {"step": check["step"], "outcome": check["outcome"]},
+    }
+    if outcome is Outcome.ACCEPTED:
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": printable(check["seen"])}]
+    return result
+
+
+def _place(check: Mapping[str, Any], project: Path) -> tuple[str, int]:
+    """The file that a check is about, with a line of it; where it is about no file, the one that says what is asked."""
+    found = re.match(r"([^\s:]+)(?::(\d+))?", check["object"])
+    for folder in ("", ".github/workflows"):
+        path = PurePosixPath(folder, found[1] if found else "")
+        if found and not path.is_absolute() and ".." not in path.parts and (project / path).is_file():
+            said = re.search(r"\bline (\d{1,6})\b", check["seen"])
+            return path.as_posix(), max(1, int(found[2] or (said[1] if said else 1)))
+    return ("uv.lock" if check["step"] == "audit" and (project / "uv.lock").is_file() else "pyproject.toml"), 1
