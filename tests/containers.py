@@ -34,6 +34,7 @@ mount --bind "$root" "$root"
 mount -t tmpfs -o "$TMPFS" tmpfs "$root/tmp"
 mount -t tmpfs tmpfs "$root/run"
 [ -z "$SECRETS" ] || cp --archive "$SECRETS" "$root/run/secrets"
+[ -z "$NETWORK" ] || mount --bind "/etc/netns/$NETWORK/hosts" "$root/etc/hosts"
 [ -z "$DATA" ] || mount --bind "$DATA" "$root/data"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev"
@@ -175,6 +176,7 @@ def copy_python(root: Path) -> None:
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(each, to)
     shutil.copy(CERTIFICATES, root / CERTIFICATES[1:])
+    (root / "etc/hosts").touch()
 
 
 def libraries(programs: Sequence[Path]) -> set[str]:
@@ -220,6 +222,49 @@ def most_memory(groups: dict[str, Path]) -> int:
     return next(int(each.read_text()) for each in found if each.exists())
 
 
+OUTSIDE = "10.202.0.2"
+"""Where Caddy is reached from this machine, which is 10.202.0.1 there."""
+
+
+def inside(network: str) -> list[str]:
+    """What a command begins with to run in a network namespace."""
+    return [tool("nsenter"), f"--net=/run/netns/{network}"] if network else []
+
+
+@contextmanager
+def networks(caddy: str, api: str) -> Iterator[tuple[str, str]]:
+    """Two network namespaces, as compose keeps them apart: that of Caddy, and that of the service and its stores.
+
+    Args:
+        caddy: The address of Caddy where the service sees it.
+        api: The address of the service there.
+    """
+    edge, back = f"edge{os.getpid()}", f"back{os.getpid()}"
+    hosts = {edge: f"{api} api\n", back: "127.0.0.1 localhost postgres valkey\n"}
+    links = ((f"o{os.getpid()}", "", "10.202.0.1/30", edge, f"{OUTSIDE}/30"), ("front", edge, caddy, back, api))
+
+    def ip(*arguments: str, within: str = "") -> None:
+        subprocess.run([*inside(within), tool("ip"), *arguments], check=True, capture_output=True)
+
+    try:
+        for name, text in hosts.items():
+            folder = Path("/etc/netns", name)
+            folder.mkdir(parents=True)
+            (folder / "hosts").write_text(text)
+            ip("netns", "add", name)
+            ip("link", "set", "lo", "up", within=name)
+        for number, (link, here, address, there, other) in enumerate(links):
+            ip("link", "add", link, "type", "veth", "peer", "name", f"eth{number}", "netns", there, within=here)
+            for name, device, own in ((here, link, address), (there, f"eth{number}", other)):
+                ip("address", "add", own if "/" in own else f"{own}/28", "dev", device, within=name)
+                ip("link", "set", device, "up", within=name)
+        yield edge, back
+    finally:
+        for name in hosts:
+            subprocess.run([tool("ip"), "netns", "delete", name], check=False, capture_output=True)
+            shutil.rmtree(Path("/etc/netns", name), ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class Container:
     """How a container of an image is started: as compose describes it.
@@ -230,6 +275,7 @@ class Container:
         variables: Its environment besides the image's own.
         data: The folder that stands for its volume, if it has one.
         secrets: The folder with its secrets, if it has any.
+        network: The namespace that it is in; this machine's if empty.
     """
 
     image: Image
@@ -237,6 +283,7 @@ class Container:
     variables: dict[str, str]
     data: Path | str = ""
     secrets: Path | str = ""
+    network: str = ""
 
     @property
     def memory(self) -> int:
@@ -250,11 +297,12 @@ class Container:
         (tmpfs,) = self.described["tmpfs"]
         uid, _, gid = self.described.get("user", self.image.config["User"]).partition(":")
         environment = dict(each.split("=", 1) for each in self.image.config["Env"]) | self.variables
-        mounts = {"TMPFS": tmpfs.partition(":")[2], "DATA": self.data, "SECRETS": self.secrets}
+        mounts = {"TMPFS": tmpfs.partition(":")[2], "DATA": self.data, "SECRETS": self.secrets, "NETWORK": self.network}
         mounts["BOUNDS"] = " ".join(sorted({str(each) for each in groups.values()}))
         right = ["--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
         return [
             *(tool("env"), *(f"{name}={value}" for name, value in mounts.items())),
+            *inside(self.network),
             *(tool("unshare"), "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"),
             *("sh", "-c", START, "start", self.image.root),
             *(tool("env"), "--ignore-environment", *(f"{name}={value}" for name, value in environment.items())),
@@ -271,7 +319,7 @@ class Container:
         """Its control groups while it runs, by what they bound.
 
         Args:
-            port: Where it listens.
+            port: Where it listens; 0 if that is not of this machine's network.
             log: Where what it says goes to.
         """
         described = self.described
@@ -281,7 +329,8 @@ class Container:
                 try:
                     yield groups
                 finally:  # as Docker stops one: the signal goes to its first process
-                    os.kill(min(map(int, processes.read_text().split())), signal.SIGTERM)
+                    for first in sorted(map(int, processes.read_text().split()))[:1]:
+                        os.kill(first, signal.SIGTERM)
                     end = time.monotonic() + float(described["stop_grace_period"].removesuffix("s"))
                     while processes.read_text():
                         assert time.monotonic() < end, "it did not stop in the time that compose gives it"

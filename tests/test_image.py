@@ -42,7 +42,7 @@ BESIDE = (  # what a virtual environment holds of its own, and what the containe
 @pytest.fixture(scope="module")
 def folder(installed: Emit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An emitted service as a machine with `umask 077` holds it."""
-    whole = installed(example="accounts")
+    whole = installed(example="accounts", store="redis")
     copied = tmp_path_factory.mktemp("image") / "orders-api"
     shutil.copytree(whole, copied, ignore=shutil.ignore_patterns(".venv"))
     for path in copied.rglob("*"):
@@ -168,7 +168,7 @@ def test_the_service_stands_what_comes_within_its_bounds(image: Image, folder: P
     data.mkdir(mode=0o700)
     os.chown(data, 10001, 10001)
     settings = {"APP_ALLOWED_HOSTS": HOST, "APP_TRUSTED_PROXIES": "none", "PORT": str(port)}
-    settings["APP_DATABASE_URL"] = described["environment"]["APP_DATABASE_URL"]
+    settings |= {"APP_DATABASE_URL": "sqlite:////data/service.sqlite3", "APP_STORE_URL": "memory://"}
     container = Container(image, described, settings, data)
     looks: list[int] = []
     over = threading.Event()
