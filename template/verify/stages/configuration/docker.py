@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...common.expand import expanded
-from ...result import Check, Options, Rule
+from ...result import Check, Options, Rule, listed
 from .start import Start, is_root, judge
 
 USER = Rule("configuration", "docker.user", "the image runs as somebody who is not root")
@@ -16,7 +16,8 @@ NO_DEV = Rule("configuration", "docker.no-dev", "the image holds nothing of the 
 LOCKED = Rule("configuration", "docker.locked", "the image is built from the lock")
 NO_TESTS = Rule("configuration", "docker.no-tests", "verify and the tests are not copied into the image")
 START = Rule("configuration", "docker.start", "the image starts the service with `serve`, in production")
-RULES = (USER, NO_DEV, LOCKED, NO_TESTS, START)
+PINNED = Rule("configuration", "docker.pinned", "what the image is built on is named by its digest")
+RULES = (USER, NO_DEV, LOCKED, NO_TESTS, START, PINNED)
 
 _WORDS = "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR"
 _HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
@@ -77,17 +78,27 @@ class Image:
 
     def reaching(self) -> list[tuple[str, str]]:
         """The instructions of every stage of which something may be in the image."""
-        found, todo = [], [self.target] if self.target else []
+        return [each for stage in self._reaching()[0] for each in stage.instructions]
+
+    def bases(self) -> list[str]:
+        """The images from elsewhere of which something may be in the image, without digest or with one."""
+        return self._reaching()[1]
+
+    def _reaching(self) -> tuple[list[Stage], list[str]]:
+        found: list[Stage] = []
+        elsewhere: dict[str, None] = {}
+        todo = [self.target] if self.target else []
         while todo:
             if (stage := todo.pop()) in found:
                 continue
             found.append(stage)
-            names = [
-                stage.base,
-                *re.findall(r"(?:--from=|[,=]from=)([\w.-]+)", " ".join(r for _, r in stage.instructions)),
-            ]
-            todo += [each for name in names if (each := self._stage(name)) is not None]
-        return [each for stage in self.stages if stage in found for each in stage.instructions]
+            text = " ".join(rest for _, rest in stage.instructions)
+            for name in (stage.base, *re.findall(r"(?:--from=|[,=]from=)([^\s,]+)", text)):
+                if (other := self._stage(name)) is not None and other is not stage:
+                    todo.append(other)
+                elif name != "scratch":
+                    elsewhere[name] = None
+        return [stage for stage in self.stages if stage in found], list(elsewhere)
 
     def start(self) -> Start:
         """What a container of this image runs, with its environment and its user."""
@@ -182,7 +193,7 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         options: Where the service is.
     """
     image = Image(path.read_text(encoding="utf-8", errors="replace"))
-    user_rule, no_dev, locked, no_tests, start_rule = (each.of(name, each.name) for each in RULES)
+    user_rule, no_dev, locked, no_tests, start_rule, pinned = (each.of(name, each.name) for each in RULES)
     start, base = image.start(), (image.line() or [Stage("", "")])[0].base
     remedy = f"End the last stage of {name} with `USER 10001:10001`."
     if "$" in start.user:
@@ -204,6 +215,12 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     else:
         yield no_tests.proved("no COPY names them")
     yield judge(start_rule, start, options, name)
+    if loose := [each for each in image.bases() if not re.search(r"@sha256:[0-9a-f]{64}$", each)]:
+        yield pinned.not_looked_at(
+            f"not pinned: {listed(loose)}", "Renovate writes the digests, as renovate.json says."
+        )
+    else:
+        yield pinned.proved("each has a digest")
 
 
 def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
