@@ -4,6 +4,7 @@
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .asgi.dispatch import Dispatch
 from .asgi.health import Health, Probe
+from .asgi.metrics import is_measured, metrics_findings
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
 from .core.framework import is_frameworks, is_plain
@@ -140,6 +142,7 @@ class Hardened(FastAPI):
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
+            *metrics_findings(self.settings, table),
             *self._own_findings(),
             *session_findings(self.settings, table),
             *route_findings(table, self.insecure_mounts),
@@ -205,5 +208,6 @@ class Hardened(FastAPI):
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         self._routes = services.routes
         self._routes.apply_default_bounds()
-        self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
+        kind = import_module(".asgi.measured", __package__).Measured if is_measured(self.settings) else Perimeter
+        self._perimeter = kind(super().__call__, services, *steps, self._health, self._errors, self.root_path)
         return self._perimeter

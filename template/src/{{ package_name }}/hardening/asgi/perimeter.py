@@ -29,7 +29,7 @@ from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
 _INFO = ("request", "client_left", "socket_idle", "socket_too_old", "session_over", "service_stops")
-_LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "unhandled_error": "error"}
+LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "metrics": "debug", "unhandled_error": "error"}
 
 Verdict = Refusal | Awaitable[Refusal | None] | None
 Refuse = Callable[[RequestContext], Verdict]
@@ -179,7 +179,7 @@ class Perimeter:
         exchange.over()
         request = exchange.request
         log.request(
-            _LEVELS.get(request.event, "warning"),
+            LEVELS.get(request.event, "warning"),
             request.event,
             request.request_id,
             request.client,

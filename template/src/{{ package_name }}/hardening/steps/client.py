@@ -3,10 +3,11 @@
 What anyone else says in `X-Forwarded-*` is hidden from the routes. ASVS v5.0.0-4.1.3, 15.3.4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Literal
 
 from starlette.types import Scope
 
@@ -18,6 +19,13 @@ from .base import RequestContext, Services, Step
 _FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
+# The beginnings of what proxies and content networks add, with theirs.
+_OF_PROXIES = (
+    *_FORWARDED, b"x-forwarded", b"via", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"x-original-",
+    b"x-envoy-", b"cf-", b"cdn-", b"fastly-", b"fly-", b"akamai-", b"x-akamai-", b"x-amz", b"x-azure-", b"x-appengine-",
+    b"x-cloud-trace-context", b"x-vercel-", b"x-nf-", b"x-proxyuser-ip", b"x-arr-", b"x-coming-from", b"x-proxy",
+    b"rndr-id", b"x-request-start", b"front-end-https", b"x-scheme", b"x-host", b"x-remote-", b"x-traefik-", b"x-request-id",
+)  # fmt: skip
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
@@ -98,6 +106,41 @@ def _values(scope: Scope, name: bytes) -> list[str]:
     return b",".join(value for each, value in scope["headers"] if each == name).decode("latin-1").split(",")
 
 
+class Peers:
+    """Addresses and networks, and `unix`: the peer of a Unix socket, which has no address."""
+
+    def __init__(self, networks: Iterable[IPv4Network | IPv6Network | Literal["unix"]]) -> None:
+        networks = list(networks)
+        self._networks = [
+            (each.max_prefixlen // 8, int(each.netmask), int(each.network_address))
+            for each in networks
+            if not isinstance(each, str)
+        ]
+        self._has_unix = "unix" in networks
+
+    def has(self, address: str) -> bool:
+        """Whether a peer is one of them."""
+        if not address:
+            return self._has_unix
+        packed = _packed(address)
+        number = int.from_bytes(packed, "big")
+        return any(size == len(packed) and number & mask == network for size, mask, network in self._networks)
+
+
+def too_wide(networks: Iterable[IPv4Network | IPv6Network | Literal["unix"]]) -> list[IPv4Network | IPv6Network]:
+    """Those that are no one owner's, also where they are written in parts."""
+    networks = list(networks)
+    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
+    wide = [each for each in six if each.prefixlen < 16 and not each.subnet_of(_UNIQUE_LOCAL)]
+    return [*(each for each in four if each.prefixlen < 8), *wide]
+
+
+def was_forwarded(headers: Iterable[bytes]) -> bool:
+    """Whether a proxy, of whichever make, says in one of these headers that the peer asks for somebody else."""
+    return any(name.replace(b"_", b"-").startswith(_OF_PROXIES) for name in headers)
+
+
 class Client(Step):
     """Tells who calls."""
 
@@ -105,13 +148,7 @@ class Client(Step):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._trusted = [
-            (each.max_prefixlen // 8, int(each.netmask), int(each.network_address))
-            for each in services.settings.trusted_proxies or ()
-            if each != "unix"
-        ]
-        self._trusts_unix = "unix" in (services.settings.trusted_proxies or ())
-        self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        self._is_trusted = lru_cache(maxsize=4096)(Peers(services.settings.trusted_proxies or ()).has)
         self._is_warned = False
         self._may_miss = bool(services.settings.trusted_proxies)
 
@@ -123,23 +160,12 @@ class Client(Step):
                 "APP_TRUSTED_PROXIES is not set: behind a balancer all clients would share one quota.",
                 "Set it to the proxies' addresses or networks, or to none if clients connect directly.",
             )
-        trusted = settings.trusted_proxies or ()
-        four = collapse_addresses(network for network in trusted if isinstance(network, IPv4Network))
-        six = collapse_addresses(network for network in trusted if isinstance(network, IPv6Network))
-        wide = [each for each in six if each.prefixlen < 16 and not each.subnet_of(_UNIQUE_LOCAL)]
-        for network in (*(each for each in four if each.prefixlen < 8), *wide):
+        for network in too_wide(settings.trusted_proxies or ()):
             yield Finding(
                 "proxy.E002",
                 f"APP_TRUSTED_PROXIES contains {network}: whoever calls from there could choose its address.",
                 "Name the proxies' own addresses or networks.",
             )
-
-    def _look_up(self, address: str) -> bool:
-        if not address:  # the peer of a Unix socket has none
-            return self._trusts_unix
-        packed = _packed(address)
-        number = int.from_bytes(packed, "big")
-        return any(size == len(packed) and number & mask == network for size, mask, network in self._trusted)
 
     def identify(self, request: RequestContext) -> str:
         """Who calls; believe `X-Forwarded-*` from a trusted proxy only, and hide it from the routes otherwise."""
