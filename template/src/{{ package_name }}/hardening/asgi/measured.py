@@ -107,7 +107,7 @@ class Measured(Perimeter):
         count.inc()
         if exchange.status != 101:
             seconds.observe(time.perf_counter() - request.started_at)
-        if LEVELS.get(request.event, "warning") == "warning":
+        if LEVELS.get(request.event, "warning") in ("warning", "error"):
             _REFUSALS.labels(self._event(request.event)).inc()
         for key in request.session_keys.values():
             _SESSIONS.labels("ended" if key is None else "kept").inc()
