@@ -15,9 +15,9 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from ..core.log import request_id
+from ..core.peers import Peers, was_forwarded
 from ..settings import HardeningSettings
 from ..steps.base import RequestContext
-from ..steps.client import Peers, was_forwarded
 from .exchange import Exchange
 from .http_exchange import HttpExchange
 from .metrics import PATH, SHARED

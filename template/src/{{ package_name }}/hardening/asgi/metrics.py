@@ -9,9 +9,9 @@ from ipaddress import IPv4Network, IPv6Network
 from tempfile import TemporaryDirectory
 
 from ..core.findings import Finding, InsecureConfigurationError
+from ..core.peers import too_wide
 from ..core.routes import RouteTable
 from ..settings import HardeningSettings
-from ..steps.client import too_wide
 
 PATH = "/metrics"
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
