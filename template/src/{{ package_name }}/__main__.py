@@ -14,6 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from .hardening import Finding, Hardened, InsecureConfigurationError, load
+from .hardening.asgi.metrics import count_together
 from .hardening.core.framework import may_have_websockets
 from .hardening.core.log import log
 from .hardening.core.unread_answers import cut_unread
@@ -61,6 +62,7 @@ def examine(workers: int) -> tuple[Settings | None, Hardened | None, list[Findin
     settings: Settings | None = None
     try:
         settings = load(Settings)
+        count_together(settings, workers)
         app = create_app(settings)
         return settings, app, [*app.findings(), *workers_finding(settings, workers)]
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again

@@ -2,6 +2,7 @@
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .asgi.dispatch import Dispatch, admitted
 from .asgi.health import Health, Probe
+from .asgi.metrics import is_measured, metrics_findings
 from .asgi.perimeter import Perimeter
 from .core.findings import Finding, InsecureConfigurationError
 from .core.framework import settle_telemetry
@@ -134,6 +136,7 @@ class Hardened(FastAPI):
             *(finding for step in (*STEPS, *self._steps) for finding in findings_of(step, self.settings)),
             *store_findings(self.settings),
             *self.store.findings(),
+            *metrics_findings(self.settings, table),
             *app_findings(self, self.settings.is_production, self._errors.failure, self._insecure_details),
             *session_findings(self.settings, table),
             *route_findings(table, self.insecure_mounts),
@@ -177,7 +180,8 @@ class Hardened(FastAPI):
         self._watch = Watch(self._routes)
         self._watch.begin()
         Dispatch(self.router, self._routes, self._start)
-        self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
+        kind = import_module(".asgi.measured", __package__).Measured if is_measured(self.settings) else Perimeter
+        self._perimeter = kind(super().__call__, services, *steps, self._health, self._errors, self.root_path)
         return self._perimeter
 
     def _report(self, findings: Iterable[Finding]) -> None:

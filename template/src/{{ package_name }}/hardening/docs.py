@@ -42,6 +42,7 @@ _START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLi
 
 _NUMBER = {"type": "integer", "format": "int32", "minimum": 0, "maximum": 2**31 - 1}
 _TEXT = {"type": "string", "maxLength": 1000}
+_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$", "maxLength": 32}
 _PROBLEM = {
     "title": "Problem",
     "description": "A problem document (RFC 9457).",
@@ -52,7 +53,8 @@ _PROBLEM = {
         "title": _TEXT,
         "detail": _TEXT,
         "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
-        "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "maxLength": 32},
+        "request_id": _ID,
+        "trace_id": _ID,
         "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": "#/components/schemas/InputError"}},
     },
 }

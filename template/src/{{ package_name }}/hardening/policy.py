@@ -25,6 +25,7 @@ class Policy:
     script_cookies: frozenset[str] = frozenset()
     insecure_because: Mapping[str, str] = field(default_factory=dict)
     unchecked_query: bool = False
+    any_host: bool = False
 
 
 DEFAULT = Policy()
@@ -40,6 +41,7 @@ def policy(
     script_cookies: Iterable[str] = (),
     insecure_because: Mapping[str, str] | None = None,
     unchecked_query: bool = False,
+    any_host: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Say what a route needs, beneath its path decorator. Its body size is FastAPI's own `max_body_size=`.
 
@@ -54,6 +56,8 @@ def policy(
         insecure_because: The escape hatch: finding ids that this route accepts, each with the reason.
         unchecked_query: It reads the query itself, as a callback of an identity provider does. Neither names that it does
             not declare nor those that come twice are refused; a query that is not UTF-8 still is.
+        any_host: It is asked by address, as a probe of a platform's does: its GET and HEAD take any `Host`. What it answers
+            is then readable by a page whose name somebody points at this service (DNS rebinding).
 
     Raises:
         ValueError: A quota or duration cannot be read, or a reason is empty.
@@ -70,6 +74,7 @@ def policy(
         frozenset(script_cookies),
         reasons,
         unchecked_query,
+        any_host=any_host,
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:

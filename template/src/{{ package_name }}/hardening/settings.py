@@ -149,6 +149,8 @@ class HardeningSettings(BaseSettings):
     """Where browsers report violations of the Content-Security-Policy."""
     docs: bool = False
     """Serve `/docs` and `/openapi.json`; on by default in development."""
+    metrics_from: Networks = None
+    """Addresses or networks that may read `/metrics` directly, and no other path to it; unset, there is no such path."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
 

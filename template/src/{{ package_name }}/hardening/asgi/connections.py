@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..steps.client import canonical
+from ..core.peers import canonical
 from .deadlines import Peer
 from .traffic import FD, Traffic, opened
 

@@ -13,6 +13,7 @@ from ..core.framework import is_test
 from ..core.log import log, request_id
 from ..core.log_writer import drain
 from ..core.problems import Refusal
+from ..core.spans import listen_to_spans, then_listen
 from ..steps.base import RequestContext, Services, Step, is_overridden
 from ..steps.client import Client
 from ..steps.errors import Errors
@@ -30,7 +31,7 @@ from .websocket_exchange import WebSocketExchange
 
 _HEALTH = frozenset({LIVE, READY})
 _INFO = ("request", "client_left", "socket_idle", "socket_too_old", "session_over", "service_stops")
-_LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "unhandled_error": "error"}
+LEVELS = {**dict.fromkeys(_INFO, "info"), "health": "debug", "metrics": "debug", "unhandled_error": "error"}
 
 Verdict = Refusal | Awaitable[Refusal | None] | None
 Refuse = Callable[[RequestContext], Verdict]
@@ -61,6 +62,7 @@ class Perimeter:
     ) -> None:
         self.services = services
         self._app, self._health = app, health
+        listen_to_spans()
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
@@ -98,7 +100,8 @@ class Perimeter:
         watching = asyncio.ensure_future(self._connections.watch())
         try:
             at_shutdown = self._runtime.sockets.end_all
-            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown), send)
+            receive = self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown)
+            await self._app(scope, receive, then_listen(send))
         finally:
             watching.cancel()
             log.stop_batching()
@@ -181,7 +184,7 @@ class Perimeter:
         exchange.over()
         request = exchange.request
         log.request(
-            _LEVELS.get(request.event, "warning"),
+            LEVELS.get(request.event, "warning"),
             request.event,
             request.request_id,
             request.client,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from ..steps.client import canonical
+from ..core.peers import canonical
 from .deadlines import Peer
 
 FD = "/proc/self/fd"

@@ -18,6 +18,7 @@ from typing import Any
 from .log_format import encode, readable
 from .log_writer import never_block
 from .masking import describe, mask
+from .traces import trace_of
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -72,6 +73,8 @@ class Log:
     def __call__(self, level: str, event: str, **log_fields: Any) -> None:
         if LEVELS[level] < self.threshold:
             return
+        if trace_id := trace_of(log_fields.get("request_id") or request_id.get()):
+            log_fields.setdefault("trace_id", trace_id)
         if self.dropped_lines:
             log_fields["lines_lost"] = self.dropped_lines
         self._write(self._line(level, event, log_fields))

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from .headers import is_field
+from .traces import trace_of
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
@@ -119,7 +120,8 @@ class Refusal:
 
     def body(self, request_id: str) -> bytes:
         """The problem document for one request."""
-        return b'%s%s"}' % (self._before_id, request_id.encode()) if self._before_id else b""
+        ids = request_id if not (trace_id := trace_of(request_id)) else f'{request_id}","trace_id":"{trace_id}'
+        return b'%s%s"}' % (self._before_id, ids.encode()) if self._before_id else b""
 
 
 class Refused(HTTPException):
@@ -136,9 +138,8 @@ def document(status: int, request_id: str, title: str = "", kind: str = "about:b
         title = title or HTTPStatus(status).phrase
     except ValueError:
         title = "Error"
-    return json.dumps(
-        {"type": kind, "title": title, "status": status, **more, "request_id": request_id}, separators=(",", ":")
-    ).encode()
+    ids = {"request_id": request_id, **({"trace_id": trace_id} if (trace_id := trace_of(request_id)) else {})}
+    return json.dumps({"type": kind, "title": title, "status": status, **more, **ids}, separators=(",", ":")).encode()
 
 
 def validation_errors(

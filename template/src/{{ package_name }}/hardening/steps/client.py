@@ -5,23 +5,20 @@ What anyone else says in `X-Forwarded-*` is hidden from the routes. ASVS v5.0.0-
 
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_ntop
 
 from starlette.types import Scope
 
 from ..core.findings import Finding
 from ..core.log import log
+from ..core.peers import FORWARDED, OF_TRUSTED, Peers, address_bytes, canonical, too_wide
+from ..core.spans import note_trace
+from ..core.traces import parent_trace
 from ..settings import HardeningSettings
 from .base import RequestContext, Services, Step
 
-_FORWARDED = frozenset(
-    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
-)
-_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
-_UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193: private
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
 _SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
 NETWORKS = ((56, 20), (48, 400))
@@ -32,36 +29,12 @@ one who has all of it does not have 65,536 quotas.
 """
 
 
-def _packed(address: str) -> bytes:
-    """The 4 or 16 bytes of an address without port and zone, a mapped IPv4 address as IPv4; none if it is none.
-
-    Not by `ipaddress`, which takes longer than all the rest of a refusal: whoever has a /64 has a new address each time.
-    """
-    if address.startswith("["):
-        address = address[1:].partition("]")[0]
-    elif address.count(":") == 1:  # some proxies write the port too
-        address = address.partition(":")[0]
-    address = address.partition("%")[0]
-    try:
-        packed = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
-    except (OSError, ValueError):
-        return b""
-    return packed[12:] if packed.startswith(_MAPPED) else packed
-
-
-@lru_cache(maxsize=4096)
-def canonical(address: str) -> str:
-    """One spelling for each address, without port and zone, a mapped IPv4 address as IPv4; empty if it is none."""
-    packed = _packed(address)
-    return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed) if packed else ""
-
-
 def _counted(address: str) -> bytes:
     """The bytes that an address is counted by: those of the IPv4 address that an IPv6 one stands for, if it does.
 
     Whoever has the IPv4 address has all the others. For counting alone: nobody becomes a trusted proxy by such a name.
     """
-    packed = _packed(address)
+    packed = address_bytes(address)
     if len(packed) < 16:
         return packed
     if packed.startswith(b"\x20\x02"):  # 6to4, RFC 3056
@@ -105,13 +78,7 @@ class Client(Step):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._trusted = [
-            (each.max_prefixlen // 8, int(each.netmask), int(each.network_address))
-            for each in services.settings.trusted_proxies or ()
-            if each != "unix"
-        ]
-        self._trusts_unix = "unix" in (services.settings.trusted_proxies or ())
-        self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        self._is_trusted = lru_cache(maxsize=4096)(Peers(services.settings.trusted_proxies or ()).has)
         self._is_warned = False
         self._may_miss = bool(services.settings.trusted_proxies)
 
@@ -123,30 +90,19 @@ class Client(Step):
                 "APP_TRUSTED_PROXIES is not set: behind a balancer all clients would share one quota.",
                 "Set it to the proxies' addresses or networks, or to none if clients connect directly.",
             )
-        trusted = settings.trusted_proxies or ()
-        four = collapse_addresses(network for network in trusted if isinstance(network, IPv4Network))
-        six = collapse_addresses(network for network in trusted if isinstance(network, IPv6Network))
-        wide = [each for each in six if each.prefixlen < 16 and not each.subnet_of(_UNIQUE_LOCAL)]
-        for network in (*(each for each in four if each.prefixlen < 8), *wide):
+        for network in too_wide(settings.trusted_proxies or ()):
             yield Finding(
                 "proxy.E002",
                 f"APP_TRUSTED_PROXIES contains {network}: whoever calls from there could choose its address.",
                 "Name the proxies' own addresses or networks.",
             )
 
-    def _look_up(self, address: str) -> bool:
-        if not address:  # the peer of a Unix socket has none
-            return self._trusts_unix
-        packed = _packed(address)
-        number = int.from_bytes(packed, "big")
-        return any(size == len(packed) and number & mask == network for size, mask, network in self._trusted)
-
     def identify(self, request: RequestContext) -> str:
         """Who calls; believe `X-Forwarded-*` from a trusted proxy only, and hide it from the routes otherwise."""
         scope = request.scope
         peer = scope["client"][0] if scope.get("client") else ""
         client = peer if ":" not in peer else canonical(peer)
-        if _FORWARDED.isdisjoint(request.headers):
+        if OF_TRUSTED.isdisjoint(request.headers):
             if self._may_miss and self._is_trusted(peer):
                 self._warn_missing(request)
             return client
@@ -155,11 +111,14 @@ class Client(Step):
                 self._warn_missing(request)
             client = named or client
             scope["client"] = (client, 0)
+            if trace_id := parent_trace(request.headers.get(b"traceparent", b"")):
+                note_trace(request.request_id, trace_id)
             if len(schemes := {each.strip().lower() for each in _values(scope, b"x-forwarded-proto")}) == 1:
                 scope["scheme"] = _SCHEMES[scope["type"]].get(schemes.pop(), scope["scheme"])
             return client
-        scope["headers"] = [header for header in scope["headers"] if header[0] not in _FORWARDED]
-        self._warn(peer, request.request_id)
+        scope["headers"] = [header for header in scope["headers"] if header[0] not in OF_TRUSTED]
+        if not FORWARDED.isdisjoint(request.headers):
+            self._warn(peer, request.request_id)
         return client
 
     def _named_by_proxies(self, scope: Scope) -> str:

@@ -89,7 +89,7 @@ class Validation(Step):
             return _told(request, bad, header=b", ".join(sorted(request.repeated)))
         if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
             return _told(request, self._bad_header, header=b"transfer-encoding")
-        if headers.get(b"host") not in self._hosts and not self._is_allowed(headers.get(b"host", b"")):
+        if headers.get(b"host") not in self._hosts and not self._is_allowed(request, headers.get(b"host", b"")):
             return _told(request, self._bad_host, host=headers.get(b"host", b""))
         path, query = scope["path"], scope["query_string"]
         if len(scope.get("raw_path") or path) + len(query) > MAX_TARGET:
@@ -100,9 +100,11 @@ class Validation(Step):
             return refusal
         return self._refuse_body(request) if request.has_body else None
 
-    def _is_allowed(self, host: bytes) -> bool:
+    def _is_allowed(self, request: RequestContext, host: bytes) -> bool:
         match = _HOST.fullmatch(host.lower().decode("latin-1"))
-        return match is not None and match[1].encode() in self._hosts
+        # A change would be one of the same origin, whichever name somebody has given to this service.
+        takes_any = request.method in ("GET", "HEAD") and request.policy.any_host
+        return takes_any or (match is not None and match[1].encode() in self._hosts)
 
     def _refuse_query(self, request: RequestContext, query: bytes) -> Refusal | None:
         if _QUERY_CONTROL.search(query):

@@ -27,6 +27,10 @@ class StoreUnavailableError(Exception):
 class Store(Protocol):
     """What counts. All that a request claims is decided in one call, so that a store elsewhere is asked once."""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether nobody answers just now."""
+
     async def acquire(self, claims: Sequence[Claim]) -> list[float]:
         """Count a request on each claim in turn, up to and with the first that refuses it.
 
@@ -79,6 +83,10 @@ class StoreFullError(Exception):
 
 class SessionStore(Protocol):
     """Keeps sessions under the hash of their id. Each method is atomic."""
+
+    @property
+    def number(self) -> int | None:
+        """How many it holds, if it can say without looking."""
 
     async def create(self, key: str, account: str, data: bytes, old: str | None, age: float | None) -> bool:
         """Begin a session and end `old`; the account's oldest one makes room for one more than 50.

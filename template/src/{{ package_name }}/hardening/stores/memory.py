@@ -23,6 +23,8 @@ class MemoryStore:
     chosen by a keyed hash: they are limited together, and nobody who is being refused is pushed out.
     """
 
+    is_away = False
+
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
         self._arrivals: dict[str, float] = {}

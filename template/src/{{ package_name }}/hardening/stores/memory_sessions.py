@@ -42,6 +42,10 @@ class MemorySessions:
         self._revoked_at: OrderedDict[str, float] = OrderedDict()
         self._devices: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()
 
+    @property
+    def number(self) -> int:
+        return len(self._sessions)
+
     async def create(self, key: str, account: str, data: bytes, old: str | None, age: float | None) -> bool:
         now = self.now()
         self._sweep(now)

@@ -38,6 +38,8 @@ class RevokingSessions:
         capacity: Accounts, and as many single sessions, to remember.
     """
 
+    number = None
+
     def __init__(
         self,
         store: SessionStore,

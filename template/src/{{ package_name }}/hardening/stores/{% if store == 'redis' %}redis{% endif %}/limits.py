@@ -186,6 +186,11 @@ class RedisStore:
     async def close(self) -> None:
         await self.connection.close()
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the circuit breaker is open."""
+        return self.connection.is_open
+
     async def is_ready(self) -> bool:
         """Whether requests are decided: always, unless they are refused while Redis is away."""
         return await self.connection.ping() or not self._is_closed

@@ -22,6 +22,8 @@ class RedisSessions:
         lifetime: Seconds until a session ends however much it is used.
     """
 
+    number = None
+
     def __init__(self, store: RedisStore, idle: float, lifetime: float) -> None:
         self._call = store.connection.call
         self._idle, self._lifetime = _milliseconds(idle), _milliseconds(lifetime)
