@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from .browser import QUIET
 from .conftest import PATIENCE, Emit, Render, commit, files, in_world_but, include_orders
 from .test_questions import HOSTILE
 
@@ -171,15 +172,6 @@ def test_the_route_of_the_readme_works_as_it_stands(emit: Emit, run: Run, tmp_pa
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.fixture(scope="session")
-def browser() -> str:
-    """Chromium, under one of its names."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here")
-    return found
-
-
 def answer_of(url: str, holds: str = "") -> str:
     """What an address answers, once it answers and holds this text."""
     end = time.monotonic() + PATIENCE
@@ -232,10 +224,8 @@ def test_development_shows_its_docs_in_a_browser_and_reloads(
     with development(run, service) as address:
         page = subprocess.run(
             [
-                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=10000"),
-                *("--dump-dom", f"{address}/docs"),
+                *(browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}"),
+                *("--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom", f"{address}/docs"),
             ],
             capture_output=True,
             text=True,

@@ -9,6 +9,7 @@ from ..core.headers import HeaderList
 from ..core.problems import OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
 from .body_exchange import BodyExchange
 from .drain import MAX_IDLE
+from .response_headers import with_headers_of
 
 _PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
@@ -124,6 +125,8 @@ class HttpExchange(BodyExchange):
             raise ValueError(f"{start['status']} is not the status of a response")
         self.status = int(start["status"])
         headers = start.get("headers", ())
+        if self._runtime.services.routes.has_headers:
+            headers = with_headers_of(self.request.policy, self.status, list(headers))
         headers = self._runtime.response_headers.finalize(self.request, self.status, headers)
         start["headers"] = self._ending(headers) if self.request.has_body else headers
         return start

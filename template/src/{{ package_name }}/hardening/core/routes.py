@@ -16,7 +16,7 @@ from fastapi.routing import RouteContext
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 
 from ..models import Bounded
-from ..policy import DEFAULT, Policy
+from ..policy import DEFAULT, Policy, policy_of
 from .fail_fast import fail_fast
 from .form_text import UNDECLARED, Form
 from .operations import Operation, Way, version
@@ -123,6 +123,7 @@ class RouteTable:
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
             for route in self._all
         )
+        self.has_headers = any(route.policy.headers for route in self._all)
         self._dynamic = [route for route in asked if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
         self._static = {
@@ -176,7 +177,8 @@ class RouteTable:
                 if type(context.original_route) is Mount:  # what is below it and not there is nowhere
                     yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT)
             elif inner is not None:
-                yield Route(path, None, compile_path(f"{path}/{{path:path}}")[0], DEFAULT, context, inner)
+                policy, below = policy_of(inner, context.original_route), compile_path(f"{path}/{{path:path}}")[0]
+                yield Route(path, None, below, policy, context, inner, policy.max_body_size)
             elif context.path is not None:
                 yield self._route(context, path, operation)
 
@@ -185,11 +187,11 @@ class RouteTable:
         dependant = getattr(context, "dependant", None)
         tree = list(dependants_of(dependant)) if dependant is not None else []
         guards = (each.call for each in tree if getattr(each.call, "__guard__", False))
-        policy: Policy = getattr(context.endpoint, "__policy__", DEFAULT)
+        policy: Policy = policy_of(context.endpoint, context.original_route)
         form, embedded, types = body_of(context, is_open="routes.E002" in policy.insecure_because)
         if policy.content_types == DEFAULT.content_types and types:
             policy = replace(policy, content_types=types)
-        is_websocket = isinstance(context.original_route, WebSocketRoute)
+        is_websocket, size = isinstance(context.original_route, WebSocketRoute), getattr(context, "max_body_size", None)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
             path,
@@ -197,7 +199,7 @@ class RouteTable:
             compile_path(path)[0],
             policy,
             context,
-            max_body_bytes=getattr(context, "max_body_size", None),
+            max_body_bytes=policy.max_body_size if size is None else size,
             query=None if dependant is None or policy.unchecked_query else query_of(dependant),
             guards=tuple(getattr(call, "__name__", type(call).__name__) for call in guards),
             operation=operation,

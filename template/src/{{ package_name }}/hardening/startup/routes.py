@@ -23,7 +23,7 @@ from ..core.unresolved import parts
 from ..models import ApiModel, QueryModel, dataclasses_in
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
-from .advice import advice, growing
+from .advice import advice, growing, librarys_hint, pages
 from .params import Fault, examined, unbounded, unresolved
 
 _SHAPELESS = ("any", "dict")
@@ -37,7 +37,7 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
         found = _mount(route, insecure_mounts) if route.app is not None else examined(route, _route)
         for name, message, hint in dict.fromkeys(found):
             if name not in route.policy.insecure_because:
-                yield Finding(name, f"{route}: {message}", hint)
+                yield Finding(name, f"{route}: {message}", librarys_hint(name, route) or hint)
     for route, (name, message, hint) in growing(list(routes)):
         if name not in route.policy.insecure_because:
             yield Finding(name, f"{route}: {message}", hint)
@@ -71,8 +71,10 @@ def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Fault]:
         yield (
             "routes.E005",
             "the mounted application is not hardened: its errors echo input and its routes say nothing.",
-            "Mount a `Hardened` application, or accept it with `Hardened(insecure_mounts={path: reason})`.",
+            "Mount a `Hardened` application, or accept it in its policy, which also says what it takes: `app.mount(path, "
+            'policy(content_types=[...], insecure_because={"routes.E005": reason})(application))`.',
         )
+    yield from pages(route)
 
 
 def _route(route: Route) -> Iterator[Fault]:
