@@ -169,11 +169,11 @@ def pages() -> APIRouter:
     router = APIRouter(prefix="/pages")
     templates = Jinja2Templates(HERE / "templates")
 
-    def page(request: Request, name: str, **shown: Any) -> HTMLResponse:  # as HARDENING.md shows it
+    def page(request: Request, template: str, **shown: Any) -> HTMLResponse:  # as HARDENING.md shows it
         nonce = token_urlsafe(16)
         csp = PAGES.replace("'self';", f"'self' 'nonce-{nonce}';", 2)  # of scripts and styles
         headers = {"content-security-policy": csp}
-        return templates.TemplateResponse(request, name, {**shown, "nonce": nonce}, headers=headers)
+        return templates.TemplateResponse(request, template, {**shown, "nonce": nonce}, headers=headers)
 
     @router.get("/greeting")
     @public
