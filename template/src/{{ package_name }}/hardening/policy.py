@@ -29,6 +29,7 @@ class Policy:
     unchecked_query: bool = False
     max_body_size: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content_encodings: frozenset[str] = frozenset()
 
 
 DEFAULT = Policy()
@@ -46,6 +47,7 @@ def policy(
     unchecked_query: bool = False,
     max_body_size: int | None = None,
     headers: Mapping[str, str] | None = None,
+    content_encodings: Iterable[str] = (),
 ) -> Callable[[Endpoint], Endpoint]:
     """Say what a route needs, beneath its path decorator. What has no decorator is called with: an application that is
     mounted (`app.mount("/admin", policy(...)(admin))`), a route or `Mount`, or a router, for the routes that it has by
@@ -65,6 +67,8 @@ def policy(
         max_body_size: Bytes of a request body; where a path decorator may say it, FastAPI's own `max_body_size=` does.
         headers: What its responses carry in place of the service's own, such as the `content-security-policy` of pages.
             What a response sets itself stays; problem documents keep the service's, and errors its `cache-control`.
+        content_encodings: Encodings such as `gzip` that it unpacks itself. Nobody has looked into such a body, and it is for
+            the route to bound what comes out.
 
     Raises:
         ValueError: A quota, a duration, a size or a header is none, or a reason is empty.
@@ -88,6 +92,7 @@ def policy(
         unchecked_query,
         max_body_size,
         fields,
+        frozenset(each.lower() for each in content_encodings),
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:

@@ -5,7 +5,7 @@ import os
 
 from starlette.types import Message, Receive
 
-from ..core.headers import HeaderList
+from ..core.headers import HeaderList, is_field
 from ..core.problems import OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
 from .body_exchange import BodyExchange
 from .drain import MAX_IDLE
@@ -70,6 +70,8 @@ class HttpExchange(BodyExchange):
                 await self.raw_send(start)
             except BaseException:
                 self.started = False  # a header that the server refuses: the answer is still to be given
+                if bad := [name for name, value in start["headers"] if not is_field(name, value)]:
+                    raise ValueError(f"{bad[0]!r} is no header that a server sends") from None
                 raise
             if self.slot is not None:
                 self.slot.clear_deadline()

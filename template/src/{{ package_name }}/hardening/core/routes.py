@@ -97,7 +97,7 @@ class Route:
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params, *fields):
                 metadata = param.field_info.metadata
                 is_bounded = any(isinstance(mark, Bounded) for mark in metadata)
-                if not is_bounded and not any(models_in(known(param))):
+                if not is_bounded and not models_of(param.field_info):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
             for param in params_of(each):

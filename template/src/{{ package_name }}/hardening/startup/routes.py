@@ -103,7 +103,8 @@ def _route(route: Route) -> Iterator[Fault]:
     for each in everything:
         for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
             is_query = param in each.query_params
-            loose = [model for model in models_in(known(param)) if is_query and not issubclass(model, QueryModel)]
+            bases = (QueryModel,) if models_of(param.field_info) else (ApiModel, QueryModel)  # those of a JSON text
+            loose = [model for model in models_in(known(param)) if is_query and not issubclass(model, bases)]
             if loose:
                 yield "routes.E002", f"the query model of {param.name} lets unknown names in.", "Inherit `QueryModel`."
             yield from unbounded(param, f"the parameter {param.name}", loose)
@@ -146,7 +147,8 @@ def _form(everything: list[Any], route: Route) -> Iterator[Fault]:
         if not isinstance(param.field_info, Form):
             yield "routes.E004", f"it reads {param.name} as JSON out of a form.", "Make it a field of the form."
         elif not (is_file or models_of(param.field_info) or schema is UNKNOWN) and any(
-            each.get("type") in _SHAPELESS for each in walk(schema)
+            each.get("type") in _SHAPELESS or (each.get("type") == "json" and "schema" not in each)
+            for each in walk(schema)
         ):
             message = f"its form field {param.name} may be anything."
             yield "routes.E004", message, "Say what it is, or inherit `QueryModel`."
