@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from .browser import QUIET
 from .conftest import PATIENCE, Emit, Render, commit, files, in_world_but, include_orders
 from .test_questions import HOSTILE
 
@@ -236,10 +237,8 @@ def test_development_shows_its_docs_in_a_browser_and_reloads(
     with development(run, service) as address:
         page = subprocess.run(
             [
-                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=10000"),
-                *("--dump-dom", f"{address}/docs"),
+                *(browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}"),
+                *("--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom", f"{address}/docs"),
             ],
             capture_output=True,
             text=True,

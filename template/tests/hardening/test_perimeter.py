@@ -280,16 +280,27 @@ def test_a_header_that_the_server_refuses_is_answered_500(logged: Lines) -> None
         raise AssertionError("nobody reads")
 
     async def send(message: Message) -> None:
-        if (b"x-own", b"yes") in message.get("headers", ()):
+        if any(each in message.get("headers", ()) for each in ((b"x-own", b"yes"), (b"subject:", b"x"))):
             raise ValueError("not a header")
         messages.append(message)
 
     app = probe()
-    scope = scope_of("http", "/own-headers", (), "203.0.113.9", method="GET", scheme="http")
-    run(app(scope, receive, send))
 
-    assert_problem(Answer.of(messages), 500)
-    assert [line["event"] for line in logged()] == ["unhandled_error"]
+    async def colon(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"subject:", b"x")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    app.mount("/mounted-raw", colon)
+    app.routes.insert(0, app.routes.pop())
+    for target, told in (("/own-headers", "not a header"), ("/mounted-raw/x", "b'subject:' is no header")):
+        messages.clear()
+        scope = scope_of("http", target, (), "203.0.113.9", method="GET", scheme="http")
+        run(app(scope, receive, send))
+
+        assert_problem(Answer.of(messages), 500)
+        (line,) = logged()
+        assert line["event"] == "unhandled_error"
+        assert told in line["exception"]
 
 
 @pytest.mark.parametrize("target", ["/ws", "/mounted/ws", "/nested/deeper/ws"])

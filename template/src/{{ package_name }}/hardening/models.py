@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from .core.json_text import json_in_text
 from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, bounds, walk
 
 MAX_STRING = 10_000
@@ -55,6 +56,7 @@ _VALIDATORS: dict[str, Any] = {
     "decimal": _text("decimal", Decimal, int),
     "uuid": _text("uuid", UUID),
     "bytes": _text("bytes", bytes),
+    "json": json_in_text,
 }
 _BOUNDS: dict[str, dict[str, Any]] = {
     "str": {"strict": True, "max_length": MAX_STRING},
@@ -116,7 +118,7 @@ class _Hardener:
                 return schema
             around = frozenset()  # others may refer to it as well, with no bound around them
         self._descend(target, around)
-        validator = self._validator_for(target) if self._strict else None
+        validator = self._validator_for(target) if self._strict or target.get("type") == "json" else None
         return schema if validator is None else core_schema.no_info_before_validator_function(validator, schema)
 
     def _descend(self, schema: dict[str, Any], around: frozenset[str]) -> None:

@@ -3,11 +3,14 @@
 since the route that forgot its guard is the one that leaks (OWASP API5:2023). `check` lists every policy.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, Literal, TypeVar
 
+from fastapi import APIRouter
+
+from .core.headers import is_field
 from .settings import Quota, seconds
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -26,6 +29,9 @@ class Policy:
     insecure_because: Mapping[str, str] = field(default_factory=dict)
     unchecked_query: bool = False
     any_host: bool = False
+    max_body_size: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_encodings: frozenset[str] = frozenset()
 
 
 DEFAULT = Policy()
@@ -42,8 +48,13 @@ def policy(
     insecure_because: Mapping[str, str] | None = None,
     unchecked_query: bool = False,
     any_host: bool = False,
+    max_body_size: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    content_encodings: Iterable[str] = (),
 ) -> Callable[[Endpoint], Endpoint]:
-    """Say what a route needs, beneath its path decorator. Its body size is FastAPI's own `max_body_size=`.
+    """Say what a route needs, beneath its path decorator. What has no decorator is called with: an application that is
+    mounted (`app.mount("/admin", policy(...)(admin))`), a route or `Mount`, or a router, for the routes that it has by
+    then and that say nothing themselves.
 
     Args:
         public: Anyone may call it. Otherwise a dependency marked with `guard` must authenticate the caller.
@@ -58,10 +69,20 @@ def policy(
             not declare nor those that come twice are refused; a query that is not UTF-8 still is.
         any_host: It is asked by address, as a probe of a platform's does: its GET and HEAD take any `Host`. What it answers
             is then readable by a page whose name somebody points at this service (DNS rebinding).
+        max_body_size: Bytes of a request body; where a path decorator may say it, FastAPI's own `max_body_size=` does.
+        headers: What its responses carry in place of the service's own, such as the `content-security-policy` of pages.
+            What a response sets itself stays; problem documents keep the service's, and errors its `cache-control`.
+        content_encodings: Encodings such as `gzip` that it unpacks itself. Nobody has looked into such a body, and it is for
+            the route to bound what comes out.
 
     Raises:
-        ValueError: A quota or duration cannot be read, or a reason is empty.
+        ValueError: A quota, a duration, a size or a header is none, or a reason is empty.
     """
+    fields = {name.lower(): value for name, value in (headers or {}).items()}
+    if not all(is_field(name.encode(), value.encode()) for name, value in fields.items()):
+        raise ValueError("headers has what is not a header")
+    if max_body_size is not None and max_body_size < 0:
+        raise ValueError("max_body_size is not a number of bytes")
     reasons = dict(insecure_because or {})
     if not all(reason.strip() for reason in reasons.values()):
         raise ValueError("insecure_because needs a reason for each finding that it accepts")
@@ -75,14 +96,32 @@ def policy(
         reasons,
         unchecked_query,
         any_host=any_host,
+        max_body_size,
+        fields,
+        frozenset(each.lower() for each in content_encodings),
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:
-        function: Any = getattr(endpoint, "__func__", endpoint)
-        function.__policy__ = made
+        for each in _spoken_for(endpoint):
+            each.__policy__ = made
         return endpoint
 
     return attach
+
+
+def _spoken_for(thing: Any) -> Iterator[Any]:
+    """What a policy is for: a function, an application, a route; of a router or a `Hardened` all of its routes."""
+    router = thing.router if hasattr(thing, "insecure_mounts") else getattr(thing, "original_router", thing)
+    if isinstance(router, APIRouter):
+        for each in (*router.routes, *getattr(router, "_low_priority_routes", ())):
+            yield from _spoken_for(each)
+    else:
+        yield getattr(thing, "__func__", thing)
+
+
+def policy_of(*places: Any) -> Policy:
+    """What the first of these says that says something."""
+    return next((each.__policy__ for each in places if hasattr(each, "__policy__")), DEFAULT)
 
 
 def public(endpoint: Endpoint) -> Endpoint:

@@ -5,10 +5,11 @@ import os
 
 from starlette.types import Message, Receive
 
-from ..core.headers import HeaderList
+from ..core.headers import HeaderList, is_field
 from ..core.problems import OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
 from .body_exchange import BodyExchange
 from .drain import MAX_IDLE
+from .response_headers import with_headers_of
 
 _PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
@@ -71,6 +72,8 @@ class HttpExchange(BodyExchange):
                 await self.raw_send(start)
             except BaseException:
                 self.started = False  # a header that the server refuses: the answer is still to be given
+                if bad := [name for name, value in start["headers"] if not is_field(name, value)]:
+                    raise ValueError(f"{bad[0]!r} is no header that a server sends") from None
                 raise
             if self.slot is not None:
                 self.slot.clear_deadline()
@@ -126,6 +129,8 @@ class HttpExchange(BodyExchange):
             raise ValueError(f"{start['status']} is not the status of a response")
         self.status = int(start["status"])
         headers = start.get("headers", ())
+        if self._runtime.services.routes.has_headers:
+            headers = with_headers_of(self.request.policy, self.status, list(headers))
         headers = self._runtime.response_headers.finalize(self.request, self.status, headers)
         start["headers"] = self._ending(headers) if self.request.has_body else headers
         return start

@@ -7,11 +7,23 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..core.framework import teams_layer
 from ..core.headers import HeaderList
+from ..core.problems import MEDIA_TYPE
+from ..policy import Policy
 from ..steps.base import RequestContext, Step, is_overridden
 
 MERGED_HEADERS = frozenset({b"vary", b"content-security-policy"})
 """Two values of these bind together, so none is dropped."""
 Respond = Callable[[RequestContext, HeaderList], HeaderList]
+
+
+def with_headers_of(policy: Policy, status: int, headers: HeaderList) -> HeaderList:
+    """What an application wrote, and the headers of its policy that it did not write itself."""
+    written = {name.lower(): value for name, value in headers}
+    if written.get(b"content-type") == MEDIA_TYPE.encode():
+        return headers
+    added = [(name.encode(), value.encode()) for name, value in policy.headers.items()]
+    is_kept = status < 400
+    return [*headers, *(each for each in added if each[0] not in written and (is_kept or each[0] != b"cache-control"))]
 
 
 class ResponseHeaders:

@@ -7,6 +7,8 @@ from codecs import BOM_UTF8
 from math import isinf
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 from .problems import BODY_INVALID, FIELD_UNKNOWN, Refusal
 
 MAX_DEPTH = 64
@@ -56,6 +58,16 @@ def _is_deep(value: Any) -> bool:
 
 
 _decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite).raw_decode
+
+
+def json_in_text(value: Any) -> Any:
+    """Validate a text that holds JSON as a body of JSON is: its parser would take a name twice, and NaN."""
+    if isinstance(value, str | bytes | bytearray):
+        try:
+            check_json(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value)
+        except InvalidJSONError:
+            raise PydanticCustomError("json_invalid", "Is not valid JSON.") from None
+    return value
 
 
 def check_json(body: bytes | bytearray) -> Any:

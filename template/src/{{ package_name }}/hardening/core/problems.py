@@ -53,6 +53,7 @@ _MESSAGES = {
     "too_many_errors": "Has more mistakes than are listed.",
     "repeated": "Is given more than once.",
     "control_character": "Has a control character.",
+    "json_invalid": "Is not valid JSON.",
     "query_invalid": "Is not a query string in UTF-8.",
 }
 

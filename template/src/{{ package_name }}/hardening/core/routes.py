@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute, RouteContext
 from starlette.routing import Host, Mount, WebSocketRoute, compile_path
 from starlette.types import Scope
 
-from ..policy import DEFAULT, Policy, is_guard, name_of
+from ..policy import DEFAULT, Policy, is_guard, name_of, policy_of
 from .framework import Way, has_frontends, identity, may_limit_body, selected
 from .params import body_of, dependants_of, names_of, params_of, query_of
 from .problems import INPUT_LOCATIONS
@@ -54,6 +54,7 @@ class RouteTable:
             route.max_body_bytes is not None or route.policy.content_types != DEFAULT.content_types
             for route in self._all
         )
+        self.has_headers = any(route.policy.headers for route in self._all)
         by_path = [route for route in asked if route.by_path]
         self._dynamic = [route for route in by_path if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
@@ -134,7 +135,8 @@ class RouteTable:
                 if type(context.original_route) is Mount:  # what is below it and not there is nowhere
                     yield Route(path, None, below, DEFAULT, by_path=way.by_path)
             elif inner is not None:
-                yield Route(path, None, below, DEFAULT, context, inner, by_path=by_path)
+                policy = policy_of(inner, context.original_route)
+                yield Route(path, None, below, policy, context, inner, policy.max_body_size, by_path=by_path)
             elif frontends := getattr(context.original_route, "routes", None):
                 for each in frontends:
                     place = f"{prefix}{getattr(context, 'frontend_prefix', '')}{each.path}".rstrip("/") + "/"
@@ -153,11 +155,11 @@ class RouteTable:
     def _route(context: RouteContext, path: str) -> Route:
         dependant = getattr(context, "dependant", None)
         tree = list(dependants_of(dependant)) if dependant is not None else []
-        policy: Policy = getattr(context.endpoint, "__policy__", DEFAULT)
+        policy: Policy = policy_of(context.endpoint, context.original_route)
         form, embedded, types = body_of(context, is_open="routes.E002" in policy.insecure_because)
         if policy.content_types == DEFAULT.content_types and types:
             policy = replace(policy, content_types=types)
-        is_websocket = isinstance(context.original_route, WebSocketRoute)
+        is_websocket, size = isinstance(context.original_route, WebSocketRoute), getattr(context, "max_body_size", None)
         methods = {"WEBSOCKET"} if is_websocket else getattr(context, "methods", None)
         return Route(
             path,
@@ -165,7 +167,7 @@ class RouteTable:
             compile_path(path)[0],
             policy,
             context,
-            max_body_bytes=getattr(context, "max_body_size", None),
+            max_body_bytes=policy.max_body_size if size is None else size,
             query=None if dependant is None or policy.unchecked_query else query_of(dependant),
             guards=tuple(name_of(each.call) for each in tree if is_guard(each.call)),
             form=form,

@@ -4,12 +4,15 @@ that is a 500 as soon as the data has grown.
 """
 
 import re
+import sys
+import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import CodeType
 from typing import Any, cast
 
 from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
 
 from ..core.params import models_of, params_of
 from ..core.route import Access, Route
@@ -20,6 +23,31 @@ from .params import Fault
 _PASSWORD = re.compile(r"passw(or)?d|passphrase", re.IGNORECASE)
 _PAGES = frozenset({"limit", "offset", "skip", "page", "size", "page_size", "per_page"})
 _COUNTS = "sign_in_attempt"
+_CSP = "content-security-policy"
+_INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+
+
+def librarys_hint(name: str, route: Route) -> str:
+    """The remedy where an installed package made the route, so that nobody can write anything at it; else nothing."""
+    module = getattr(getattr(route.context, "endpoint", None), "__module__", None) or ""
+    package, source = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None) or ""
+    if not source.startswith(_INSTALLED) or package == __name__.partition(".")[0]:
+        return ""
+    if name == "routes.E001":
+        said, other = "public=True", ", or include the router with `dependencies=[Depends(guard)]`"
+    else:
+        said, other = f'..., insecure_because={{"{name}": reason}}', ""
+    return f"{package} made it: say `policy({said})(router)` of its router, or of the route itself{other}."
+
+
+def pages(route: Route) -> Iterator[Fault]:
+    """Whether a mount serves pages under the policy of an API."""
+    if isinstance(route.app, StaticFiles) and route.app.html and _CSP not in route.policy.headers:
+        yield (
+            "routes.W005",
+            "it serves pages, which a browser shows without their scripts and styles.",
+            f'Give it a policy for pages: `policy(headers={{"{_CSP}": ...}})(StaticFiles(...))`.',
+        )
 
 
 def advice(route: Route) -> Iterator[Fault]:

@@ -26,7 +26,7 @@ from ..core.unresolved import parts
 from ..models import ApiModel, QueryModel, dataclasses_in
 from ..settings import HardeningSettings
 from ..steps.sessions import Sessions
-from .advice import advice, growing
+from .advice import advice, growing, librarys_hint, pages
 from .params import Fault, examined, unbounded, unresolved
 
 _SHAPELESS = ("any", "dict")
@@ -40,7 +40,7 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
         found = _mount(route, insecure_mounts) if route.app is not None else examined(route, _route)
         for name, message, hint in dict.fromkeys(found):
             if name not in route.policy.insecure_because:
-                yield Finding(name, f"{route}: {message}", hint)
+                yield Finding(name, f"{route}: {message}", librarys_hint(name, route) or hint)
     for route, (name, message, hint) in growing(list(routes)):
         if name not in route.policy.insecure_because:
             yield Finding(name, f"{route}: {message}", hint)
@@ -109,8 +109,10 @@ def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Fault]:
         yield (
             "routes.E005",
             "the mounted application is not hardened: its errors echo input and its routes say nothing.",
-            "Mount a `Hardened` application, or accept it with `Hardened(insecure_mounts={path: reason})`.",
+            "Mount a `Hardened` application, or accept it in its policy, which also says what it takes: `app.mount(path, "
+            'policy(content_types=[...], insecure_because={"routes.E005": reason})(application))`.',
         )
+    yield from pages(route)
 
 
 def _route(route: Route) -> Iterator[Fault]:
@@ -139,7 +141,8 @@ def _route(route: Route) -> Iterator[Fault]:
     for each in everything:
         for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params):
             is_query = param in each.query_params
-            loose = [model for model in models_in(known(param)) if is_query and not issubclass(model, QueryModel)]
+            bases = (QueryModel,) if models_of(param.field_info) else (ApiModel, QueryModel)  # those of a JSON text
+            loose = [model for model in models_in(known(param)) if is_query and not issubclass(model, bases)]
             if loose:
                 yield "routes.E002", f"the query model of {param.name} lets unknown names in.", "Inherit `QueryModel`."
             yield from unbounded(param, f"the parameter {param.name}", loose)
@@ -182,7 +185,8 @@ def _form(everything: list[Any], route: Route) -> Iterator[Fault]:
         if not isinstance(param.field_info, Form):
             yield "routes.E004", f"it reads {param.name} as JSON out of a form.", "Make it a field of the form."
         elif not (is_file or models_of(param.field_info) or schema is UNKNOWN) and any(
-            each.get("type") in _SHAPELESS for each in walk(schema)
+            each.get("type") in _SHAPELESS or (each.get("type") == "json" and "schema" not in each)
+            for each in walk(schema)
         ):
             message = f"its form field {param.name} may be anything."
             yield "routes.E004", message, "Say what it is, or inherit `QueryModel`."

@@ -64,9 +64,8 @@ def _not_taken(error: SettingsError, folder: Path | None) -> Finding:
 def _unreadable(error: ErrorDetails) -> Finding:
     name = f"{PREFIX}{'_'.join(map(str, error['loc'][:1]))}".upper()
     reason = error["msg"].removeprefix("Value error, ")
-    return Finding(
-        "settings.E001", f"{name} cannot be read: {reason}.", "`.env.example` shows a value for each setting."
-    )
+    hint = "`.env.example` shows a value for each setting of the template's; your own are in settings.py."
+    return Finding("settings.E001", f"{name} cannot be read: {reason}.", hint)
 
 
 def near_misses(settings: HardeningSettings) -> Iterator[Finding]:

@@ -144,7 +144,11 @@ class Validation(Step):
                 return _told(request, _type_refused(types), content_type=request.headers.get(b"content-type", b""))
         request.expect_body(is_json=is_json, max_bytes=max_bytes)
         if b"content-encoding" in request.headers:
-            return _told(request, self._encoded, content_encoding=request.headers[b"content-encoding"])
+            encoding = request.headers[b"content-encoding"]
+            if encoding.decode("latin-1").lower() not in request.policy.content_encodings:
+                return _told(request, self._encoded, content_encoding=encoding)
+            request.expect_body(is_json=False, max_bytes=max_bytes)
+            return BODY_TOO_LARGE if size > max_bytes else None
         if size > max_bytes or is_json:
             return BODY_TOO_LARGE if size > max_bytes else None
         try:

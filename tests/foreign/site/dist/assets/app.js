@@ -1,0 +1,2 @@
+const answer = await fetch("/graphql?query={hello}");
+document.getElementById("app").textContent = (await answer.json()).data.hello;
