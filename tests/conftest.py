@@ -222,12 +222,3 @@ def asked() -> dict[str, dict[str, str]]:
 def services(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Services:
     """Services of every release, each emitted once."""
     return Services(history, tmp_path_factory.mktemp("services"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> str:
-    """Chromium, under one of its names."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here")
-    return found

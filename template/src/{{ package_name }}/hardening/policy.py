@@ -95,7 +95,7 @@ def policy(
         frozenset(script_cookies),
         reasons,
         unchecked_query,
-        any_host=any_host,
+        any_host,
         max_body_size,
         fields,
         frozenset(each.lower() for each in content_encodings),
