@@ -165,6 +165,32 @@ def test_honest_forms_need_no_second_word(client: TestClient) -> None:
     assert client.post("/raw", data={"a": ["1", "2"]}).json()["text"] == "[('a', '1'), ('a', '2')]"
 
 
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        *(
+            "----WebKitFormBoundary7MA4YWxkTrZu0gW",
+            "----geckoformboundary8f2c",
+            "Boundary-B1946AC9",
+            "boundary",
+            '"Boundary=1"',
+        ),
+        *(
+            "----------------------------123",
+            '"===============42=="',
+            "uuid:1;id=2".partition(";")[0],
+            '"a\'()+_,-./:=?b"',
+        ),
+    ],
+)
+def test_the_boundary_of_each_client_is_taken(client: TestClient, boundary: str) -> None:
+    bare = boundary.strip('"').encode()
+    for kind in (f"multipart/form-data; boundary={boundary}", f"Multipart/Form-Data;charset=utf-8;Boundary={boundary}"):
+        body = part("ä").replace(b"--b", b"--" + bare)
+        answer = multipart(client, "/fields", body, end=b"--" + bare + b"--\r\n", kind=kind)
+        assert (answer.status_code, answer.json()["text"][:1]) == (200, "ä"), kind
+
+
 def test_the_application_has_no_finding() -> None:
     assert [str(each) for each in application().findings() if each.level == "error"] == []
     assert [each.id for each in application().findings()] == ["routes.W001"]  # of /token, which counts no attempts
@@ -198,6 +224,8 @@ def test_a_form_is_read_in_one_way(client: TestClient, path: str) -> None:
     assert multipart(client, path, part(), end=b"").status_code == 400
     assert multipart(client, path, part(), kind="multipart/form-data").status_code == 400
     assert multipart(client, path, part(), kind="multipart/form-data; boundary=a; boundary=b").status_code in (400, 415)
+    for two in ("boundary=a; Boundary=b", 'boundary="b; boundary=c"', "boundary*=b; boundary=a", "xboundary=b"):
+        assert multipart(client, path, part(), kind=f"multipart/form-data; {two}").status_code == 400, two
     assert multipart(client, path, part(), kind="multipart/form-data; boundary=b; charset=utf-7").status_code in (
         400,
         415,

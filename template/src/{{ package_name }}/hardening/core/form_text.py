@@ -23,6 +23,7 @@ MAX_FILE_NAME = 255
 _PARAMETER = re.compile(r'[ \t]*;[ \t]*([a-z]+\*?)=("(?:[^"\\]|\\.)*"|[^\s";]+)', re.IGNORECASE)
 _DISPOSITION = re.compile(rf"form-data(?:{_PARAMETER.pattern})*[ \t;]*", re.IGNORECASE)
 _CHARSET = re.compile(r'charset[ \t]*=[ \t]*"?(?!(?:utf-?8|us-ascii)\b)', re.IGNORECASE)
+_BOUNDARY = re.compile(r";\s*boundary[*0-9]*\s*=", re.IGNORECASE)  # browsers say boundary in its value, too
 _NOT_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f]|^[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)")
 _PLAIN = ("7bit", "8bit", "binary")
 
@@ -56,7 +57,7 @@ def check_of(form: Form, content_type: str) -> Check | None:
         raise InvalidBodyError("a form that is not in UTF-8")
     if media_type == URLENCODED:
         return _Urlencoded(form)
-    if content_type.lower().count("boundary") != 1:
+    if len(_BOUNDARY.findall(content_type)) != 1:
         raise InvalidBodyError("no boundary, or two")
     return _Multipart(form, content_type) if _library is not None else None
 
