@@ -217,14 +217,19 @@ def development(run: Run, service: Path) -> Iterator[str]:
         cwd=service,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, "APP_REQUEST_TIMEOUT": "10m"},
         start_new_session=True,
     )
     try:
         answer_of(f"http://localhost:{port}/health/ready")
         yield f"http://localhost:{port}"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(PATIENCE)
+        with socket.create_connection(("localhost", port)) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n")  # it has something to wait for
+            for _ in range(3):  # as Ctrl-C that is pressed again: the worker hears of each, from the main process too
+                time.sleep(0.1)
+                os.killpg(server.pid, signal.SIGTERM)
+            server.wait(PATIENCE)
 
 
 @pytest.mark.world

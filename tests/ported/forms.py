@@ -168,19 +168,15 @@ def test_honest_forms_need_no_second_word(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "boundary",
     [
-        *(
-            "----WebKitFormBoundary7MA4YWxkTrZu0gW",
-            "----geckoformboundary8f2c",
-            "Boundary-B1946AC9",
-            "boundary",
-            '"Boundary=1"',
-        ),
-        *(
-            "----------------------------123",
-            '"===============42=="',
-            "uuid:1;id=2".partition(";")[0],
-            '"a\'()+_,-./:=?b"',
-        ),
+        "----WebKitFormBoundary7MA4YWxkTrZu0gW",
+        "----geckoformboundary8f2c",
+        "Boundary-B1946AC9",
+        "boundary",
+        '"Boundary=1"',
+        "----------------------------123",
+        '"===============42=="',
+        "uuid:1",
+        '"a\'()+_,-./:=?b"',
     ],
 )
 def test_the_boundary_of_each_client_is_taken(client: TestClient, boundary: str) -> None:

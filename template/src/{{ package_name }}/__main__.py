@@ -19,6 +19,7 @@ from .hardening.core.framework import may_have_websockets
 from .hardening.core.log import log
 from .hardening.core.unread_answers import cut_unread
 from .hardening.settings import PREFIX
+from .hardening.signals import stop_once
 from .hardening.startup.address import Address, port_number
 from .hardening.startup.construction import unmade
 from .hardening.startup.overlay import overlay_steps
@@ -39,12 +40,15 @@ def create_app(settings: Settings) -> Hardened:
 def build() -> Hardened:
     """The application, ready to serve: what each worker process calls."""
     log.never_block()
+    is_worker = multiprocessing.parent_process() is not None
+    if is_worker:
+        stop_once()
     try:
         settings = load(Settings)
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
         app = create_app(settings)
         app.seal()
-        if multiprocessing.parent_process() is not None:
+        if is_worker:
             cut_unread(settings.body_timeout)
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         for finding in _found(error):

@@ -23,7 +23,7 @@ from .asgi import connections as kept
 from .asgi.other_servers import SERVED_BY
 from .core.log import Log, log
 from .settings import HardeningSettings
-from .signals import die_while_starting, keep_ignored_signals, stop_at_hangup, stop_once
+from .signals import die_while_starting, keep_ignored_signals, stop_at_hangup
 from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
@@ -111,7 +111,6 @@ def serve(
     os.environ[SERVED_BY] = str(os.getpid())
     keep_ignored_signals()
     die_while_starting()
-    stop_once()
     if reload:
         # A fork would go on with the modules that this process has imported, and never see what was edited.
         multiprocessing.set_start_method("spawn", force=True)

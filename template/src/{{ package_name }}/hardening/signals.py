@@ -1,17 +1,14 @@
 # Owned by the template: an update rewrites this file.
 """What a signal does to the server and to its workers, which a terminal or a service manager may tell as well."""
 
+import asyncio
 import os
 import signal
 import sys
-from asyncio import AbstractEventLoop, set_event_loop
 from collections.abc import Callable
-from typing import Any, TypeVarTuple
-
-from granian import loops
+from typing import Any
 
 STOP = (signal.SIGTERM, signal.SIGINT)
-_Arguments = TypeVarTuple("_Arguments")
 
 
 def keep_ignored_signals() -> None:
@@ -57,33 +54,28 @@ def die_while_starting() -> None:
     )
 
 
-class _ToldOnce(AbstractEventLoop):
-    def add_signal_handler(self, sig: int, callback: Callable[[*_Arguments], object], *args: *_Arguments) -> None:
-        def once() -> None:
-            for each in STOP:
-                super(_ToldOnce, self).add_signal_handler(each, lambda: None)
-            callback(*args)
-
-        if sig in STOP:
-            super().add_signal_handler(sig, once)
-        else:
-            super().add_signal_handler(sig, callback, *args)
-
-
 def stop_once() -> None:
-    """Have a worker hear once that it is to stop.
+    """Have this worker hear once that it is to stop; for the moment before Granian sets its handlers.
 
     Granian repeats to its workers what a terminal or a service manager has told the whole group, and a worker that is told
     again waits for itself until it is killed, with all that it has to answer.
     """
     if sys.platform == "win32":
         return
-    chosen = loops.get("auto")
-    chosen.close()
-    loop_type = type("Loop", (_ToldOnce, type(chosen)), {"__module__": type(chosen).__module__})
+    loop = asyncio.get_event_loop()
+    add, unset, is_told = loop.add_signal_handler, {*STOP}, False
 
-    @loops.register("auto")
-    def build() -> AbstractEventLoop:
-        loop: AbstractEventLoop = loop_type()
-        set_event_loop(loop)
-        return loop
+    def add_once(sig: int, callback: Callable[..., object], *args: Any) -> None:
+        def once() -> None:
+            nonlocal is_told
+            if not is_told:
+                is_told = True
+                callback(*args)
+
+        if sig in unset:  # what a team sets later is the loop's own affair
+            unset.discard(signal.Signals(sig))
+            add(sig, once)
+        else:
+            add(sig, callback, *args)
+
+    vars(loop)["add_signal_handler"] = add_once
