@@ -91,7 +91,7 @@ def test_every_address_leads_back(installed: Emit, tmp_path: Path, proxy: Proxy,
     service = installed(example="minimal")
     said = ["/api"] if how == "application" else ["", *(["--root-path", "/api"] if how == "argument" else [])]
     variables = {"APP_ROOT_PATH": "/api"} if how == "environment" else {}
-    with serving(service, tmp_path, *said, **variables) as own, in_front(proxy, [own], tmp_path) as port:
+    with serving(service, tmp_path, *said, **variables) as own, in_front(proxy, [own, own], tmp_path) as port:
         answer, body = get(port, "/api/links")
         links, slash, url = json.loads(body)
         document = json.loads(get(port, "/api/openapi.json")[1])
