@@ -31,6 +31,8 @@ class Call:
     """A script that is to run, and the future of who waits for its answer. In a cluster its keys must be in one slot."""
 
     asked = 0.0
+    is_hasty = False
+    """Whether it is given up after half of the time, since its request has waited in vain before."""
     is_sent = is_repeated = False
 
     def __init__(self, script: Script, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> None:

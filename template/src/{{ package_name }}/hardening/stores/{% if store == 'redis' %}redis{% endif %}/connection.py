@@ -8,7 +8,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from ...core.log import log
 from ...settings import HardeningSettings
@@ -23,6 +24,8 @@ TIMEOUT = 0.1
 """Seconds that a call waits at most, whatever for."""
 CONNECTIONS = 4
 """Connections of one process."""
+_FORGET = 5.0
+Answer = TypeVar("Answer")
 
 
 class RedisConnection:
@@ -30,6 +33,8 @@ class RedisConnection:
 
     A call that has no answer after half of its time is asked again on another connection if its script may run twice;
     else a probe is. So an answer that is late is told from a server that says nothing, which opens the breaker.
+
+    A request that has waited in vain waits half as long for its next answer, and if that does not come either, for none.
 
     Args:
         address: Where Redis is.
@@ -44,6 +49,7 @@ class RedisConnection:
         self._address, self._fallback = address, fallback
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open_since: float | None = None
+        self._missing = WeakKeyDictionary[asyncio.Task[Any], tuple[int, float]]()
 
     @property
     def is_open(self) -> bool:
@@ -62,7 +68,30 @@ class RedisConnection:
             StoreUnavailableError: There is no answer.
         """
         self.submit(call := Call(script, keys, arguments))
-        return await call.future
+        return await self.answer(call.future)
+
+    async def answer(self, future: asyncio.Future[Answer]) -> Answer:
+        """Wait for an answer, and know for the next one of this request whether it came.
+
+        Raises:
+            StoreUnavailableError: It did not.
+        """
+        try:
+            answer = await future
+        except StoreUnavailableError:
+            if (task := asyncio.current_task()) is not None:
+                self._missing[task] = self.missing() + 1, time.monotonic()
+            raise
+        if self._missing and (task := asyncio.current_task()) is not None:
+            self._missing.pop(task, None)
+        return answer
+
+    def missing(self) -> int:
+        """How many answers in a row did not come for the request that is running, which is a task."""
+        if not self._missing or (task := asyncio.current_task()) is None:
+            return 0
+        number, at = self._missing.get(task, (0, 0.0))
+        return number if time.monotonic() < at + _FORGET else 0
 
     def submit(self, call: Call) -> None:
         """Let a call wait for its turn.
@@ -72,8 +101,9 @@ class RedisConnection:
         """
         if self._loop is not asyncio.get_running_loop():
             self._begin()
-        if self._open_since is not None:
+        if self._open_since is not None or (missing := self.missing()) > 1:
             raise StoreUnavailableError
+        call.is_hasty = missing > 0
         self._queue.add(call)
         self._links.wake()
 
@@ -126,6 +156,9 @@ class RedisConnection:
 
     def _doubt(self, call: Call) -> None:
         """Half of its time is up: is it the answer that is late, or Redis that is silent?"""
+        if call.is_hasty:
+            call.fail()
+            return
         is_asked_again = call.script.is_repeatable and self._queue.add_again(call)
         if not is_asked_again and (self._probing is None or self._probing.is_over):
             self._probing = self._probe.call()

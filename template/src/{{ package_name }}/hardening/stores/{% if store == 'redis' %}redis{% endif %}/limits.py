@@ -88,7 +88,7 @@ class _Acquisitions(Call):
 
     def takes(self, number: int) -> bool:
         """Whether a request with so many claims may be added."""
-        if self.is_sent or self.is_over or len(self._codes) + number > _TOGETHER:
+        if self.is_sent or self.is_over or self.is_hasty or len(self._codes) + number > _TOGETHER:
             return False
         return self._loop is asyncio.get_running_loop()
 
@@ -151,10 +151,10 @@ class RedisStore:
     async def acquire(self, claims: Sequence[Claim]) -> list[float]:
         """See `Store.acquire`."""
         try:
-            if (call := self._next) is None or not call.takes(len(claims)):
+            if (call := self._next) is None or not call.takes(len(claims)) or self.connection.missing():
                 self.connection.submit(call := _Acquisitions(self._prefix))
                 self._next = call
-            decisions = await call.add(claims)
+            decisions = await self.connection.answer(call.add(claims))
         except StoreUnavailableError:
             if self._is_closed:
                 raise

@@ -16,7 +16,7 @@ class CallQueue:
 
     Args:
         timeout: Seconds that a call waits at most, to be sent and answered.
-        on_half: What to do with one that has been sent and has no answer after half of that.
+        on_half: What to do with one that has been sent and has no answer after half of that, or is hasty.
         on_end: What to do when its time is over, whether it was answered or not since `on_half`.
     """
 
@@ -79,7 +79,7 @@ class CallQueue:
         while self._young and (self._young[0].is_over or self._young[0].asked + half <= now):
             if not (call := self._young.popleft()).is_over:
                 self._old.append(call)
-                if call.is_sent:
+                if call.is_sent or call.is_hasty:
                     self._on_half(call)
         while self._old and self._old[0].asked + self._timeout <= now:
             self._on_end(self._old.popleft())
