@@ -189,7 +189,7 @@ class Hardened(FastAPI):
         return [finding for step in self._prepare for finding in await step()]
 
     def seal(self) -> Perimeter:
-        """Look at everything and build the perimeter; what is added to the application later is not protected by it.
+        """Look at everything and build the perimeter; what a lifespan adds by its start is judged then.
 
         Raises:
             InsecureConfigurationError: One of the team's steps cannot be made; in production, also if settings or
@@ -197,13 +197,22 @@ class Hardened(FastAPI):
         """
         services = self._services()
         steps = make_steps(self._steps, services)
-        findings = self._findings(services.routes)
-        errors = [finding for finding in findings if finding.level == "error"]
-        if errors and self.settings.is_production:
-            raise InsecureConfigurationError(errors)
-        for finding in findings:
+        for finding in self._judged(services.routes):
             log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
         self._routes = services.routes
         self._routes.apply_default_bounds()
-        self._perimeter = Perimeter(super().__call__, services, *steps, self._health, self._errors, self.root_path)
+        answer, judge = super().__call__, self._judge_lifespan
+        self._perimeter = Perimeter(answer, services, *steps, self._health, self._errors, judge, self.root_path)
         return self._perimeter
+
+    def _judge_lifespan(self) -> None:
+        """Judge the routes that a lifespan has added by its start, those of an admin say, as all others were."""
+        if self.has_lifespan or self.router.on_startup:
+            self._judged(self.table())
+
+    def _judged(self, table: RouteTable) -> list[Finding]:
+        findings = self._findings(table)
+        errors = [finding for finding in findings if finding.level == "error"]
+        if errors and self.settings.is_production:
+            raise InsecureConfigurationError(errors)
+        return findings

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.log import log, request_id
 from ..core.log_writer import drain
@@ -45,6 +45,7 @@ class Perimeter:
         team: The team's own, which run after them.
         health: Answers the health paths.
         errors: Words what went wrong.
+        judge: Raises if what a lifespan has added by its start is not safe.
         root_path: Where a proxy has put the application.
     """
 
@@ -56,10 +57,11 @@ class Perimeter:
         team: Sequence[Step],
         health: Health,
         errors: Errors,
+        judge: Callable[[], None],
         root_path: str = "",
     ) -> None:
         self.services = services
-        self._app, self._health = app, health
+        self._app, self._health, self._judge = app, health, judge
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
@@ -98,13 +100,24 @@ class Perimeter:
         watching = asyncio.ensure_future(self._connections.watch())
         try:
             at_shutdown = self._runtime.sockets.end_all
-            await self._app(scope, self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown), send)
+            waits = self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown)
+            await self._app(scope, waits, self._send_if_safe(send))
         finally:
             watching.cancel()
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
             drain()
+
+    def _send_if_safe(self, send: Send) -> Send:
+        """A lifespan's `send`, which does not say that it has begun before what it has added is judged."""
+
+        async def judge_and_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._judge()
+            await send(message)
+
+        return judge_and_send
 
     def note_server(self) -> None:
         """Log what a server other than `serve` leaves to others."""
