@@ -25,6 +25,7 @@ class Policy:
     insecure_because: Mapping[str, str] = field(default_factory=dict)
     unchecked_query: bool = False
     any_host: bool = False
+    apart: bool = False
 
 
 DEFAULT = Policy()
@@ -41,6 +42,7 @@ def policy(
     insecure_because: Mapping[str, str] | None = None,
     unchecked_query: bool = False,
     any_host: bool = False,
+    apart: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Say what a route needs, beneath its path decorator. Its body size is FastAPI's own `max_body_size=`.
 
@@ -57,13 +59,16 @@ def policy(
             not declare nor those that come twice are refused; a query that is not UTF-8 still is.
         any_host: It is asked by address, as a probe of a platform's does: its GET and HEAD take any `Host`. What it answers
             is then readable by a page whose name somebody points at this service (DNS rebinding).
+        apart: Its quota is counted in place of the service's, not beside it, so it may be a larger one: for a webhook.
 
     Raises:
-        ValueError: A quota or duration cannot be read, or a reason is empty.
+        ValueError: A quota or duration cannot be read, or a reason is empty, or `apart` has no quota.
     """
     reasons = dict(insecure_because or {})
     if not all(reason.strip() for reason in reasons.values()):
         raise ValueError("insecure_because needs a reason for each finding that it accepts")
+    if apart and quota is None:
+        raise ValueError("apart needs a quota: without one nothing would be counted")
     made = Policy(
         public,
         tuple(each.lower() for each in content_types),
@@ -74,6 +79,7 @@ def policy(
         reasons,
         unchecked_query,
         any_host=any_host,
+        apart=apart,
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:
