@@ -32,6 +32,7 @@ class Policy:
     max_body_size: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_encodings: frozenset[str] = frozenset()
+    apart: bool = False
 
 
 DEFAULT = Policy()
@@ -51,6 +52,7 @@ def policy(
     max_body_size: int | None = None,
     headers: Mapping[str, str] | None = None,
     content_encodings: Iterable[str] = (),
+    apart: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Say what a route needs, beneath its path decorator. What has no decorator is called with: an application that is
     mounted (`app.mount("/admin", policy(...)(admin))`), a route or `Mount`, or a router, for the routes that it has by
@@ -74,9 +76,10 @@ def policy(
             What a response sets itself stays; problem documents keep the service's, and errors its `cache-control`.
         content_encodings: Encodings such as `gzip` that it unpacks itself. Nobody has looked into such a body, and it is for
             the route to bound what comes out.
+        apart: Its quota is counted in place of the service's, not beside it, so it may be a larger one: for a webhook.
 
     Raises:
-        ValueError: A quota, a duration, a size or a header is none, or a reason is empty.
+        ValueError: A quota, a duration, a size or a header is none, a reason is empty, or `apart` has no quota.
     """
     fields = {name.lower(): value for name, value in (headers or {}).items()}
     if not all(is_field(name.encode(), value.encode()) for name, value in fields.items()):
@@ -86,6 +89,8 @@ def policy(
     reasons = dict(insecure_because or {})
     if not all(reason.strip() for reason in reasons.values()):
         raise ValueError("insecure_because needs a reason for each finding that it accepts")
+    if apart and quota is None:
+        raise ValueError("apart needs a quota: without one nothing would be counted")
     made = Policy(
         public,
         tuple(each.lower() for each in content_types),
@@ -99,6 +104,7 @@ def policy(
         max_body_size,
         fields,
         frozenset(each.lower() for each in content_encodings),
+        apart,
     )
 
     def attach(endpoint: Endpoint) -> Endpoint:

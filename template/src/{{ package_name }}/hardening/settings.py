@@ -89,6 +89,17 @@ def _networks(value: Any) -> Any:
         ) from None
 
 
+def _quotas_apart(value: Any) -> Any:
+    items = _items(value)
+    if not isinstance(items, tuple) or not all(isinstance(item, str) for item in items):
+        return items
+    try:
+        pairs = [item.partition("=") for item in items]
+        return tuple((_as_ipv4(ip_network(name.strip())), Quota.parse(quota)) for name, _, quota in pairs)
+    except ValueError as error:
+        raise ValueError(f"{error}; write address=quota, separated by commas, such as 10.1.2.3=6000/15m") from None
+
+
 def _store(value: str) -> str:
     if value != "memory://" and _STORE.match(value) is None:
         raise ValueError("is neither memory:// nor the address of a Redis, such as redis://host:6379/0")
@@ -105,6 +116,13 @@ Networks = Annotated[
     PlainSerializer(lambda nets: None if nets is None else ",".join(map(str, nets)) or "none"),
 ]
 
+QuotasApart = Annotated[
+    tuple[tuple[IPv4Network | IPv6Network, Quota], ...],
+    NoDecode,
+    BeforeValidator(_quotas_apart),
+    PlainSerializer(lambda pairs: ",".join(f"{network}={quota}" for network, quota in pairs)),
+]
+
 
 class HardeningSettings(BaseSettings):
     """What steers the owned code. Your `Settings` inherits it; each field is read from `APP_<NAME>`."""
@@ -119,6 +137,8 @@ class HardeningSettings(BaseSettings):
     """Other origins whose scripts may call this service, exactly as a browser writes them."""
     rate_limit: QuotaField = Quota(100, 900.0)
     """Requests a client may make: a burst, then evenly spread over the duration."""
+    rate_limit_apart: QuotasApart = ()
+    """Callers with a quota of their own in place of `rate_limit`, such as `10.1.2.3=6000/15m`: a backend of yours."""
     rate_limit_credentials: QuotaField = Quota(5, 900.0)
     """Sign-ins that may fail, for an account from one address; an address and an account may have 20 times as many."""
     store_url: Annotated[str, AfterValidator(_store)] = "memory://"

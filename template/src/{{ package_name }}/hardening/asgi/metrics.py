@@ -5,11 +5,10 @@ import atexit
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
-from ipaddress import IPv4Network, IPv6Network
 from tempfile import TemporaryDirectory
 
 from ..core.findings import Finding, InsecureConfigurationError
-from ..core.peers import too_wide
+from ..core.peers import is_within, too_wide
 from ..core.routes import RouteTable
 from ..settings import HardeningSettings
 
@@ -34,11 +33,11 @@ def metrics_findings(settings: HardeningSettings, routes: RouteTable) -> Iterato
             yield Finding("metrics.E001", message, "Give yours another path, or unset APP_METRICS_FROM.")
     for network in networks:
         for proxy in proxies:
-            if _is_within(network, proxy):
+            if is_within(network, proxy):
                 message = f"APP_METRICS_FROM contains {network}, all of which APP_TRUSTED_PROXIES trusts as a proxy."
                 hint = "A proxy is shown no metrics: name in each the addresses that are the one, not the other."
                 yield Finding("metrics.E002", message, hint)
-            elif _is_within(proxy, network):
+            elif is_within(proxy, network):
                 message = f"APP_METRICS_FROM contains {network}, and in it {proxy} of APP_TRUSTED_PROXIES."
                 hint = "The proxy is shown no metrics. Name the scraper's own address: another proxy there would be."
                 yield Finding("metrics.W001", message, hint)
@@ -48,15 +47,6 @@ def metrics_findings(settings: HardeningSettings, routes: RouteTable) -> Iterato
     if find_spec("prometheus_client") is None:
         message = "APP_METRICS_FROM is set, and the package prometheus-client is not installed."
         yield Finding("metrics.E004", message, "Run `uv add prometheus-client`, or unset APP_METRICS_FROM.")
-
-
-def _is_within(inner: object, outer: object) -> bool:
-    """Whether all of a network is in another; `unix` is in itself alone."""
-    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
-        return inner.subnet_of(outer)
-    if isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network):
-        return inner.subnet_of(outer)
-    return inner == outer
 
 
 def count_together(settings: HardeningSettings, workers: int) -> None:

@@ -81,6 +81,15 @@ def too_wide(networks: Iterable[IPv4Network | IPv6Network | Literal["unix"]]) ->
     return [*(each for each in four if each.prefixlen < 8), *wide]
 
 
+def is_within(inner: object, outer: object) -> bool:
+    """Whether all of a network is in another; `unix` is in itself alone."""
+    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
+        return inner.subnet_of(outer)
+    if isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network):
+        return inner.subnet_of(outer)
+    return inner == outer
+
+
 def was_forwarded(headers: Iterable[bytes]) -> bool:
     """Whether a proxy, of whichever make, says in one of these headers that the peer asks for somebody else."""
     return any(name.replace(b"_", b"-").startswith(_OF_PROXIES) for name in headers)

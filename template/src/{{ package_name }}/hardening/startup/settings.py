@@ -23,7 +23,7 @@ from .address import HOST, PORT, ROOT_PATH
 _IN_ADDRESS = re.compile(r"://[^/\s:@]*:(.+)@")
 _ALONE = re.compile(r"^(?:redis|unix)[^:]*://([^/\s:@]+)@")  # no user of Redis: a password whose colon was forgotten
 _IN_QUERY = re.compile(r"[?&]\w*password=([^&#]+)")
-_CLOSER = {"METRICS_FROM": 0.9}
+_CLOSER = {"METRICS_FROM": 0.9, "RATE_LIMIT_APART": 0.9}
 """How like a setting a name has to be, where services have names of their own that begin so: `APP_METRICS_FORMAT`."""
 SettingsT = TypeVar("SettingsT", bound=HardeningSettings)
 
@@ -86,9 +86,9 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # seldom needed
 
     suffixes = {each.removeprefix(PREFIX): each for each in sorted(known)}
-    close = get_close_matches(name.removeprefix(PREFIX), suffixes, n=1, cutoff=0.8)
-    close = get_close_matches(name.removeprefix(PREFIX), close, cutoff=_CLOSER.get(close[0], 0.8)) if close else []
-    return suffixes[close[0]] if close else None
+    own = name.removeprefix(PREFIX)
+    close = get_close_matches(own, suffixes, n=3, cutoff=0.8)
+    return next((suffixes[each] for each in close if get_close_matches(own, [each], 1, _CLOSER.get(each, 0.8))), None)
 
 
 def taken_names(settings: type[HardeningSettings]) -> Iterator[Finding]:

@@ -5,12 +5,14 @@ GCRA at `100/15m` admits a burst of 100, then one request each 9 s. An IPv6 clie
 more of the same quota (`NETWORKS`). Headers: IETF draft ratelimit-headers-11. ASVS v5.0.0-2.4.1.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from math import ceil
 
+from ..core.findings import Finding
+from ..core.peers import Peers, is_within, too_wide
 from ..core.problems import Refusal
 from ..core.route import Route
-from ..settings import Quota
+from ..settings import HardeningSettings, Quota
 from ..stores.base import Claim, StoreUnavailableError
 from .base import RequestContext, Services, Step
 from .client import NETWORKS, client_key, network_keys
@@ -23,10 +25,11 @@ class QuotaHeaders:
         name: What the headers call it.
         quota: What is counted against.
         prefix: What keeps its keys apart from those of other quotas.
+        is_apart: It is counted in place of the service's, not beside it.
     """
 
-    def __init__(self, name: str, quota: Quota, prefix: str = "") -> None:
-        self.quota, self.prefix = quota, prefix
+    def __init__(self, name: str, quota: Quota, prefix: str = "", *, is_apart: bool = False) -> None:
+        self.quota, self.prefix, self.is_apart = quota, prefix, is_apart
         self.policy = b'"%s";q=%d;w=%d' % (name.encode(), quota.limit, ceil(quota.window))
         self._form = b'"%s";r=%%d;t=%%d' % name.encode()
         self._interval = quota.window / quota.limit
@@ -59,47 +62,82 @@ class RateLimit(Step):
         self._of_service = QuotaHeaders("default", settings.rate_limit)
         self._of_credentials = settings.rate_limit_credentials
         self._of_route: dict[Route, QuotaHeaders] = {}
+        callers = sorted(settings.rate_limit_apart, key=lambda each: -each[0].prefixlen)  # the narrowest first
+        self._callers = [(Peers([each]), QuotaHeaders("caller", quota, f"{each} ")) for each, quota in callers]
+        if self._callers:
+            vars(self)["refuse"] = self._refuse_callers
         self._refusal = Refusal(429, "quota_exceeded")
         self._undecided = Refusal(503, "quota_undecided", [(b"retry-after", b"5")])
 
+    @staticmethod
+    def findings(settings: HardeningSettings) -> Iterator[Finding]:
+        networks = [network for network, _ in settings.rate_limit_apart]
+        for network in too_wide(networks):
+            message = f"APP_RATE_LIMIT_APART contains {network}: strangers would have the quota of a caller of yours."
+            yield Finding("quotas.E001", message, "Name the caller's own addresses or networks.")
+        proxies = settings.trusted_proxies or ()
+        for network in networks:
+            if any(is_within(network, proxy) or is_within(proxy, network) for proxy in proxies):
+                message = f"APP_RATE_LIMIT_APART contains {network}, of which are proxies of APP_TRUSTED_PROXIES."
+                hint = "A proxy that names no client would have that quota for all: name the caller's own address."
+                yield Finding("quotas.W001", message, hint)
+
     def refuse(self, request: RequestContext) -> Refusal | Awaitable[Refusal | None] | None:
         """Count the request on the service's quota, and on the route's own if it has one."""
-        address = request.client if ":" not in request.client else client_key(request.client)
-        claims = [(address, self._of_service.quota)]
         own = self._own(request.route) if self.services.routes.has_quotas else None
-        if own is not None:
-            claims.append((own.prefix + address, own.quota))
-        if address.endswith("/64"):  # after both: what one /64 is refused costs its neighbours nothing
-            claims += self._of_service.network_claims(request.client)
-            claims += own.network_claims(request.client) if own is not None else []
+        service = self._of_service
+        if own is not None or ":" in request.client:
+            return self._count(request, service, own)
+        claims = [(request.client, service.quota)]
         if (decisions := self._store.acquire_nowait(claims)) is None:
-            return self._refuse_later(request, claims, own)
-        if own is None and decisions[-1] >= 0:
-            service = self._of_service
-            headers = ((b"ratelimit", service.state(decisions[0])), (b"ratelimit-policy", service.policy))
-            request.response_headers.extend(headers)
-            return None
-        return self._verdict(request, decisions, own)
+            return self._refuse_later(request, claims, service, None)
+        if decisions[0] < 0:
+            return self._verdict(request, decisions, service, None)
+        headers = ((b"ratelimit", service.state(decisions[0])), (b"ratelimit-policy", service.policy))
+        request.response_headers.extend(headers)
+        return None
+
+    def _refuse_callers(self, request: RequestContext) -> Refusal | Awaitable[Refusal | None] | None:
+        """The same, where callers have quotas of their own in place of the service's."""
+        own = self._own(request.route)
+        found = (quota for peers, quota in self._callers if peers.has(request.client))
+        return self._count(request, next(found, self._of_service), own)
+
+    def _count(
+        self, request: RequestContext, service: QuotaHeaders, own: QuotaHeaders | None
+    ) -> Refusal | Awaitable[Refusal | None] | None:
+        if own is not None and own.is_apart:
+            service, own = own, None
+        address = client_key(request.client) if ":" in request.client else request.client
+        counted = [service] if own is None else [service, own]
+        claims = [(each.prefix + address, each.quota) for each in counted]
+        if address.endswith("/64"):  # after both: what one /64 is refused costs its neighbours nothing
+            claims += [claim for each in counted for claim in each.network_claims(request.client)]
+        if (decisions := self._store.acquire_nowait(claims)) is None:
+            return self._refuse_later(request, claims, service, own)
+        return self._verdict(request, decisions, service, own)
 
     def _own(self, route: Route | None) -> QuotaHeaders | None:
         if route is None or (quota := route.policy.quota) is None:
             return None
         if (own := self._of_route.get(route)) is None:
             quota = self._of_credentials if quota == "credentials" else quota
-            own = self._of_route[route] = QuotaHeaders("route", quota, f"{route} ")
+            own = self._of_route[route] = QuotaHeaders("route", quota, f"{route} ", is_apart=route.policy.apart)
         return own
 
     async def _refuse_later(
-        self, request: RequestContext, claims: Sequence[Claim], own: QuotaHeaders | None
+        self, request: RequestContext, claims: Sequence[Claim], service: QuotaHeaders, own: QuotaHeaders | None
     ) -> Refusal | None:
         try:
             decisions = await self._store.acquire(claims)
         except StoreUnavailableError:
             return self._undecided
-        return self._verdict(request, decisions, own)
+        return self._verdict(request, decisions, service, own)
 
-    def _verdict(self, request: RequestContext, decisions: Sequence[float], own: QuotaHeaders | None) -> Refusal | None:
-        service, remaining = self._of_service, decisions[-1]
+    def _verdict(
+        self, request: RequestContext, decisions: Sequence[float], service: QuotaHeaders, own: QuotaHeaders | None
+    ) -> Refusal | None:
+        remaining = decisions[-1]
         left = [*decisions[: 1 if own is None else 2]]
         if remaining < 0 and (wider := len(decisions) - 1 - len(left)) >= 0:  # a wider network has no more of it
             left[wider // len(NETWORKS)] = remaining
