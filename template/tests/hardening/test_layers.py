@@ -12,7 +12,7 @@ LAYERS = (
     {"stores"},
     {"steps"},
     {"asgi"},
-    {"app", "docs", "startup", "server"},
+    {"app", "docs", "startup", "server", "signals"},
     {"__init__"},
 )
 
