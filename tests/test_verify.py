@@ -300,6 +300,21 @@ def test_a_service_that_does_not_start_shows_its_last_words(synced: Path, tmp_pa
     assert verify(service, "--only", "cors").code == 0
 
 
+def test_what_code_of_the_teams_asks_for_as_it_is_imported_comes_from_the_table(synced: Path, tmp_path: Path) -> None:
+    service = copy(synced, tmp_path)
+    app = service / "src/orders_api/app.py"
+    app.write_text(
+        app.read_text().replace("from .hardening", 'import os\n\nTHEIRS = os.environ["THEIR_KEY"]\nfrom .hardening', 1)
+    )
+    project = service / "pyproject.toml"
+    project.write_text(project.read_text() + '\n[tool.hardening.verify.environment]\nTHEIR_KEY = "made up"\n')
+
+    run = verify(service, "--only", "server")
+
+    assert run.code == 0, run.out
+    assert "it refuses to start: proxy.E001, hosts.E001" in run.out
+
+
 @pytest.mark.parametrize(("number", "wait"), [(signal.SIGINT, 0.0), (signal.SIGINT, 1.5), (signal.SIGTERM, 1.0)])
 def test_an_interrupt_leaves_no_process_and_no_traceback(
     synced: Path, tmp_path: Path, number: int, wait: float

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from ..common.answer import HOST
 from ..common.raw_http import connect, raw, receive, send, until_closed
 from ..harness.arena import AGAIN, Arena, Attacks, Seen, expect, statuses
-from ..harness.service import Service
+from ..harness.service import OWN, Service
 from ..result import UnverifiedError
 from ..runner import processes
 
@@ -186,7 +186,9 @@ def idle(arena: Arena) -> Seen:
 
 @attacks("server.defaults", "the service does not start with nothing set")
 def defaults(arena: Arena) -> Seen:
-    with Service("defaults", arena.real_service.module, arena.real_service.log.parent, {}) as service:
+    real = arena.real_service
+    theirs = {name: value for name, value in real.variables.items() if name not in OWN}  # what their code asks for
+    with Service("defaults", real.module, real.log.parent, theirs) as service:
         end = time.monotonic() + 20
         while service.process.poll() is None and not service.ready and time.monotonic() < end:
             time.sleep(0.02)

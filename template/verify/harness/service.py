@@ -128,7 +128,7 @@ class Service:
     """A process that serves. Leaving its `with` block ends it, whatever happened."""
 
     def __init__(self, name: str, module: str, folder: Path, variables: Mapping[str, str]) -> None:
-        self.name, self.module = name, module
+        self.name, self.module, self.variables = name, module, variables
         self.port = free_port()
         self.log = folder / f"{name}.log"
         work = folder / name

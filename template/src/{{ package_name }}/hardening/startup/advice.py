@@ -46,7 +46,7 @@ def pages(route: Route) -> Iterator[Fault]:
         yield (
             "routes.W005",
             "it serves pages, which a browser shows without their scripts and styles.",
-            f'Give it a policy for pages: `policy(headers={{"{_CSP}": ...}})(StaticFiles(...))`.',
+            f'Call it, or the router whose `frontend` it is, with a policy for pages: `policy(headers={{"{_CSP}": ...}})`.',
         )
 
 

@@ -38,7 +38,7 @@ def route_findings(routes: RouteTable, insecure_mounts: Mapping[str, str]) -> It
     """What is not safe in the team's own routes; a route may accept a finding with `policy(insecure_because={id: reason})`."""
     for route in routes:
         found = _mount(route, insecure_mounts) if route.app is not None else examined(route, _route)
-        for name, message, hint in dict.fromkeys(found):
+        for name, message, hint in dict.fromkeys((*found, *pages(route))):
             if name not in route.policy.insecure_because:
                 yield Finding(name, f"{route}: {message}", librarys_hint(name, route) or hint)
     for route, (name, message, hint) in growing(list(routes)):
@@ -112,7 +112,6 @@ def _mount(route: Route, insecure_mounts: Mapping[str, str]) -> Iterator[Fault]:
             "Mount a `Hardened` application, or accept it in its policy, which also says what it takes: `app.mount(path, "
             'policy(content_types=[...], insecure_because={"routes.E005": reason})(application))`.',
         )
-    yield from pages(route)
 
 
 def _route(route: Route) -> Iterator[Fault]:
