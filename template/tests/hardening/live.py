@@ -83,8 +83,10 @@ class Server:
                     return
             except OSError:
                 time.sleep(0.05)
-        last = "\n".join(self._log.read_text().splitlines()[-20:])
-        raise AssertionError(f"the server did not start:\n{last}")
+        raise AssertionError(f"the server did not start:\n{self._last_lines()}")
+
+    def _last_lines(self) -> str:
+        return "\n".join(self._log.read_text().splitlines()[-20:])
 
     def connect(self) -> socket.socket:
         if self.uds:
@@ -118,7 +120,7 @@ class Server:
             return self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise
+            raise AssertionError(f"the server did not stop:\n{self._last_lines()}") from None
 
 
 def read(connection: socket.socket, method: str = "GET") -> Answer:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -403,15 +403,22 @@ def test_a_stop_does_not_wait_for_a_connection_that_hangs(tmp_path: Path) -> Non
     assert time.monotonic() - began < 8
 
 
+@contextmanager
+def inherited(number: signal.Signals, action: signal.Handlers) -> Iterator[None]:
+    """What a child does at a signal, whatever the shell has told these tests: one in the background ignores SIGINT."""
+    before = signal.signal(number, action)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no shell there ignores a signal for a job in the background")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGQUIT"])
 def test_a_signal_that_the_shell_ignores_does_not_stop_it(tmp_path: Path, name: str) -> None:
     number = signal.Signals[name]
-    before = signal.signal(number, signal.SIG_IGN)  # a child inherits this
-    try:
+    with inherited(number, signal.SIG_IGN):
         running = Server(tmp_path / "log")
-    finally:
-        signal.signal(number, before)
     try:
         running.wait()
         for pid in (running.process.pid, *workers(running)):  # a terminal sends it to the whole group
@@ -429,11 +436,8 @@ def test_a_signal_that_the_shell_ignores_does_not_stop_it(tmp_path: Path, name: 
 def test_it_stops_as_at_sigterm(tmp_path: Path, name: str, to_workers: bool) -> None:
     served: list[int] = []
     number = signal.Signals[name]
-    before = signal.signal(number, signal.SIG_DFL)  # whatever the shell has told these tests to ignore
-    try:
+    with inherited(number, signal.SIG_DFL):
         running = Server(tmp_path / "log")
-    finally:
-        signal.signal(number, before)
     try:
         running.wait()
         served = workers(running)
@@ -458,13 +462,16 @@ def test_it_stops_as_at_sigterm(tmp_path: Path, name: str, to_workers: bool) -> 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_stop_that_a_whole_group_is_told_again_and_again_cuts_nothing(tmp_path: Path, name: str) -> None:
-    with server(tmp_path / "log", APP_REQUEST_TIMEOUT="60s") as running, ThreadPoolExecutor(1) as pool:
+    number = signal.Signals[name]
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        with inherited(number, signal.SIG_DFL):
+            running = stack.enter_context(server(tmp_path / "log", APP_REQUEST_TIMEOUT="60s"))
         group = (running.process.pid, *workers(running))
         answer = pool.submit(running.get, "/sleep/2000")
         time.sleep(1)
         for _ in range(4):
             for pid in group:
-                os.kill(pid, signal.Signals[name])
+                os.kill(pid, number)
             time.sleep(0.05)
 
         assert answer.result(20).status == 200
