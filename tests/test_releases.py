@@ -110,9 +110,10 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ),
     ("0.3.1", {"example": "accounts", "store": "redis", "ci": "gitlab"}, BOTH | PIPELINE["gitlab"] | ACCOUNTS),
     ("0.4.0", {"example": "accounts", "store": "memory", "ci": "gitlab"}, BOTH | ACCOUNTS),
-    ("0.5.0", {"store": "memory", "ci": "github"}, ACCOUNTS),
-    ("0.6.0", {"store": "redis", "ci": "gitlab"}, ACCOUNTS),
-    ("0.7.0", {"ci": "gitlab"}, set()),
+    ("0.5.0", {"store": "memory", "ci": "github"}, ACCOUNTS | BOTH),
+    ("0.6.0", {"store": "redis", "ci": "gitlab"}, ACCOUNTS | BOTH),
+    ("0.7.0", {"ci": "gitlab"}, BOTH),
+    ("0.8.0", {"ci": "github"}, set()),
 ]
 
 
