@@ -1,13 +1,13 @@
 """Forms are bodies: what JSON gets, urlencoded and multipart get."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.security import OAuth2PasswordRequestForm
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Tag
 from svc.hardening import (
     ApiModel,
     Hardened,
@@ -89,6 +89,11 @@ def application() -> Hardened:
     @public
     async def file(file: UploadFile, email: Text = "") -> Seen:
         return Seen(text=f"{file.filename} {len(await file.read())}")
+
+    @app.post("/optional")
+    @public
+    async def optional(email: Text, file: UploadFile | None = None) -> Seen:
+        return Seen(text=f"{email} {file and file.filename}")
 
     @app.post("/files")
     @public
@@ -354,6 +359,62 @@ def test_what_is_not_safe_in_a_form_is_found_at_start() -> None:
     assert findings_of(beside) == {"routes.E004"}
     assert findings_of(anything) == {"routes.E004"}
     assert findings_of(other) == {"routes.E007"}
+
+
+class Person(ApiModel):
+    kind: Literal["person"] = "person"
+    name: Annotated[str, Field(max_length=99)]
+
+
+class Company(ApiModel):
+    kind: Literal["company"] = "company"
+    company: Annotated[str, Field(max_length=99)]
+    tags: Annotated[list[Annotated[str, Field(max_length=9)]], Field(max_length=3, default_factory=list)]
+
+
+EITHER = {
+    "plain": Annotated[Person | Company, Form()],
+    "discriminated": Annotated[Person | Company, Form(discriminator="kind")],
+    "optional": Annotated[Person | Company | None, Form()],
+    "tagged": Annotated[Annotated[Person, Tag("person")] | Annotated[Company, Tag("company")], Form()],
+}
+
+
+@pytest.mark.parametrize("annotation", EITHER.values(), ids=EITHER)
+def test_a_form_may_be_one_of_several_models(annotation: Any) -> None:
+    app = made()
+
+    @app.post("/x")
+    @public
+    async def either(form: annotation) -> Seen:
+        return Seen(text=repr(form))
+
+    client = TestClient(app)
+    assert [each.id for each in app.findings() if each.id.startswith("routes.")] == []
+    assert client.post("/x", data={"kind": "person", "name": "a"}).json()["text"] == "Person(kind='person', name='a')"
+    company = client.post("/x", data={"kind": "company", "company": "a", "tags": ["b", "c"]})
+    assert company.json()["text"] == "Company(kind='company', company='a', tags=['b', 'c'])"
+    assert client.post("/x", data={"kind": "person", "name": "a", "more": "b"}).status_code == 422
+    assert client.post("/x", data={"kind": "person", "name": "a", "company": "b"}).status_code == 422
+
+
+def test_each_model_of_a_form_that_is_one_of_several_is_looked_at() -> None:
+    @public
+    async def either(form: Annotated[Person | Plain, Form()]) -> None: ...
+
+    assert findings_of(either) == {"routes.E002"}
+
+
+def test_a_form_that_may_have_a_file_comes_as_clients_send_it_without_one_too(client: TestClient) -> None:
+    without, multipart = (
+        client.post("/optional", data={"email": "a"}),
+        client.post("/optional", files={"email": (None, "a")}),
+    )
+    with_file = client.post("/optional", data={"email": "a"}, files={"file": ("f.txt", b"x")})
+
+    assert [each.json()["text"] for each in (without, multipart, with_file)] == ["a None", "a None", "a f.txt"]
+    assert client.post("/optional", data={"email": "a", "file": "x"}).status_code == 422
+    assert client.post("/file", data={"email": "a"}).status_code == 415, "it cannot be without one"
 
 
 def test_an_accepted_form_takes_what_else_comes() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from ..core.framework import is_test
 from ..core.log import log, request_id
@@ -139,7 +140,8 @@ class Perimeter:
                 if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
                     raise  # nobody waits for it any more
                 await exchange.fail(error)
-                failure = error if request.event == "unhandled_error" and is_test(request.scope) else None
+                is_the_routes = request.event == "unhandled_error" or isinstance(error, WebSocketDisconnect)
+                failure = error if is_the_routes and is_test(request.scope) else None
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)
         finally:

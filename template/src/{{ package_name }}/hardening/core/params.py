@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
-from typing import Any, Union, get_origin
+from typing import Annotated, Any, Union, get_origin
 
 from fastapi import params
 from fastapi.dependencies.models import Dependant
@@ -46,11 +46,13 @@ def _repeats(annotation: Any) -> bool:
 
 
 def models_of(info: FieldInfo) -> list[type[BaseModel]]:
-    """The model whose fields are parameters each, as FastAPI decides it: alone or beside `None`, and not JSON."""
-    is_optional = get_origin(info.annotation) in (Union, UnionType)
-    choices = parts(info.annotation) if is_optional else [info.annotation]
+    """The models whose fields are parameters each, as FastAPI decides it: one or, in a form, a union of them, and not JSON."""
+    is_union = get_origin(info.annotation) in (Union, UnionType)
+    choices = [each for each in parts(info.annotation) if each is not type(None)] if is_union else [info.annotation]
+    models = [parts(each)[0] if get_origin(each) is Annotated else each for each in choices]
     is_json = any(type(each) is Json for each in info.metadata)
-    return [] if is_json else [each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)]
+    are_models = all(isinstance(each, type) and issubclass(each, BaseModel) for each in models)
+    return models if are_models and not is_json else []
 
 
 def _declared(params: Iterable[Any]) -> dict[str, bool]:
@@ -106,7 +108,8 @@ def body_of(context: Any, *, is_open: bool) -> tuple[Form, frozenset[str], tuple
     fields = [param for each in dependants_of(dependant) for param in each.body_params] if info is not None else []
     if isinstance(info, params.Form):
         form = Form(_declared(fields), is_open and any(models_of(field.field_info) for field in fields))
-        is_multipart = isinstance(info, params.File) or info.media_type == MULTIPART
+        files = [field.field_info for field in fields if isinstance(field.field_info, params.File)]
+        is_multipart = any(each.is_required() for each in files) or (not files and info.media_type == MULTIPART)
         return form, frozenset(), (MULTIPART,) if is_multipart else (URLENCODED, MULTIPART)
     media_type = getattr(info, "media_type", JSON)
     one = fields[0] if len({field.name for field in fields}) == 1 else None
