@@ -29,6 +29,7 @@ MADE = {
     ".hardening/": "by verify and the hooks",
     ".hardening/drift.patch": "by verify",
     ".hardening/last-verify.json": "by verify",
+    ".hardening/report.html": "by verify",
     ".hardening/sbom.cdx.json": "by verify",
     ".hardening/update.patch": "by verify.update",
     ".hardening/update.md": "by verify.update",
@@ -47,6 +48,7 @@ MADE = {
     "src/hardening": "by nobody: decision 0018 says why",
     "copier.py": "by whoever wants to be imported in Copier's place: decision 0019",
     ".config/copier/settings.yml": "by whoever trusts a template",
+    "main.py": "by whoever moves an application",
     "src/<package>/routes/orders.py": "by whoever follows a service's README",
     "src/<package>/tenants.py": "by whoever follows a recipe of HARDENING.md",
 }

@@ -16,7 +16,6 @@ from ..policy import Policy
 from .fail_fast import fail_fast
 from .form_text import UNDECLARED, Form
 from .params import dependants_of, models_of, overriding_query_of, params_of
-from .schemas import known, models_in
 
 
 class Access(Enum):
@@ -93,7 +92,7 @@ class Route:
             for param in (*each.path_params, *each.query_params, *each.header_params, *each.cookie_params, *fields):
                 metadata = param.field_info.metadata
                 is_bounded = any(isinstance(mark, Bounded) for mark in metadata)
-                if not is_bounded and not any(models_in(known(param))):
+                if not is_bounded and not models_of(param.field_info):
                     metadata.append(Bounded())
                     param.__post_init__()  # builds its validator again
             for param in params_of(each):
