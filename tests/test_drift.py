@@ -144,7 +144,12 @@ def edited(service: Path, old: str, new: str) -> None:
         ("/template\n", "/moved\n", "moved' does not exist", "write its new address"),
         ("_src_path: /", "_src_path: ext::sh -c 'touch x' ", "transport 'ext' not allowed", "git ls-remote"),
         ("_src_path: /", "_src_path: --upload-pack=touch /", "cannot be reached", "git ls-remote"),
-        ("_src_path: /", "_src_path: https://me:s3cret@127.0.0.1:1/", "https://***@127.0.0.1:1/", "Replace it where it was made"),
+        (
+            "_src_path: /",
+            "_src_path: https://me:s3cret@127.0.0.1:1/",
+            "https://***@127.0.0.1:1/",
+            "Replace it where it was made",
+        ),
         ("_src_path: /", "_src_path: git@127.0.0.1:1/", "cannot be reached", "git ls-remote"),
         ("ci: github", "ci: [", "cannot be read", "back from git"),
     ],

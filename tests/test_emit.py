@@ -29,6 +29,8 @@ EVERY_ANSWER = [
     {"project_name": "'", "description": '"', "package_name": "a__b_"},
 ]
 UNRENDERED = re.compile(r"(?<!\$)\{[{%#][-+ ]")  # unlike the doubled braces of an f-string, and what GitHub renders
+ALERTS = "monitoring/alerts.yml"
+"""What Prometheus renders."""
 
 
 def text(token_children: Any) -> str:
@@ -66,13 +68,13 @@ def test_nothing_of_jinja_is_left(emit: Emit) -> None:
         folder = emit(**given)
         for name in files(folder):
             assert not set(name) & set("{}%"), name
-            assert not UNRENDERED.search((folder / name).read_text()), name
+            assert name == ALERTS or not UNRENDERED.search((folder / name).read_text()), name
 
 
 def test_only_what_has_something_to_render_is_named_so() -> None:
     for name in git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "template").split("\0"):
         path = REPOSITORY / name
-        if path.is_file():
+        if path.is_file() and name != f"template/{ALERTS}":
             assert bool(UNRENDERED.search(path.read_text())) == (path.suffix == ".jinja"), name
 
 

@@ -49,7 +49,7 @@ def models_of(info: FieldInfo) -> list[type[BaseModel]]:
     """The models whose fields are parameters each, as FastAPI decides it: one or, in a form, a union of them, and not JSON."""
     is_union = get_origin(info.annotation) in (Union, UnionType)
     choices = [each for each in parts(info.annotation) if each is not type(None)] if is_union else [info.annotation]
-    models = [parts(each)[0] if get_origin(each) is Annotated else each for each in choices]
+    models: list[Any] = [parts(each)[0] if get_origin(each) is Annotated else each for each in choices]
     is_json = any(type(each) is Json for each in info.metadata)
     are_models = all(isinstance(each, type) and issubclass(each, BaseModel) for each in models)
     return models if are_models and not is_json else []
