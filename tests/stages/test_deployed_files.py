@@ -200,7 +200,7 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     "command, a list": (api("    command: [uvicorn, 'x:app']\n"), "compose.start insecure .*uvicorn"),
     "entrypoint": (api("    entrypoint: ['sh', '-c', 'gunicorn x:app']\n"), "compose.start insecure .*gunicorn"),
     "environment": (
-        {"compose.yaml": ("APP_TRUSTED_PROXIES: none", "APP_ENV: development")},
+        {"compose.yaml": ("APP_TRUSTED_PROXIES: 10.201.0.2", "APP_ENV: development")},
         "compose.start insecure .*APP_ENV",
     ),
     "environment, a list": (
