@@ -105,7 +105,7 @@ class Builder:
         Raises:
             AssertionError: It failed; with what it said.
         """
-        storage = ["--root", self.folder / "images", "--runroot", self.folder / "run"]
+        storage = ["--root", str(self.folder / "images"), "--runroot", str(self.folder / "run")]
         done = subprocess.run(
             [tool("buildah"), *storage, *arguments],
             capture_output=True,
@@ -114,7 +114,7 @@ class Builder:
             env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
+        return str(done.stdout).strip()
 
     def stand_in(self, name: str) -> None:
         """Put this machine's own Python where an image of the registry would be: there is none here.

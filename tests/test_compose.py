@@ -49,7 +49,7 @@ READ_ONLY = 'mount --bind "$1" /etc/hosts; mount --bind "$2" "$2"; mount -o remo
 def test_it_is_valid_for_both_compose(emit: Emit, tmp_path: Path, answers: dict[str, str]) -> None:
     """The first is the schema that Docker's Compose asks, the second what Podman's would have podman do."""
     folder = Path(shutil.copytree(emit(**answers), tmp_path / "orders-api"))
-    schema = ["uvx", "--quiet", "check-jsonschema", "--builtin-schema", "vendor.compose-spec", folder / "compose.yaml"]
+    schema = ["uvx", "--quiet", "check-jsonschema", "--builtin-schema", "vendor.compose-spec", f"{folder}/compose.yaml"]
     judged = subprocess.run(schema, capture_output=True, text=True, check=False)
     (tmp_path / "podman").write_text(PODMAN)
     (tmp_path / "podman").chmod(0o755)
@@ -87,7 +87,15 @@ def postgresql(network: str, log: Path, secrets: Path) -> Iterator[None]:
         for path in (data, password):
             shutil.chown(path, "postgres", "postgres")
         user = [tool("setpriv"), "--reuid=postgres", "--regid=postgres", "--clear-groups", "--no-new-privs"]
-        initdb = [*user, programs / "initdb", "-D", data, "--username=postgres", f"--pwfile={password}", "--no-sync"]
+        initdb = [
+            *user,
+            str(programs / "initdb"),
+            "-D",
+            name,
+            "--username=postgres",
+            f"--pwfile={password}",
+            "--no-sync",
+        ]
         subprocess.run([*initdb, "--auth=scram-sha-256"], check=True, capture_output=True, cwd="/")
         password.unlink()
         serve: list[str | Path] = [
@@ -148,7 +156,7 @@ def whole(compose: dict[str, Any], image: Image, secrets: Path, folder: Path) ->
             READ_ONLY,
             "start",
             f"/etc/netns/{edge}/hosts",
-            data,
+            str(data),
         ]
         caddy += [tool("setpriv"), "--no-new-privs", "--inh-caps=-all", f"--bounding-set=-all,{added}", tool("caddy")]
         environment = {"XDG_DATA_HOME": str(data), "XDG_CONFIG_HOME": str(data), "HOME": str(data)}

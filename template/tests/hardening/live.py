@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +127,9 @@ def read(connection: socket.socket, method: str = "GET") -> Answer:
     Raises:
         OSError, http.client.HTTPException: There is none, or it is cut short.
     """
-    response = http.client.HTTPResponse(connection, method=method)
-    response.begin()
-    return Answer(response.status, response.getheaders(), response.read())
+    with closing(http.client.HTTPResponse(connection, method=method)) as response:
+        response.begin()
+        return Answer(response.status, response.getheaders(), response.read())
 
 
 def drain(connection: socket.socket) -> bytes:

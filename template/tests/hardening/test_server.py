@@ -456,6 +456,22 @@ def test_it_stops_as_at_sigterm(tmp_path: Path, name: str, to_workers: bool) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_stop_that_a_whole_group_is_told_again_and_again_cuts_nothing(tmp_path: Path, name: str) -> None:
+    with server(tmp_path / "log", APP_REQUEST_TIMEOUT="60s") as running, ThreadPoolExecutor(1) as pool:
+        group = (running.process.pid, *workers(running))
+        answer = pool.submit(running.get, "/sleep/2000")
+        time.sleep(1)
+        for _ in range(4):
+            for pid in group:
+                os.kill(pid, signal.Signals[name])
+            time.sleep(0.05)
+
+        assert answer.result(20).status == 200
+        assert running.process.wait(15) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2"])
 def test_a_signal_that_says_nothing_here_changes_nothing(live: Server, name: str) -> None:
     served = workers(live)

@@ -6,12 +6,10 @@ where it is installed, by Granian's own choice, and else that of asyncio.
 
 import multiprocessing
 import os
-import signal
 import socket
 import sys
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 # Granian's allocator reads this once, as it is loaded: what is free goes back, or a worker keeps the peak of every kind.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
@@ -25,6 +23,7 @@ from .asgi import connections as kept
 from .asgi.other_servers import SERVED_BY
 from .core.log import Log, log
 from .settings import HardeningSettings
+from .signals import die_while_starting, keep_ignored_signals, stop_at_hangup, stop_once
 from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
@@ -79,29 +78,6 @@ def _why_cannot_bind(path: Path) -> str:
     return ""
 
 
-def keep_ignored_signals() -> None:
-    """Leave alone the signals that whoever started this process told it to ignore.
-
-    A shell ignores SIGINT and SIGQUIT for what a script starts in the background, since a key is meant for the program
-    in front; `nohup` ignores SIGHUP. Granian and its workers set their handlers all the same, but a blocked signal reaches none.
-    """
-    if sys.platform == "win32":
-        return
-    asked = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {each for each in asked if signal.getsignal(each) == signal.SIG_IGN})
-
-
-def stop_at_hangup(server: Any) -> None:
-    """Let SIGHUP and SIGQUIT stop the service as SIGTERM does.
-
-    At SIGHUP Granian would run old and new workers side by side, each with limits and sessions of its own in memory; a
-    SIGQUIT would kill this process alone, and leave them behind.
-    """
-    if sys.platform != "win32":
-        server.signal_handler_reload = server.signal_handler_interrupt
-        signal.signal(signal.SIGQUIT, server.signal_handler_interrupt)
-
-
 def idle_timeout(settings: HardeningSettings, address: Address, most: int) -> float:
     """Granian's one time-out, in seconds, for headers and idle connections: `asgi/connections.py` keeps what is shorter.
 
@@ -115,27 +91,6 @@ def idle_timeout(settings: HardeningSettings, address: Address, most: int) -> fl
         return settings.header_timeout
     kept.served = (address.port, most)
     return max(settings.header_timeout, settings.keepalive_timeout)
-
-
-def die_while_starting() -> None:
-    """Let a worker that does not serve yet end at SIGTERM and SIGINT. It would inherit handlers that only tell this
-    process, and the signal, which is sent once, would be lost until Granian sets the worker's own.
-    """
-    if sys.platform == "win32":
-        return
-    names = (signal.SIGTERM, signal.SIGINT)
-    masks: list[set[int]] = []
-
-    def in_child() -> None:
-        for name in names:
-            signal.signal(name, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
-
-    os.register_at_fork(
-        before=lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, names)),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop()),
-        after_in_child=in_child,
-    )
 
 
 def serve(
@@ -156,6 +111,7 @@ def serve(
     os.environ[SERVED_BY] = str(os.getpid())
     keep_ignored_signals()
     die_while_starting()
+    stop_once()
     if reload:
         # A fork would go on with the modules that this process has imported, and never see what was edited.
         multiprocessing.set_start_method("spawn", force=True)
