@@ -17,7 +17,17 @@ START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service
 RULES = (CONFINED, START)
 
 _KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
-_KINDS = set("Pod PodTemplate Deployment StatefulSet DaemonSet ReplicaSet ReplicationController Job CronJob".split())
+_KINDS = {
+    "Pod",
+    "PodTemplate",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+    "CronJob",
+}
 _BESIDE = {"ConfigMap", "Kustomization", "Component", "List"}
 """What sets variables, changes what another file says, or holds others."""
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
