@@ -105,7 +105,7 @@ RULES: dict[str, tuple[str, Rule]] = {
         "a stream that fails before its first byte is a 500, since nothing has been sent yet",
         lambda a, b: a["status"] == 200 and bool(a.get("raised")) and _is_problem(b, 500),
     ),
-    "event loop": ("asyncio alone: trio is not served", lambda a, b: NO_LOOP in b.get("raised", "")),
+    "event loop": ("asyncio alone: trio is not served", lambda a, b: NO_LOOP in b.get("raised", "") + b["body"]),
     "raised": (
         "what a route raises is logged, and raised on to Starlette's TestClient alone",
         lambda a, b: bool(a.get("raised")) and not b.get("raised"),
