@@ -17,7 +17,7 @@ import pytest
 from .conftest import REPOSITORY, Emit, files, git
 
 SERVICES = [
-    {"example": "accounts", "store": "redis", "ci": "github"},
+    {"example": "accounts", "store": "redis", "ci": "github", "deploy": "kubernetes"},
     {"example": "minimal", "store": "memory", "ci": "gitlab"},
 ]
 SPAN = re.compile(r"(`+)(.+?)\1", re.DOTALL)
