@@ -157,11 +157,11 @@ def test_a_backup_of_sqlite_has_what_was_there_and_nothing_later(installed: Emit
 
 @contextmanager
 def redis_at(port: int, folder: Path, *options: str | Path) -> Iterator[None]:
-    """A Redis on a port of its own choice, which is ended at once afterwards."""
+    """A Redis on a port, ended at the end of the block."""
     program = shutil.which("valkey-server") or shutil.which("redis-server")
     assert program is not None
-    command = [program, "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options]
-    with running([*command, "--port", str(port)] if port else command, port, folder / "redis.log", folder):
+    command = [program, "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--port", str(port), *options]
+    with running(command, port, folder / "redis.log", folder):
         yield
 
 
@@ -279,6 +279,9 @@ def test_another_password_of_postgresql_signs_nobody_out(installed: Emit, tmp_pa
             old_away.run(tmp_path, ADMIN_DATABASE=admin)
             assert service.ask("GET", "/session") == 200
             assert [service.register("carol"), service.sign_in("alice"), service.sign_in("bob")] == [201] * 3
+            server.ask("ALTER ROLE app_2 PASSWORD 'another'")
+            assert [is_let_in(new), service.register("dave")] == [False, 201]  # its connection is open already
+            server.ask(f"ALTER ROLE app_2 PASSWORD '{_NEW}'")
         assert [is_let_in(old), is_let_in(new)] == [False, True]
         migrate(folder, new)  # the second role may do what the first could
         assert server.ask("SELECT tableowner FROM pg_tables WHERE tablename = 'accounts'", "shop") == "app"
@@ -436,8 +439,36 @@ def test_the_next_authority_of_postgresql_needs_no_restart(installed: Emit, tmp_
             assert service.sign_in("alice") == 201
 
 
-def change(server: Cluster) -> bool:
-    """Let every connection but the one that asks be made anew."""
-    return bool(
-        server.ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+@pytest.mark.world
+def test_the_next_authority_of_redis_needs_no_restart(installed: Emit, tmp_path: Path) -> None:
+    folder, trusted, log, port = installed(**ACCOUNTS), tmp_path / "trusted.crt", tmp_path / "log", free_port()
+    certificate(tmp_path / "present")
+    certificate(tmp_path / "next")
+    trusted.write_bytes((tmp_path / "present/ca.crt").read_bytes())
+    present, following = (
+        ["tls-cert-file", str(tmp_path / name / "server.crt"), "tls-key-file", str(tmp_path / name / "server.key")]
+        for name in ("present", "next")
     )
+    options = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
+    options += [f"--{each}" if each.startswith("tls-") else each for each in present]
+    options += ["--tls-ca-cert-file", str(trusted)]
+    url = f"rediss://localhost:{port}/0?ssl_ca_certs={quote(str(trusted))}"
+    with (
+        redis_at(port, tmp_path, *options),
+        served(folder, log, settings(sqlite(tmp_path), url)) as service,
+    ):
+        assert [service.register("alice"), service.sign_in("alice")] == [201, 201]
+        ask_redis(port, "--tls", "--insecure", "config", "set", *following)
+        ask_redis(port, "--tls", "--insecure", "client", "kill", "type", "normal", "skipme", "yes")
+        until(lambda: service.ask("GET", "/session") == 503)
+
+        trusted.write_text(trusted.read_text() + (tmp_path / "next/ca.crt").read_text())
+
+        until(lambda: service.ask("GET", "/session") == 200)
+        assert '"event":"store_back"' in log.read_text()
+
+
+def change(server: Cluster) -> bool:
+    """Let every connection of a client be made anew."""
+    others = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    return bool(server.ask(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {others}"))  # noqa: S608
