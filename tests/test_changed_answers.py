@@ -10,11 +10,13 @@ from .team_edits import EDITS, Edit
 
 OLDEST, *_ = RELEASES
 BORN = {**combinations(OLDEST, "example", "store")[0], "ci": "github", "checks": "off"}
+DEFAULTS = {"deploy": "container"}
+"""What was not asked when it was born."""
 CHANGES = [
     {question: answer}
-    for question in ("store", "ci")
+    for question in ("store", "ci", "deploy")
     for answer in choices(PRESENT, question)
-    if answer != BORN[question]
+    if answer != {**DEFAULTS, **BORN}[question]
 ]
 
 

@@ -23,8 +23,9 @@ EVERY_ANSWER = [
         "ci": "gitlab",
         "cors_origins": "https://a.example, https://b.example:8443,http://localhost:3000",
         "example": "minimal",
+        "deploy": "kubernetes",
     },
-    {"ci": "none", "package_name": "no", "cors_origins": "https://a.example", "store": "redis", "example": "accounts"},
+    {"ci": "none", "package_name": "no", "cors_origins": "https://a.example", "store": "redis", "deploy": "kubernetes"},
     {"project_name": HOSTILE, "description": HOSTILE, "package_name": "x" * 40},
     {"project_name": "'", "description": '"', "package_name": "a__b_"},
 ]

@@ -48,7 +48,7 @@ def test_the_list_is_that_of_the_working_tree(tmp_path: Path) -> None:
     [
         *combinations(PRESENT, "example", "store", "ci"),
         {"package_name": "no", "project_name": HOSTILE, "cors_origins": "https://a.example"},
-        {"package_name": "a__b_", "store": "redis"},
+        {"package_name": "a__b_", "store": "redis", "deploy": "kubernetes"},
     ],
     ids=str,
 )

@@ -29,6 +29,8 @@ from .test_questions import HOSTILE
 EMITTED = [
     *combinations(PRESENT, "example", "store", "ci"),
     {"ci": "none", "cors_origins": "https://a.example", "package_name": "no", "project_name": HOSTILE},
+    {"deploy": "kubernetes", "store": "redis"},
+    {"deploy": "kubernetes", "example": "minimal", "ci": "gitlab"},
     {"package_name": "a__b_", "cors_origins": "https://a.example,http://localhost:3000"},
 ]
 MATCHING = """\

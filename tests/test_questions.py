@@ -157,6 +157,7 @@ REFUSED = {
     "example": {"'blog' is not in": ["blog"], "'' is not in": [""]},
     "store": {"'valkey' is not in": ["valkey"], "'memory://' is not in": ["memory://"]},
     "ci": {"'jenkins' is not in": ["jenkins"], "'GitHub Actions' is not in": ["GitHub Actions"]},
+    "deploy": {"'helm' is not in": ["helm"], "'' is not in": [""], "'Kubernetes' is not in": ["Kubernetes"]},
     "checks": {"'on' is not in": ["on"], "'false' is not in": ["false"], "'' is not in": [""]},
 }
 
@@ -207,6 +208,7 @@ ADMITTED = {
     "example": ["accounts", "minimal"],
     "store": ["memory", "redis"],
     "ci": ["github", "gitlab", "none"],
+    "deploy": ["container", "kubernetes"],
     "checks": ["warn", "strict", "off"],
 }
 
@@ -319,6 +321,7 @@ def test_the_questions_are_the_ones_that_scripts_know(asked: dict[str, dict[str,
         "cors_origins",
         "store",
         "ci",
+        "deploy",
         "checks",
     ]
     for name, details in asked.items():

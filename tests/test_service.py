@@ -40,6 +40,7 @@ SERVICES = [
         "cors_origins": "https://a.example",
         "project_name": "日本" * 40,
         "store": "redis",
+        "deploy": "kubernetes",
     },
     {
         "ci": "none",

@@ -100,7 +100,7 @@ def test_each_failure_has_its_class_and_what_has_none_is_named(tmp_path: Path) -
         if line[:6].strip().isdigit()
     }
     found = {name for name, count in counted.items() if count}
-    assert found >= {"problem", "document", "name", "slash", "media type", "malformed", "event loop"}, (
+    assert found >= {"problem", "document", "value", "slash", "media type", "request", "event loop"}, (
         ended.stdout + ended.stderr
     )
     assert "tests/test_it.py::test_no_class" in ended.stdout

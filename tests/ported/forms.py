@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.security import OAuth2PasswordRequestForm
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field, Tag
 from svc.hardening import (
     ApiModel,
     Hardened,
@@ -370,6 +370,22 @@ class Company(ApiModel):
     kind: Literal["company"] = "company"
     company: Annotated[str, Field(max_length=99)]
     tags: Annotated[list[Annotated[str, Field(max_length=9)]], Field(max_length=3, default_factory=list)]
+
+
+class ByName(ApiModel):
+    model_config = ConfigDict(validate_by_alias=False)
+    email: Annotated[str, Field(alias="mail", max_length=99)]
+
+
+def test_a_field_that_is_taken_by_its_name_alone_is_declared_by_it() -> None:
+    app = made()
+
+    @app.post("/x")
+    @public
+    async def named(form: Annotated[ByName, Form()]) -> Seen:
+        return Seen(text=form.email)
+
+    assert TestClient(app).post("/x", data={"email": "a"}).json()["text"] == "a"
 
 
 EITHER = {

@@ -10,7 +10,8 @@ PAGES = ("/docs", "/redoc", "/openapi.json")
 BOUNDS = {"additionalProperties", "maxItems", "maxLength", "maxProperties", "maximum", "minimum"}
 OURS = {"InputError", "Problem"}
 THEIRS = {"HTTPValidationError", "ValidationError"}
-NAMES = {"extra_forbidden", "repeated"}
+KINDS = {"extra_forbidden", "finite_number", "repeated"}
+NO_LOOP = "no running event loop"
 RESPONSES = {"+401", "+403", "+422", "+429", "+default"}
 
 
@@ -78,27 +79,23 @@ RULES: dict[str, tuple[str, Rule]] = {
         "the OpenAPI document has the problems, refusals, headers of quotas and bounds that hold",
         _documents,
     ),
-    "name": (
-        "422: a name that the query or the form does not declare, or one that stands twice",
-        lambda a, b: bool(_kinds(b)) and _kinds(b) <= NAMES,
+    "value": (
+        "422: a name that the query or the form does not declare, or one that stands twice; an infinite number",
+        lambda a, b: bool(_kinds(b)) and _kinds(b) <= KINDS,
     ),
-    "number": ("422: an infinite number", lambda a, b: _kinds(b) == {"finite_number"}),
     "slash": (
         "404: no redirect to a path with another slash at its end",
         lambda a, b: a["status"] == 307 and _is_problem(b, 404),
     ),
     "media type": ("415: a body of a type that the signature does not say", lambda a, b: _is_problem(b, 415)),
-    "malformed": (
-        "400 or 413 before the route is asked: no JSON, a header that stands twice, more than APP_MAX_BODY_BYTES",
-        lambda a, b: a["method"] != "WEBSOCKET" and _is_problem(b, 400, 413),
-    ),
-    "origin": (
-        "403: an origin that APP_CORS_ORIGINS does not list",
-        lambda a, b: a["method"] == "OPTIONS" and _is_problem(b, 403),
+    "request": (
+        "400, 403 or 413 before a route is asked: no JSON, a name twice in a form, a host or an origin that no setting "
+        "lists, more than APP_MAX_BODY_BYTES",
+        lambda a, b: a["method"] != "WEBSOCKET" and _is_problem(b, 400, 403, 413),
     ),
     "denial": (
         "a WebSocket that is refused gets an HTTP response with a problem document",
-        lambda a, b: a["method"] == "WEBSOCKET" and (a["status"] >= 1000 or a["status"] >= 400) and _is_problem(b, 403),
+        lambda a, b: a["method"] == "WEBSOCKET" and a["status"] >= 400 and _is_problem(b, 403),
     ),
     "pages": (
         "the pages of the documentation are the template's",
@@ -108,7 +105,11 @@ RULES: dict[str, tuple[str, Rule]] = {
         "a stream that fails before its first byte is a 500, since nothing has been sent yet",
         lambda a, b: a["status"] == 200 and bool(a.get("raised")) and _is_problem(b, 500),
     ),
-    "event loop": ("asyncio alone: trio is not served", lambda a, b: "no running event loop" in b.get("raised", "")),
+    "event loop": ("asyncio alone: trio is not served", lambda a, b: NO_LOOP in b.get("raised", "") + b["body"]),
+    "raised": (
+        "what a route raises is logged, and raised on to Starlette's TestClient alone",
+        lambda a, b: bool(a.get("raised")) and not b.get("raised"),
+    ),
 }
 CLASSES = {name: words for name, (words, _) in RULES.items()}
 
@@ -124,13 +125,13 @@ def class_of(before: Sequence[Answer], after: Sequence[Answer], error: str) -> s
     pairs = [
         (one, other)
         for one, other in zip(before, after, strict=False)
-        if any(one[name] != other[name] for name in ("status", "type", "body"))
+        if any(one.get(name) != other.get(name) for name in ("status", "type", "body", "raised"))
     ]
     for one, other in pairs:
         for name, (_, rule) in RULES.items():
             if rule(one, other):
                 return name
-    if any("no running event loop" in each.get("raised", "") for each in after) or "no running event loop" in error:
+    if NO_LOOP in error:
         return "event loop"
     first = [
         f"{one['method']} {one['status']} {one['type']} > {other['status']} {other['type']}" for one, other in pairs[:1]

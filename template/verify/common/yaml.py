@@ -44,14 +44,30 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UnverifiedError: It is no YAML, or none that is understood here.
     """
-    try:
-        found = _yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (OSError, ValueError, RecursionError, _yaml.YAMLError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise UnverifiedError(f"{path.name} cannot be read: {said}", "Write it in plain YAML.") from None
-    if not isinstance(found, dict):
+    found = documents(path.name, _text(path))
+    if len(found) != 1 or not isinstance(found[0], dict):
         raise UnverifiedError(f"{path.name} holds no mapping", "Write it as its documentation says.")
-    return found
+    return found[0]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UnverifiedError(f"{path.name} cannot be read: {error}", "Write it in plain YAML.") from None
+
+
+def documents(name: str, text: str) -> list[Any]:
+    """What each document of a text holds.
+
+    Raises:
+        UnverifiedError: It is no YAML, or none that is understood here.
+    """
+    try:
+        return list(_yaml.load_all(text, _Loader))
+    except (ValueError, RecursionError, _yaml.YAMLError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UnverifiedError(f"{name} cannot be read: {said}", "Write it in plain YAML.") from None
 
 
 def mapping(value: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Watched(fastapi.FastAPI):
 
         try:
             await super().__call__(scope, receive, keep)
-        except Exception as error:
+        except BaseException as error:
             answer["raised"] = f"{type(error).__name__}: {error}"[:200]
             raise
 

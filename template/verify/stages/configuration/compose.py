@@ -26,14 +26,14 @@ _STORE = re.compile(
     r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b"
 )
 _STORE_PORTS = {"6379", "26379", "5432", "3306", "27017", "11211", "5672", "9092", "9200", "9042", "2379"}
-_YES = ("true", "yes", "on", "y")
+YES = ("true", "yes", "on", "y")
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):")
 # What containers have by default: to name one of them again gives nothing more.
-_HARMLESS = re.compile(
+HARMLESS = re.compile(
     "AUDIT_WRITE|CHOWN|DAC_OVERRIDE|FOWNER|FSETID|KILL|MKNOD|NET_BIND_SERVICE|NET_RAW|SETFCAP|SETGID|SETPCAP|SETUID|SYS_CHROOT"
 )
-_HOST_PATHS = re.compile(r"(/|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)")
-_SOCKET = re.compile(r"(docker|podman|containerd|crio)[\w-]*\.sock")
+HOST_PATHS = re.compile(r"(/|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)")
+SOCKET = re.compile(r"(docker|podman|containerd|crio)[\w-]*\.sock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +211,12 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
     if is_root(user := expanded(_start(service, options).user, {})):
         loose.append(f"user: {user}")
     given = {each.upper().removeprefix("CAP_") for each in _items(values, "cap_add")}
-    loose += [f"cap_add: {each}" for each in sorted(given) if not _HARMLESS.fullmatch(each)]
+    loose += [f"cap_add: {each}" for each in sorted(given) if not HARMLESS.fullmatch(each)]
     loose += [
         each for each in _items(values, "security_opt") if re.search(r"unconfined|no-new-privileges[:=]false", each)
     ]
-    loose += sorted({text for _, text in pairs(service.values) if _SOCKET.search(text)})
-    loose += [f"volumes: {source}" for source in _sources(values) if _HOST_PATHS.fullmatch(source)]
+    loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
+    loose += [f"volumes: {source}" for source in _sources(values) if HOST_PATHS.fullmatch(source)]
     if missing or loose:
         seen = [f"{service.name} misses {listed(missing, 9)}"] * bool(missing) + [f"has {each}" for each in loose]
         return rule.insecure("; ".join(seen), f"Put it into {file}; memory, CPU and processes may take other bounds.")
@@ -288,7 +288,7 @@ def _limited(service: dict[str, Any], key: str, resource: str) -> bool:
 
 
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "read_only: true": lambda service: str(service.get("read_only")).lower() in _YES,
+    "read_only: true": lambda service: str(service.get("read_only")).lower() in YES,
     "cap_drop: [ALL]": lambda service: "ALL" in map(str.upper, _items(service, "cap_drop")),
     "security_opt: [no-new-privileges:true]": lambda service: any(
         re.fullmatch(r"no-new-privileges([:=]true)?", each) for each in _items(service, "security_opt")
@@ -298,6 +298,6 @@ NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "pids_limit": lambda service: _limited(service, "pids_limit", "pids"),
 }
 FORBIDDEN = {
-    "privileged": _YES,
+    "privileged": YES,
     **dict.fromkeys(("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"), ("host",)),
 }

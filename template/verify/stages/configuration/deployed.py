@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""What deploys the service: every container file and compose file, whatever it is called and wherever it stands."""
+"""What deploys the service: every container file, compose file and manifest, whatever it is called and wherever it stands."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from ...common.yaml import mapping, read
 from ...result import Check, Options, Outcome, Rule, UnverifiedError
 from ...upkeep.larger_repository import root_of
 from ...upkeep.seeds import softened
-from . import compose, docker
+from . import compose, docker, kubernetes
 from .start import files_of_team
 
 _COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.ya?ml$", re.IGNORECASE)
@@ -44,26 +44,31 @@ def checks(options: Options) -> Iterator[Check]:
     containers: list[str] = []
     composes: list[str] = []
     others: list[str] = []
+    manifests: list[str] = []
     for path, text in files(project):
         name = path.relative_to(project).as_posix()
         if _COMPOSE.search(path.name) or _is_compose(path, text):
             composes.append(name)
         elif docker.is_container_file(path, text):
             containers.append(name)
+        elif kubernetes.is_manifest(path, text):
+            manifests.append(name)
         elif _OTHER.fullmatch(path.name):
             others.append(name)
     if root != project:  # one for all services of a larger repository
         above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
         composes += [os.path.relpath(each, project) for each in above if compose.runs_ours(each, options)]
     yield from _whole([each for name in containers for each in _container(name, containers, options)])
-    for name in composes:
-        if _for_development(name, composes):
-            yield compose.CONFINED.of(name, compose.CONFINED.name).not_looked_at("it is named for development")
-        else:
-            yield from softened(compose.checks(project / name, name, options), project, options.package, name)
+    for kind, names in ((compose, composes), (kubernetes, manifests)):
+        for name in names:
+            if _for_development(name, names):
+                yield kind.CONFINED.of(name, kind.CONFINED.name).not_looked_at("it is named for development")
+            else:
+                yield from softened(kind.checks(project / name, name, options), project, options.package, name)
     for name in others:
         yield OTHERS.of(name, OTHERS.name).not_looked_at("how it starts the service is not understood here", _BY_HAND)
-    for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
+    every = (docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")
+    for rules, found, what in (*every, (kubernetes.RULES, manifests, "manifest of Kubernetes")):
         yield from (rule.not_looked_at(f"there is no {what}") for rule in rules if not found)
 
 

@@ -63,6 +63,7 @@ def _declared(params: Iterable[Any]) -> dict[str, bool]:
         for model in models:
             for name, info in model.model_fields.items():
                 by_name = any(model.model_config.get(key) for key in ("populate_by_name", "validate_by_name"))
+                by_name = by_name or model.model_config.get("validate_by_alias") is False
                 names = {*names_of(name, info), *([name] if by_name else [])}
                 declared.update(dict.fromkeys(names, _repeats(info.annotation)))
         if not models:

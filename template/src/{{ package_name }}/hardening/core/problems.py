@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from .headers import is_field
 from .traces import trace_of
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 INPUT_LOCATIONS = frozenset({"body", "query", "path", "header", "cookie"})
@@ -140,7 +141,7 @@ def document(status: int, request_id: str, title: str = "", kind: str = "about:b
     except ValueError:
         title = "Error"
     ids = {"request_id": request_id, **({"trace_id": trace_id} if (trace_id := trace_of(request_id)) else {})}
-    return json.dumps({"type": kind, "title": title, "status": status, **more, **ids}, separators=(",", ":")).encode()
+    return _encode({"type": kind, "title": title, "status": status, **more, **ids}).encode()
 
 
 def validation_errors(

@@ -1,0 +1,187 @@
+# Owned by the template: an update rewrites this file.
+"""Manifests of Kubernetes: a pod of ours is what its restricted level admits and no more, and starts as production does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...common.yaml import documents, mapping, pairs, texts
+from ...result import Check, Options, Rule, UnverifiedError, listed
+from .compose import HARMLESS, HOST_PATHS, SOCKET, YES
+from .docker import Image
+from .start import Start, is_development, judge
+
+CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes are confined")
+START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
+RULES = (CONFINED, START)
+
+_KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
+_KINDS = {
+    "Pod",
+    "PodTemplate",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+    "CronJob",
+}
+_BESIDE = {"ConfigMap", "Kustomization", "Component", "List"}
+"""What sets variables, changes what another file says, or holds others."""
+_HOST = ("hostNetwork", "hostPID", "hostIPC")
+_SECURE = {
+    "readOnlyRootFilesystem": "true",
+    "allowPrivilegeEscalation": "false",
+    "runAsNonRoot": "true",
+    "privileged": "false",
+}
+_NEEDED = ("readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false")
+
+
+def is_manifest(path: Path, text: str) -> bool:
+    """Whether a file describes pods, what is in their environment, or what is changed in either."""
+    if path.stem.lower() == "kustomization":
+        return True
+    return path.suffix in (".yaml", ".yml", ".json") and bool(set(_KIND.findall(text)) & (_KINDS | _BESIDE))
+
+
+def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
+    """What is asked of each container of ours that a file describes, and of what a patch says of one.
+
+    Args:
+        path: The file.
+        name: How it is called in the report: its path in the repository.
+        options: Where the service is.
+    """
+    try:
+        found = list(_flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))))
+    except UnverifiedError as error:  # a chart's template is no YAML before it is filled in
+        yield CONFINED.of(name, CONFINED.name).not_looked_at(error.seen)
+        return
+    variables: dict[str, str] = {}
+    seen: dict[str, int] = {}
+    for document in found:
+        variables |= _variables(document, path.parent)
+        for pod, container in _containers(document):
+            if "image" in container and not _is_ours(container, options):
+                seen.setdefault("", 0)
+                continue
+            of = document.get("kind"), mapping(document.get("metadata")).get("name"), container.get("name")
+            about = " ".join([name, *(str(each) for each in of if each)])
+            seen[about] = seen.get(about, 0) + 1
+            about += f" {seen[about]}" if seen[about] > 1 else ""
+            yield _confined(CONFINED.of(about), pod, container, name)
+            yield from _started(START.of(about), container, options, name)
+    if bad := [f"{key}={value}" for key, value in variables.items() if is_development(key, value)]:
+        yield START.of(name, START.name).insecure(listed(bad), f"Leave it out of {name}.")
+    if list(seen) == [""]:
+        yield CONFINED.of(name, CONFINED.name).not_looked_at("it runs no image of ours")
+
+
+def _flat(values: list[Any]) -> Iterator[dict[str, Any]]:
+    """Every object; those of a list, and what the patches of a kustomization say, one by one."""
+    for value in values:
+        if isinstance(value, list):  # a file of operations
+            yield from map(_operation, map(mapping, value))
+        document = mapping(value)
+        yield from _flat(document.get("items") or []) if str(document.get("kind")).endswith("List") else [document]
+        for key in ("patches", "patchesStrategicMerge", "patchesJson6902"):
+            for each in document.get(key) or ():
+                text = mapping(each).get("patch", each)
+                if isinstance(text, str) and ":" in text:
+                    yield from _flat(documents("a patch", text))
+
+
+def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+    """What an operation of a JSON patch (RFC 6902) puts into an object."""
+    value: Any = operation.get("value")
+    for part in reversed(str(operation.get("path", "")).strip("/").split("/")):
+        value = [value] if part.isdecimal() or part == "-" else {part: value}
+    return mapping(value)
+
+
+def _variables(document: dict[str, Any], folder: Path) -> dict[str, str]:
+    """What a ConfigMap, or one that is generated, would put into an environment."""
+    if document.get("kind", "Kustomization") not in _BESIDE:
+        return {}
+    lines = [f"{key}={value}" for key, value in mapping(document.get("data")).items()]
+    for each in map(mapping, document.get("configMapGenerator") or ()):
+        lines += texts(each.get("literals"))
+        for file in (folder / name for name in texts([each.get("envs"), each.get("env")])):
+            lines += file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    return {name.strip(): value for name, _, value in (each.partition("=") for each in lines)}
+
+
+def _containers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each container of the pod that an object is, has a template of or changes, with that pod."""
+    if document.get("kind", "Pod") not in _KINDS:
+        return
+    spec = mapping(document.get("spec"))
+    while nested := mapping(spec.get("jobTemplate") or spec.get("template") or document.get("template")):
+        document, spec = {}, mapping(nested.get("spec"))
+    every = [mapping(each) for key in ("initContainers", "containers") for each in spec.get(key) or ()]
+    if not every and any(key in spec for key in ("volumes", "securityContext", *_HOST)):
+        every = [{}]  # a patch of the pod alone
+    yield from ((spec, each) for each in every)
+
+
+def _is_ours(container: dict[str, Any], options: Options) -> bool:
+    """Whether it runs this service: it is named like it, started by our package or set by our settings."""
+    image = str(container["image"]).partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
+    names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
+    said = " ".join(text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")]))
+    by_name = any(image == each or image.startswith(f"{each}-") for each in names)
+    return by_name or options.package in said or re.search(r"\bAPP_[A-Z]", said) is not None
+
+
+def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: str) -> Check:
+    context = {**mapping(pod.get("securityContext")), **mapping(container.get("securityContext"))}
+    plain = {key: str(value).lower() for key, value in context.items()}
+    capabilities = mapping(context.get("capabilities"))
+    loose = [f"{key}: {plain[key]}" for key, safe in _SECURE.items() if plain.get(key, safe) != safe]
+    loose += [f"{key}: {plain[key]}" for key in ("runAsUser", "runAsGroup") if re.fullmatch("0+", plain.get(key, ""))]
+    loose += [f"{key}: true" for key in _HOST if str(pod.get(key)).lower() in YES]
+    added = (each.upper().removeprefix("CAP_") for each in texts(capabilities.get("add")))
+    loose += [f"capabilities.add: {each}" for each in added if not HARMLESS.fullmatch(each)]
+    profile = str(mapping(context.get("seccompProfile")).get("type", ""))
+    loose += ["seccompProfile: Unconfined"] * (profile == "Unconfined")
+    paths = [str(mapping(mapping(each).get("hostPath")).get("path", "")) for each in pod.get("volumes") or ()]
+    loose += [f"hostPath: {each}" for each in paths if SOCKET.search(each) or HOST_PATHS.fullmatch(each)]
+    every = (each["securityContext"] for each in (pod, container) if "securityContext" in each)
+    loose += ["securityContext: null"] * any(not isinstance(each, dict) for each in every)
+    missing: list[str] = []
+    if "image" in container:  # a patch says no more than it changes
+        missing = [each for each in _NEEDED if each.partition(":")[0] not in plain]
+        missing += ["runAsNonRoot: true"] * (not plain.keys() & {"runAsNonRoot", "runAsUser"})
+        missing += ["capabilities: {drop: [ALL]}"] * ("ALL" not in map(str.upper, texts(capabilities.get("drop"))))
+        missing += ["seccompProfile: {type: RuntimeDefault}"] * (not profile)
+        missing += ["resources: {limits: {memory}}"] * ("memory" not in _limits(container))
+    if missing or loose:
+        seen = [f"it misses {listed(missing, 9)}"] * bool(missing) + [f"it has {each}" for each in loose]
+        return rule.insecure("; ".join(seen), f"Put it right in {file}, as the restricted level of pod security asks.")
+    return rule.proved("as the restricted level asks" if "image" in container else "it takes nothing of that back")
+
+
+def _limits(container: dict[str, Any]) -> dict[str, Any]:
+    return mapping(mapping(container.get("resources")).get("limits"))
+
+
+def _started(rule: Rule, container: dict[str, Any], options: Options, file: str) -> Iterator[Check]:
+    files = (options.project / each for each in ("Dockerfile", "Containerfile"))
+    text = next((each.read_text(encoding="utf-8", errors="replace") for each in files if each.is_file()), "")
+    made, entry = Image(text).start(), Image(f"{text}\nCMD []").start().argv
+    argv = tuple(texts(container.get("command")))
+    if args := tuple(texts(container.get("args"))):  # without an entry point, a flag alone is meant for the command
+        argv = (*(argv or (made.argv if args[0].startswith("-") and not entry else entry)), *args)
+    variables = map(mapping, container.get("env") or ())
+    env = {str(each.get("name")): str(each.get("value", "$elsewhere")) for each in variables}
+    if argv or any(map(is_development, env, env.values())):
+        yield judge(rule, Start(argv or made.argv, {**made.env, **env}), options, file)
+    elif "image" in container:
+        yield (
+            judge(rule, Start(made.argv, {**made.env, **env}), options, file)
+            if made.argv
+            else rule.not_looked_at("its image says what it starts")
+        )
