@@ -27,12 +27,12 @@ class Service:
     """A service on a port, as its clients see it."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self.cookie = ""
 
     def ask(self, method: str, path: str, body: Any = None) -> int:
         """The status of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         fields = {"Host": "api.example.com", "Cookie": self.cookie}
         if body is not None:
             fields["Content-Type"] = "application/json"
