@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from verify.common.ports import free_port
 
 from .browser import Page, chromium
 from .conftest import PATIENCE, Emit
 from .test_ported_code import environment
-from .test_service import answer_of, free_port
+from .test_service import answer_of
 
 FOREIGN = Path(__file__).parent / "foreign"
 LIBRARIES = (

@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from verify.common.ports import free_port
 
 from .conftest import Emit
 
@@ -77,10 +77,7 @@ class Service:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Service]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    service = Service(folder, port)
+    service = Service(folder, free_port())
     try:
         end = time.monotonic() + 20
         while service.status("/health/ready") != 200:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from verify.common.ports import free_port
 
 from .browser import QUIET
 from .conftest import PATIENCE, Emit, Render, commit, files, in_world_but, include_orders
@@ -199,13 +200,6 @@ def answer_of(url: str, holds: str = "") -> str:
             text = "nothing"
         assert time.monotonic() < end, f"{url} answers {text}"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from verify.result import Check, Options, Outcome
-from verify.stages.configuration import deployed, kubernetes
+from verify.stages.configuration import deployed
 
 from ..conftest import Emit
 
@@ -196,12 +196,15 @@ def test_an_honest_manifest_is_green(folder: Path, name: str) -> None:
     assert len({(each.id, each.object) for each in checks}) == len(checks), told(checks)
 
 
-def test_what_is_emitted_is_proved_and_what_is_not_there_is_not_looked_at(folder: Path) -> None:
+def test_what_is_emitted_is_proved_and_has_to_be_there_if_it_was_asked_for(folder: Path) -> None:
     proved = [each.id for each in looked(folder, {}) if each.outcome is Outcome.PROVED]
     shutil.rmtree(folder / "deploy")
 
     assert proved.count("kubernetes.confined") == 2  # the Deployment and the recipe of a Job
     assert proved.count("kubernetes.start") == 1
-    assert {(each.id, each.outcome) for each in looked(folder, {})} == {
-        (rule.id, Outcome.NOT_LOOKED_AT) for rule in kubernetes.RULES
-    }
+    (missing,) = looked(folder, {})
+    assert (missing.id, missing.outcome) == ("kubernetes.confined", Outcome.INSECURE)
+    assert "deploy: kubernetes" in missing.seen
+    answers = folder / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace("deploy: kubernetes", "deploy: container"))
+    assert looked(folder, {}) == []

@@ -7,7 +7,6 @@ import ast
 import json
 import os
 import re
-import socket
 import sys
 import time
 import tomllib
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ..common import raw_http
 from ..common.answer import HOST, Answer
+from ..common.ports import free_port
 from ..runner import processes
 
 START = 20.0
@@ -116,12 +116,6 @@ def _table(project: Path) -> dict[str, str]:
         return {str(name): str(value) for name, value in values.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return {}
-
-
-def free_port() -> int:
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        return int(candidate.getsockname()[1])
 
 
 class Service:

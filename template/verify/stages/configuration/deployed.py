@@ -11,6 +11,7 @@ from ...common.yaml import mapping, read
 from ...result import Check, Options, Outcome, Rule, UnverifiedError
 from ...upkeep.larger_repository import root_of
 from ...upkeep.seeds import softened
+from ...upkeep.template_repo import ANSWERS, recorded_answers
 from . import compose, docker, kubernetes
 from .start import files_of_team
 
@@ -67,9 +68,21 @@ def checks(options: Options) -> Iterator[Check]:
                 yield from softened(kind.checks(project / name, name, options), project, options.package, name)
     for name in others:
         yield OTHERS.of(name, OTHERS.name).not_looked_at("how it starts the service is not understood here", _BY_HAND)
-    every = (docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")
-    for rules, found, what in (*every, (kubernetes.RULES, manifests, "manifest of Kubernetes")):
+    for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
         yield from (rule.not_looked_at(f"there is no {what}") for rule in rules if not found)
+    if not manifests:
+        yield from _no_manifests(project)
+
+
+def _no_manifests(project: Path) -> Iterator[Check]:
+    """There is no manifest: what was answered says whether there should be one."""
+    try:
+        asked = recorded_answers(project).get("deploy")
+    except UnverifiedError:  # the stage of the drift tells it
+        return
+    if asked == "kubernetes":
+        remedy = "Put deploy/ back from git; or answer `deploy=container` with `copier update`."
+        yield kubernetes.CONFINED.insecure(f"no manifest is here, and {ANSWERS} says `deploy: kubernetes`", remedy)
 
 
 def _for_development(name: str, every: list[str]) -> bool:
