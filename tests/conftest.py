@@ -5,16 +5,16 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import yaml
-from copier import run_copy
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
+from .copier_command import in_one_text
 from .edited_service import Services
 from .releases import (
     FOLDER,
@@ -24,14 +24,26 @@ from .releases import (
     copy_working_tree,
     files,
     git,
+    made_once,
     make_history,
     nothing_of_this_machine,
 )
 
-__all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git"]
+__all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git", "in_one_text"]
 
 BUDGETS = {"not world": 900, "": 2600}
 """Seconds of CPU time by the expression of the tier: 9 minutes for plain pytest on two cores, 25 for `.ci/run`."""
+
+LONGEST = (
+    "test_a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer",
+    "test_every_test_that_is_another_one_in_another_service_passes_there",
+    "test_an_updated_service_is_bounded_locked_installed_and_proved",
+    "test_every_test_of_an_emitted_service_passes",
+    "test_a_new_service_is_locked_installed_and_verified",
+    "test_the_quick_tier_of_an_emitted_service_is_proved",
+    "test_an_emitted_service_passes_its_own_checks",
+)
+"""The tests whose cases take half a minute and more, the longest first."""
 
 PATIENCE = 300.0
 """Seconds after which something hangs: far more than it takes on a machine with five times too much to do."""
@@ -40,21 +52,6 @@ Emit = Callable[..., Path]
 Render = Callable[..., str]
 Case = TypeVar("Case")
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-
-
-def in_one_text(
-    command: Sequence[str | Path], folder: Path | None = None, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person sees it: what it prints on either output is one text."""
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
 
 
 def in_world_but(cases: Iterable[Case], plain: Callable[[Case], bool]) -> list[object]:
@@ -79,9 +76,24 @@ def include_orders(service: Path) -> Path:
     return app
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes, most of them spent waiting, begins first: nobody waits for it at the end."""
-    items.sort(key=lambda item: "::test_every_test_" not in item.nodeid)
+@pytest.hookimpl(trylast=True)  # once it is known which of them run
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long comes first, an equal share to each worker: nobody waits for it at the end.
+
+    `--dist=worksteal` begins with as many parts as there are workers, one after the other.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    named = [(place.get(item.nodeid.partition("::")[2].partition("[")[0]), item) for item in items]
+    long = [item for _, item in sorted(((n, item) for n, item in named if n is not None), key=lambda each: each[0])]
+    rest = [item for number, item in named if number is None]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        ordered += long[worker::workers]
+        others = max(0, len(items) * (worker + 1) // workers - len(ordered))
+        ordered += rest[:others]
+        del rest[:others]
+    items[:] = ordered
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -123,20 +135,29 @@ def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working tree as a release of its own, newer than any other."""
-    folder = tmp_path_factory.mktemp("template")
-    copy_working_tree(folder)
-    commit(folder, "template")
-    git(folder, "tag", PRESENT)
-    git(folder, "gc", "--quiet")
-    return folder
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of a run have in common, for what `made_once` makes."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
 
 
 @pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(shared: Path) -> Path:
+    """The working tree as a release of its own, newer than any other."""
+
+    def make(folder: Path) -> None:
+        copy_working_tree(folder)
+        commit(folder, "template")
+        git(folder, "tag", PRESENT)
+        git(folder, "gc", "--quiet")
+
+    return made_once(shared / "alone" / "template", make)
+
+
+@pytest.fixture(scope="session")
+def history(shared: Path) -> Path:
     """Every release with its tag, and the working tree as the newest of them."""
-    return make_history(tmp_path_factory.mktemp("history") / "template")
+    return made_once(shared / "history" / "template", make_history)
 
 
 @pytest.fixture(scope="session")
@@ -151,33 +172,24 @@ def questions(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def emit(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Emit:
-    """Emit a service for these answers, once a session, without the hook. A test that writes to it takes a copy."""
-    emitted: dict[frozenset[tuple[str, str]], Path] = {}
-
-    def service(**answers: str) -> Path:
-        key = frozenset(answers.items())
-        if key not in emitted:
-            folder = tmp_path_factory.mktemp("emitted") / FOLDER
-            run_copy(str(template), folder, data=answers, defaults=True, quiet=True, skip_tasks=True)
-            emitted[key] = folder
-        return emitted[key]
-
-    return service
+def emit(services: Services) -> Emit:
+    """Emit a service for these answers, once a run, without the hook. A test that writes to it takes a copy."""
+    return lambda **answers: services.emit(PRESENT, answers)
 
 
 @pytest.fixture(scope="session")
-def installed(emit: Emit, tmp_path_factory: pytest.TempPathFactory) -> Emit:
+def installed(emit: Emit, shared: Path) -> Emit:
     """The same with everything installed. Tests read it; one that writes takes a copy."""
-    synced: dict[Path, Path] = {}
 
     def service(**answers: str) -> Path:
         emitted = emit(**answers)
-        if emitted not in synced:
-            synced[emitted] = shutil.copytree(emitted, tmp_path_factory.mktemp("installed") / FOLDER)
+
+        def make(folder: Path) -> None:
+            shutil.copytree(emitted, folder)
             command = ["uv", "sync", "--quiet", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
-            subprocess.run(command, cwd=synced[emitted], check=True)
-        return synced[emitted]
+            subprocess.run(command, cwd=folder, check=True)
+
+        return made_once(shared / "installed" / emitted.parent.name / FOLDER, make)
 
     return service
 
@@ -219,6 +231,6 @@ def asked() -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def services(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Services:
+def services(history: Path, shared: Path) -> Services:
     """Services of every release, each emitted once."""
-    return Services(history, tmp_path_factory.mktemp("services"))
+    return Services(history, shared / "services")

@@ -1,21 +1,36 @@
 """A service that a team has lived in, an update of it, and what an update must not do to it."""
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from copier import run_copy, run_update
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from .releases import FOLDER, OWNED, PACKAGE, PRESENT, Answers, commit, files, git, matches
+from .copier_command import COPIER, in_one_text
+from .releases import (
+    FOLDER,
+    OWNED,
+    PACKAGE,
+    PRESENT,
+    RELEASES,
+    Answers,
+    asked_for,
+    commit,
+    files,
+    git,
+    made_once,
+    matches,
+)
 from .team_edits import Edit
 
 LOCKED = ("pyproject.toml", "uv.lock")
@@ -54,23 +69,25 @@ def conflicts(folder: Path) -> list[str]:
 
 
 class Services:
-    """Services of every release, each emitted once."""
+    """Services of every release, each emitted once, by whichever process needs it first.
+
+    Args:
+        history: The template with its releases.
+        folder: Where to emit them, shared by all who have the same template.
+    """
 
     def __init__(self, history: Path, folder: Path) -> None:
         self.history = history
         self.folder = folder
-        self.emitted: dict[tuple[str, frozenset[tuple[str, str]]], Path] = {}
 
     def emit(self, release: str, answers: Answers) -> Path:
         """What a release emits for these answers. Whoever writes to it takes a copy."""
-        key = (release, frozenset(answers.items()))
-        if key not in self.emitted:
-            folder = self.folder / str(len(self.emitted)) / FOLDER
-            run_copy(
-                str(self.history), folder, data=answers, vcs_ref=release, defaults=True, quiet=True, skip_tasks=True
-            )
-            self.emitted[key] = folder
-        return self.emitted[key]
+        asked = asked_for(release, answers) if release in (*RELEASES, PRESENT) else answers
+        key = hashlib.sha256(json.dumps([release, sorted(asked.items())]).encode()).hexdigest()[:16]
+        options: dict[str, Any] = {"vcs_ref": release, "defaults": True, "quiet": True, "skip_tasks": True}
+        return made_once(
+            self.folder / key / FOLDER, lambda folder: run_copy(str(self.history), folder, data=asked, **options)
+        )
 
     def lived_in(self, folder: Path, release: str, answers: Answers, edits: Iterable[Edit]) -> Path:
         """Such a service in its repository, with these edits of the team on top."""
@@ -159,14 +176,7 @@ def update(service: Path, answers: Answers | None = None) -> None:
 
 def update_and_prove(service: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Update with the command that people type, and all that comes after the files."""
-    return subprocess.run(
-        [sys.executable, "-m", "copier", "update", "--trust", "--defaults", *options],
-        cwd=service,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    return in_one_text([*COPIER, "update", "--trust", "--defaults", *options], service)
 
 
 BROUGHT = ("run --quiet python -m verify.bounds", "lock --quiet", "sync --quiet --locked")

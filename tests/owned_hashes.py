@@ -7,21 +7,8 @@ service gets, or whether it gets the file, the line names the answer.
 import sys
 from pathlib import Path
 
-from copier import run_copy
-
-from .releases import (
-    OWNED,
-    PRESENT,
-    REPOSITORY,
-    Answers,
-    combinations,
-    commit,
-    copy_working_tree,
-    files,
-    git,
-    matches,
-    rewrite,
-)
+from .edited_service import Services
+from .releases import OWNED, PRESENT, REPOSITORY, Answers, combinations, files, make_history, matches, rewrite
 from .releases import PACKAGE as NAME
 
 sys.path.insert(0, str(REPOSITORY / "template"))
@@ -67,24 +54,16 @@ def when(path: str, text: str, emitted: list[tuple[Answers, dict[str, str]]]) ->
     return ",".join(f"{name}={value}" for name, value in common.items())
 
 
-def written(folder: Path) -> str:
-    """The list for the working tree.
-
-    Args:
-        folder: An empty folder to emit services in.
-    """
-    template = folder / "template"
-    template.mkdir()
-    copy_working_tree(template)
-    commit(template, "present")
-    git(template, "tag", PRESENT)
-    emitted = []
-    for number, answers in enumerate(combinations(PRESENT, *QUESTIONS)):
-        service = folder / str(number) / NAME
-        run_copy(str(template), service, data=answers, defaults=True, quiet=True, skip_tasks=True)
-        emitted.append((answers, owned(service)))
+def written(services: Services) -> str:
+    """The list for the working tree."""
+    emitted = [(each, owned(services.emit(PRESENT, each))) for each in combinations(PRESENT, *QUESTIONS)]
     return sealed(HEADER + "".join(f"{entry}\n" for entry in entries(emitted)))
 
 
+def written_in(folder: Path) -> str:
+    """The same, in an empty folder."""
+    return written(Services(make_history(folder / "template"), folder / "emitted"))
+
+
 if __name__ == "__main__":
-    sys.exit(rewrite(COMMITTED, written))
+    sys.exit(rewrite(COMMITTED, written_in))

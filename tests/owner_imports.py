@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .releases import OWNED, files, matches
@@ -65,8 +66,13 @@ def imports(folder: Path, name: str) -> Iterator[Import]:
 
 def binds(folder: Path, source: str, name: str) -> bool:
     """Whether a module imports this name from elsewhere: `policy` of a package may be a function beside a module."""
-    statements = [node for node in parse(folder, source).body if isinstance(node, ast.ImportFrom) and node.module]
-    return any(name == (alias.asname or alias.name) for node in statements for alias in node.names)
+    return name in _bound((folder / source).read_text(encoding="utf-8"))
+
+
+@cache
+def _bound(text: str) -> frozenset[str]:
+    statements = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom) and node.module]
+    return frozenset(alias.asname or alias.name for node in statements for alias in node.names)
 
 
 def imported_by_name(node: ast.expr, package: str) -> tuple[str, ...]:
@@ -80,15 +86,16 @@ def imported_by_name(node: ast.expr, package: str) -> tuple[str, ...]:
             return ()
 
 
-def crossings(folder: Path, *, from_owned: bool) -> set[Import]:
-    """What owned modules import from seeds, or seeds from owned modules."""
-    return {
+@cache
+def crossings(folder: Path, *, from_owned: bool) -> frozenset[Import]:
+    """What owned modules import from seeds, or seeds from owned modules, of a service that does not change."""
+    return frozenset(
         each
         for name in files(folder)
         if name.endswith(".py") and matches(OWNED, name) == from_owned
         for each in imports(folder, name)
         if matches(OWNED, each.source) != from_owned
-    }
+    )
 
 
 def calls(folder: Path, names: set[str]) -> Iterator[str]:

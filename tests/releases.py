@@ -1,5 +1,6 @@
 """Every release of the template, and the present working tree as the newest: what services come from and go to."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -66,8 +67,26 @@ def copy_working_tree(folder: Path) -> None:
             shutil.copy2(REPOSITORY / name, folder / name)
 
 
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process which asks for it makes, and all find; whoever writes to it takes a copy.
+
+    Args:
+        folder: Where it is, or will be.
+        make: Makes it, its parents being there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = folder.with_name(f"{folder.name}.made")
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of somebody who failed
+            make(folder)
+            made.touch()
+    return folder
+
+
 @contextmanager
-def _quick_copier() -> Iterator[None]:
+def quick_copier() -> Iterator[None]:
     """Let Copier take a third of the time in this process; where it is a command of its own, it is as it comes.
 
     At each file it asks git whether `core.fileMode` is off, which it is not here, and compiles the same few texts.
@@ -107,7 +126,7 @@ def nothing_of_this_machine(folder: Path) -> Iterator[None]:
     for role in ("AUTHOR", "COMMITTER"):
         os.environ.update({f"GIT_{role}_NAME": "Test", f"GIT_{role}_EMAIL": "test@example.com"})
     try:
-        with _quick_copier():
+        with quick_copier():
             yield
     finally:
         os.environ.clear()
@@ -160,6 +179,12 @@ def configuration(release: str) -> dict[str, Any]:
         text = git(REPOSITORY, "show", f"{RELEASES[release]}:copier.yml")
     parsed: dict[str, Any] = yaml.safe_load(text)
     return parsed
+
+
+def asked_for(release: str, answers: Answers) -> Answers:
+    """Without the answers that a release gives by itself: with and without them it emits the same."""
+    questions = configuration(release)
+    return {name: each for name, each in answers.items() if each != questions.get(name, {}).get("default")}
 
 
 def choices(release: str, question: str) -> list[str]:

@@ -20,7 +20,9 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("edits", [(), EDITS], ids=["as emitted", "lived in"])
+@pytest.mark.parametrize(
+    "edits", [pytest.param((), id="as emitted", marks=pytest.mark.world), pytest.param(EDITS, id="lived in")]
+)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: "".join(change.values()))
 def test_files_follow_a_changed_answer_unless_the_team_has_edited_them(
     services: Services, tmp_path: Path, change: Answers, edits: tuple[Edit, ...]

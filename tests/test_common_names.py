@@ -1,29 +1,37 @@
 """A release may add a file under a name that a team has taken by then: it is a seed; an update leaves theirs."""
 
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from .conftest import in_world_but
 from .edited_service import Services, conflicts, state, update
-from .releases import OWNED, PRESENT, RELEASES, Answers, choices, combinations, commit, files, git, matches, seeds
+from .releases import OWNED, PRESENT, RELEASES, Answers, combinations, commit, files, git, matches, seeds
+from .seed_hashes import services_of
 from .team_edits import replace
 
 FOLDERS = ("/verify/**", "/tests/hardening/**", "/src/*/hardening/**")
 """Where a release may add owned files: nobody else's stand there, and drift names those that do."""
 COMING = ("SECURITY.md", ".github/dependabot.yml", "deploy/service.yaml")
+OLDEST, *_, NEWEST = RELEASES
 TAKEN = "Ours, for years.\n"
 
 
+def every_combination(release: str) -> list[Answers]:
+    return combinations(release, "example", "store", "ci")
+
+
+@pytest.mark.parametrize("every", in_world_but([services_of, every_combination], lambda each: each is services_of))
 @pytest.mark.parametrize("release", RELEASES)
-def test_what_a_release_adds_beside_its_folders_is_a_seed(services: Services, release: str) -> None:
-    every = [
-        {**answers, "ci": ci} for answers in combinations(release, "example", "store") for ci in choices(release, "ci")
-    ]
+def test_what_a_release_adds_beside_its_folders_is_a_seed(
+    services: Services, release: str, every: Callable[[str], Iterable[Answers]]
+) -> None:
 
     added = {
         name
-        for answers in every
+        for answers in every(release)
         for name in set(files(services.emit(PRESENT, answers))).difference(files(services.emit(release, answers)))
     }
 
@@ -32,7 +40,7 @@ def test_what_a_release_adds_beside_its_folders_is_a_seed(services: Services, re
     assert not {name for name in outside if matches(OWNED, name)}
 
 
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", in_world_but(RELEASES, lambda release: release in (OLDEST, NEWEST)))
 def test_an_update_leaves_a_file_that_the_team_has_under_such_a_name(
     services: Services, tmp_path: Path, release: str
 ) -> None:
@@ -73,9 +81,8 @@ def test_only_a_seed_leaves_it_alone(history: Path, tmp_path: Path, listed: bool
     commit(template, "next")
     git(template, "tag", "v1000.0.0")
     services = Services(template, tmp_path / "services")
-    oldest, *_ = RELEASES
     team = [lambda folder, _: take(folder, set(COMING))]
-    service = services.lived_in(tmp_path / "orders-api", oldest, {"ci": "none", "example": "minimal"}, team)
+    service = services.lived_in(tmp_path / "orders-api", OLDEST, {"ci": "none", "example": "minimal"}, team)
 
     update(service)
 

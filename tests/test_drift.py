@@ -58,7 +58,7 @@ def tree(folder: Path) -> Tree:
     }
 
 
-def test_a_fresh_service_has_not_drifted_and_is_not_touched(emit: Emit, template: Path, tmp_path: Path) -> None:
+def test_a_fresh_service_has_not_drifted_and_is_not_touched(emit: Emit, history: Path, tmp_path: Path) -> None:
     for name, in_git in (("plain", False), ("repository", True)):
         service = tmp_path / name / "orders-api"
         shutil.copytree(emit(), service)
@@ -70,7 +70,7 @@ def test_a_fresh_service_has_not_drifted_and_is_not_touched(emit: Emit, template
 
         assert found.code == 0, found.text
         assert len(found.checks) == 4
-        assert found.checks["no owned file was changed"]["seen"].endswith(f" files of v999.0.0 of {template}")
+        assert found.checks["no owned file was changed"]["seen"].endswith(f" files of v999.0.0 of {history}")
         assert tree(service) == before
         assert not (service / ".hardening" / "drift.patch").exists()
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from .conftest import FOLDER, REPOSITORY, Emit, commit, files, git
+from .conftest import FOLDER, REPOSITORY, Emit, commit, files, git, in_one_text
 from .edited_service import state_of_emission
+from .mini_template import release, service_of, small_template
 from .test_questions import HOSTILE, answers
 
 EVERY_ANSWER = [
@@ -40,14 +41,32 @@ def text(token_children: Any) -> str:
     return "".join(child.content for child in token_children)
 
 
-def test_the_quick_copier_of_the_tests_emits_what_the_command_emits(emit: Emit, template: Path, tmp_path: Path) -> None:
+def test_the_quick_copier_of_the_tests_emits_what_the_command_emits(emit: Emit, history: Path, tmp_path: Path) -> None:
     quick, folder = emit(**EVERY_ANSWER[2]), tmp_path / FOLDER
     answered = [f"--data={name}={value}" for name, value in EVERY_ANSWER[2].items()]
     command = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", "--trust", "--skip-tasks", *answered]
 
-    subprocess.run([*command, template, folder], check=True)
+    subprocess.run([*command, history, folder], check=True)
 
     assert state_of_emission(folder) == state_of_emission(quick)
+
+
+def test_the_forked_copier_of_the_tests_does_what_the_command_does(tmp_path: Path) -> None:
+    template = small_template(tmp_path / "template")
+    service = service_of(template, tmp_path / "orders-api", vcs_ref="v1.0.0")
+    release(template, "1.1.0", "Changed", "Something.")
+    twin = shutil.copytree(service, tmp_path / "twin" / "orders-api")
+    update = [sys.executable, "-m", "copier", "update", "--trust", "--defaults"]
+    for options, code in (["--skip-tasks"], 0), (["-d", "ci=none"], 1), (["--nothing"], 2):
+        typed = subprocess.run(
+            [*update, *options], cwd=twin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+
+        forked = in_one_text([*update, *options], service)
+
+        assert (typed.returncode, forked.returncode) == (code, code), typed.stdout
+        assert re.sub(r"\d+\.\d+ s|/twin", "", forked.stdout) == re.sub(r"\d+\.\d+ s|/twin", "", typed.stdout)
+        assert state_of_emission(service) == state_of_emission(twin)
 
 
 @pytest.mark.parametrize("given", EVERY_ANSWER, ids=str)

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import in_one_text
+from .conftest import in_one_text, in_world_but
 from .edited_service import Services
 from .releases import PRESENT, RELEASES, commit
 from .test_old_services import update
 
+OLDEST, *_, NEWEST = RELEASES
 INSTALL = ["uv", "sync", "--quiet", "--locked"]
 
 
-@pytest.fixture(params=RELEASES)
+@pytest.fixture(
+    params=in_world_but(RELEASES, lambda release: release in (OLDEST, NEWEST))
+)  # before tomlkit, and with it
 def updated(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -> Path:
     """A service of an older release with its environment, and the files of this one."""
     answers = {"example": "minimal", "store": "memory"}

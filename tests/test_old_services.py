@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from .copier_command import COPIER, in_one_text
 from .edited_service import Services, State, state
 from .releases import RELEASES, REPOSITORY, Answers, combinations, commit, files, git
 from .team_edits import EDITS, replace
@@ -23,25 +23,27 @@ Ended = subprocess.CompletedProcess[str]
 def update(service: Path) -> Ended:
     """What a person types, but for what comes after the files."""
     config = service.parent / "gitconfig"
-    return subprocess.run(
-        [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--skip-tasks"],
-        cwd=service,
-        env={**os.environ, "GIT_CONFIG_GLOBAL": str(config) if config.exists() else os.devnull},
-        capture_output=True,
-        text=True,
-        check=False,
+    settings = str(config) if config.exists() else os.devnull
+    return in_one_text(
+        [*COPIER, "update", "--trust", "--defaults", "--skip-tasks"], service, GIT_CONFIG_GLOBAL=settings
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def answers() -> Answers:
     return combinations(OLDEST, "example", "store")[0]
 
 
-@pytest.fixture
-def service(services: Services, tmp_path: Path, answers: Answers) -> Path:
+@pytest.fixture(scope="module")
+def lived_in(services: Services, tmp_path_factory: pytest.TempPathFactory, answers: Answers) -> Path:
     """A service of the oldest release that its team has edited."""
-    return services.lived_in(tmp_path / "orders-api", OLDEST, answers, EDITS)
+    return services.lived_in(tmp_path_factory.mktemp("lived-in") / "orders-api", OLDEST, answers, EDITS)
+
+
+@pytest.fixture
+def service(lived_in: Path, tmp_path: Path) -> Path:
+    """The same, to be updated."""
+    return shutil.copytree(lived_in, tmp_path / "orders-api")
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_shallow_clone_is_updated(service: Path, tmp_path: Path, unharmed: Cal
 
     ended = update(shallow)
 
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stdout
     assert unharmed(shallow, before)
 
 
@@ -81,7 +83,7 @@ def test_a_service_inside_a_larger_repository_is_updated(
 
     ended = update(inside)
 
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stdout
     assert unharmed(inside, before)
     changed = git(tmp_path / "everything", "status", "--porcelain").splitlines()
     assert all(" services/orders-api/" in line for line in changed)
@@ -186,7 +188,7 @@ def test_what_cannot_be_updated_is_said_with_its_remedy_in_the_readme(
     ended = update(service)
 
     assert ended.returncode != 0
-    assert sentence in " ".join(ended.stderr.split())
+    assert sentence in " ".join(ended.stdout.split())
     assert f"`{sentence}`" in README
     assert {name: (service / name).read_bytes() for name in files(service)} == before
 
@@ -201,7 +203,7 @@ def test_a_template_that_has_moved_is_found_at_the_address_that_is_set(
 
     ended = update(service)
 
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stdout
     found = services.compare(service, before, OLDEST, answers)
     assert (found.conflicts, found.lost, found.wrong) == ([], [], [".copier-answers.yml is not as in a fresh copy"])
     assert f"_src_path: {moved}\n" in (service / ".copier-answers.yml").read_text()

@@ -16,7 +16,6 @@ from .releases import (
     PRESENT,
     RELEASES,
     Answers,
-    choices,
     combinations,
     configuration,
     files,
@@ -24,6 +23,7 @@ from .releases import (
     matches,
     seeds,
 )
+from .seed_hashes import services_of
 from .test_questions import HOSTILE
 
 EMITTED = [
@@ -112,8 +112,8 @@ def test_no_file_that_belonged_to_the_team_belongs_to_the_template_now(services:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_owned_code_asks_nothing_of_seeds_that_an_older_service_lacks(services: Services, release: str) -> None:
-    for given in combinations(release, "example", "store"):
-        old = services.emit(release, {**given, "ci": choices(release, "ci")[0]})
+    for given in services_of(release):
+        old = services.emit(release, given)
         asked = crossings(services.emit(PRESENT, given), from_owned=True)
         assert asked
         for each in asked:
@@ -150,8 +150,8 @@ def test_seeds_import_from_the_one_door(services: Services) -> None:
 def test_create_app_of_every_release_takes_the_call_of_now(services: Services, release: str, now: list[str]) -> None:
     calls = [line for line in now if line.startswith("needs create_app(")]
     assert calls
-    for given in combinations(release, "example", "store"):
-        folder = services.emit(release, {**given, "ci": choices(release, "ci")[0]})
+    for given in services_of(release):
+        folder = services.emit(release, given)
         module = ast.parse((folder / "src" / package_of(folder) / "app.py").read_text())
         (function,) = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "create_app"]
         taken = signature(function.args, bound=False)

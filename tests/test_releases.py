@@ -33,6 +33,8 @@ SERVICES = [
 OLDEST, *_, NEWEST = RELEASES
 CHOSEN = [next(each for each in SERVICES if each[0] == OLDEST), [each for each in SERVICES if each[0] == NEWEST][-1]]
 """Of the oldest and the newest release, one service each: those that plain pytest takes."""
+AGAIN = [next(each for each in SERVICES if each[0] == release) for release in RELEASES] + CHOSEN[-1:]
+"""One service of each release, which a second update leaves as it is: both sides of it are the newest release."""
 
 
 def named(value: str | Answers) -> str:
@@ -49,6 +51,8 @@ def test_an_update_brings_all_that_is_owned_and_touches_nothing_else(
     update(service)
 
     assert not services.compare(service, before, release, answers)
+    if (release, answers) not in AGAIN:
+        return
     commit(service, "update")
     once = state(service)
     update(service)

@@ -20,6 +20,7 @@ from verify.common.ports import free_port
 
 from .browser import QUIET
 from .conftest import PATIENCE, Emit, Render, commit, files, in_world_but, include_orders
+from .differing_tests import differing_tests
 from .test_questions import HOSTILE
 
 LONGEST = "x" * 40
@@ -55,6 +56,9 @@ SERVICES = [
 ]
 EVERY_TEST, QUICK_TIER = SERVICES[2], SERVICES[0]
 """Of the one, plain pytest runs every test, of the other what `verify` runs of them; the others are `world`."""
+OTHERS = [given for given in SERVICES if given != EVERY_TEST]
+PARTS = 8
+"""All the tests of a service take minutes, most of which they wait: so many processes run them side by side."""
 PRODUCTION = {"APP_ALLOWED_HOSTS": "api.example.com", "APP_TRUSTED_PROXIES": "192.0.2.1"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -82,7 +86,7 @@ def named(given: dict[str, str]) -> str:
     return "-".join(given.values()).encode("ascii", "ignore")[:40].decode()
 
 
-@pytest.mark.parametrize("given", SERVICES, ids=named)
+@pytest.mark.parametrize("given", in_world_but(SERVICES, lambda given: given in SERVICES[1:3]), ids=named)
 def test_an_emitted_service_passes_its_own_checks(
     emit: Emit, run: Run, tmp_path: Path, subtests: pytest.Subtests, given: dict[str, str]
 ) -> None:
@@ -121,24 +125,63 @@ def test_the_quick_tier_of_an_emitted_service_is_proved(
     assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
 
 
-@pytest.mark.parametrize("given", in_world_but(SERVICES, lambda given: given == EVERY_TEST), ids=named)
-def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]) -> None:
-    """All cases of all tests, the slow ones too, most of which wait for a server: minutes of each."""
-    service = tmp_path / "orders-api"
-    shutil.copytree(emit(**given), service)
+def passes(run: Run, emitted: Path, folder: Path, tests: list[str]) -> None:
+    """Assert that all cases of these tests pass in a copy of a service, the slow ones too."""
+    service = shutil.copytree(emitted, folder / "orders-api")
     commit(service, "emitted")
     assert run(service, "uv", "sync").returncode == 0
 
-    result = run(service, "uv", "run", "--no-sync", "pytest")
+    result = run(service, "uv", "run", "--no-sync", "pytest", *tests)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
+
+
+def tests_of(service: Path) -> list[str]:
+    """The files in which pytest finds the tests of a service."""
+    return [name for name in files(service) if re.fullmatch(r"tests/.*\btest_\w+\.py", name)]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path: Path, part: int) -> None:
+    emitted = emit(**EVERY_TEST)
+
+    passes(run, emitted, tmp_path, tests_of(emitted)[part::PARTS])
+
+
+@pytest.mark.world
+@pytest.mark.parametrize("given", OTHERS, ids=named)
+def test_every_test_that_is_another_one_in_another_service_passes_there(
+    emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]
+) -> None:
+    """Of those that are the same, with the same subject, `test_the_quick_tier_of_an_emitted_service_is_proved` has some."""
+    emitted = emit(**given)
+
+    passes(run, emitted, tmp_path, differing_tests(emitted, emit(**EVERY_TEST)))
 
 
 def test_what_runs_every_test_in_plain_pytest_has_every_test_file(emit: Emit) -> None:
     tests = [{name for name in files(emit(**given)) if name.startswith("tests/")} for given in SERVICES]
 
     assert set().union(*tests) == tests[SERVICES.index(EVERY_TEST)]
+
+
+def test_a_test_is_the_same_in_another_service_if_it_and_its_subject_are(emit: Emit, tmp_path: Path) -> None:
+    other, service = emit(**EVERY_TEST), shutil.copytree(emit(**SERVICES[3]), tmp_path / "orders-api")
+    same = "tests/hardening/test_cors.py"
+
+    found = differing_tests(service, other)
+
+    assert differing_tests(other, other) == []
+    assert "tests/test_users.py" in found, "it tests an application of its own"
+    assert "tests/hardening/test_prefix.py" in found, "it tests settings that hold an answer"
+    assert same not in found
+    assert len(found) < len(tests_of(service)) / 3
+    for changed in (same, "tests/hardening/asgi_client.py", "tests/hardening/conftest.py"):
+        text = (service / changed).read_text()
+        (service / changed).write_text(f"{text}# Another text.\n")
+        assert same in differing_tests(service, other), changed
+        (service / changed).write_text(text)
 
 
 def test_an_accounts_service_is_proved_as_it_stands(emit: Emit, run: Run, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from .conftest import REPOSITORY
+from .conftest import LONGEST, REPOSITORY, pytest_collection_modifyitems
 
 LIMIT = 600
 """Lines of a file. Split what is longer by what it tests."""
@@ -16,9 +18,10 @@ FOLDERS = ("tests", "template/tests")
 LONG = ("tests/test_service.py", "tests/test_releases.py", "tests/test_fleet.py", "tests/hooks/test_outcomes.py")
 COLLECT = ("--collect-only", "-q", "-n0", *LONG)
 MOST = {
-    "every_test_of_an_emitted_service_passes": 1,
+    "every_test_of_an_emitted_service_passes": 8,
+    "every_test_that_is_another_one_in_another_service_passes_there": 0,
     "the_quick_tier_of_an_emitted_service_is_proved": 1,
-    "an_emitted_service_passes_its_own_checks": 4,
+    "an_emitted_service_passes_its_own_checks": 2,
     "an_update_brings_all_that_is_owned_and_touches_nothing_else": 2,
     "an_updated_service_is_bounded_locked_installed_and_proved": 0,
     "a_service_that_nobody_edited_ends_an_update_as_before_and_takes_each_offer": 0,
@@ -79,6 +82,29 @@ def test_plain_pytest_takes_few_of_the_cases_that_take_long(plain: subprocess.Co
     cases = Counter(line.partition("::")[2].partition("[")[0] for line in plain.stdout.splitlines() if "::" in line)
 
     assert {name: cases[f"test_{name}"] for name in MOST} == MOST
+
+
+def ordered(workers: int, *names: str) -> list[str]:
+    """The order in which so many workers take tests of these names."""
+    items: Any = [SimpleNamespace(nodeid=f"tests/test_it.py::{name}") for name in names]
+    config: Any = SimpleNamespace(workerinput={"workercount": workers})
+    pytest_collection_modifyitems(config, items)
+    return [item.nodeid.partition("::")[2] for item in items]
+
+
+def test_what_takes_long_comes_first_for_each_worker() -> None:
+    long, longest = f"{LONGEST[1]}[a]", f"{LONGEST[0]}[b]"
+
+    assert ordered(1, "test_a", long, "test_b", longest) == [longest, long, "test_a", "test_b"]
+    assert ordered(2, "test_a", long, "test_b", longest) == [longest, "test_a", long, "test_b"]
+    assert ordered(2, long, longest) == [longest, long]
+    assert ordered(3, "test_a", longest) == [longest, "test_a"]
+
+
+def test_what_is_said_to_take_long_is_there(plain: subprocess.CompletedProcess[str]) -> None:
+    world = pytest_ended(*COLLECT, "-m", "world").stdout
+
+    assert [name for name in LONGEST if f"::{name}[" not in plain.stdout + world] == []
 
 
 @pytest.mark.parametrize(("test", "code"), [("pass", 0), ("assert False", 1), ("syntax error", 2)])

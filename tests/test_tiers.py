@@ -4,6 +4,7 @@ import json
 import re
 import resource
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def run(service: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@cache
 def collected(service: Path, *arguments: str) -> list[str]:
     """The cases of the owned tests that would run, such as `test_store.py::test_a_flood[1]`, without addresses."""
     listed = run(service, "--collect-only", *arguments).splitlines()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Emit
+from ..releases import made_once
 from .runs import DRIVER, Check, Prove, ask_for, named_twice
 
 
@@ -50,9 +51,21 @@ def prove(python: tuple[Path, Path], service: Path) -> Prove:
     return checks
 
 
+@pytest.fixture(scope="session")
+def locked_at_vulnerable(python: tuple[Path, Path], shared: Path) -> Path:
+    """`pyproject.toml` and its lock, with a dependency that is vulnerable and one that brings a vulnerable one along."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(python[0], folder, ignore=shutil.ignore_patterns(".venv", ".hardening"))
+        ask_for(folder, "sqlparse==0.4.3", "flask==1.1.2", "jinja2==2.11.1", "markupsafe<2.1")
+        subprocess.run(["uv", "remove", "--quiet", "--no-sync", "jinja2"], cwd=folder, check=True)
+
+    return made_once(shared / "vulnerable" / "orders-api", make)
+
+
 @pytest.fixture
-def vulnerable(service: Path) -> Path:
-    """The service with a dependency that is vulnerable, and one that brings a vulnerable one along."""
-    ask_for(service, "sqlparse==0.4.3", "flask==1.1.2", "jinja2==2.11.1", "markupsafe<2.1")
-    subprocess.run(["uv", "remove", "--quiet", "--no-sync", "jinja2"], cwd=service, check=True)
+def vulnerable(service: Path, locked_at_vulnerable: Path) -> Path:
+    """The service with them."""
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy2(locked_at_vulnerable / name, service)
     return service
