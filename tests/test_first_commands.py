@@ -16,9 +16,7 @@ OLDEST, *_, NEWEST = RELEASES
 INSTALL = ["uv", "sync", "--quiet", "--locked"]
 
 
-@pytest.fixture(
-    params=in_world_but(RELEASES, lambda release: release in (OLDEST, NEWEST))
-)  # before tomlkit, and with it
+@pytest.fixture(params=in_world_but(RELEASES, lambda release: release in (OLDEST, NEWEST)))
 def updated(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -> Path:
     """A service of an older release with its environment, and the files of this one."""
     answers = {"example": "minimal", "store": "memory"}

@@ -154,7 +154,7 @@ def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path:
 def test_every_test_that_is_another_one_in_another_service_passes_there(
     emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]
 ) -> None:
-    """Of those that are the same, with the same subject, `test_the_quick_tier_of_an_emitted_service_is_proved` has some."""
+    """Of those that are the same there, `test_the_quick_tier_of_an_emitted_service_is_proved` runs some."""
     emitted = emit(**given)
 
     passes(run, emitted, tmp_path, differing_tests(emitted, emit(**EVERY_TEST)))

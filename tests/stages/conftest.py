@@ -53,7 +53,7 @@ def prove(python: tuple[Path, Path], service: Path) -> Prove:
 
 @pytest.fixture(scope="session")
 def locked_at_vulnerable(python: tuple[Path, Path], shared: Path) -> Path:
-    """`pyproject.toml` and its lock, with a dependency that is vulnerable and one that brings a vulnerable one along."""
+    """The service with a dependency that is vulnerable, and one that brings a vulnerable one along, both locked."""
 
     def make(folder: Path) -> None:
         shutil.copytree(python[0], folder, ignore=shutil.ignore_patterns(".venv", ".hardening"))
@@ -65,7 +65,7 @@ def locked_at_vulnerable(python: tuple[Path, Path], shared: Path) -> Path:
 
 @pytest.fixture
 def vulnerable(service: Path, locked_at_vulnerable: Path) -> Path:
-    """The service with them."""
+    """The same, to change."""
     for name in ("pyproject.toml", "uv.lock"):
         shutil.copy2(locked_at_vulnerable / name, service)
     return service
