@@ -14,7 +14,7 @@ import yaml
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-from .copier_command import in_one_text
+from .copier_command import end_forks, in_one_text
 from .edited_service import Services
 from .releases import (
     FOLDER,
@@ -103,6 +103,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     limit = BUDGETS.get(config.option.markexpr)
     beside = f"; all of this tier may take {limit}" if limit else ""
     terminalreporter.write_line(f"{used:.0f} s of CPU time{beside}", red=bool(limit and used > limit))
+
+
+def pytest_sessionfinish() -> None:
+    """End what the commands of Copier were forked from, so that its time counts."""
+    end_forks()
 
 
 @pytest.hookimpl(wrapper=True)

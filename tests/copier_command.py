@@ -5,10 +5,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 
-from copier.__main__ import CopierApp
+from copier._cli import CopierApp
 from plumbum import colors
 from plumbum.colorlib.styles import get_color_repr
 from plumbum.machines.local import LocalEnv, LocalMachine
@@ -43,6 +43,11 @@ def in_one_text(
     )
 
 
+def end_forks() -> None:
+    """End the process that others are forked from, if one was."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
 def _forked(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     with tempfile.NamedTemporaryFile() as output:
         process = _FORKS.Process(target=_run, args=(command[3:], folder, environment, output.name))
@@ -67,6 +72,6 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str], output
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     colors.use_color = get_color_repr()
     with quick_copier():
-        _, code = CopierApp.run(["copier", *arguments], exit=False)
+        _, code = CopierApp.run(["__main__.py", *arguments], exit=False)
     sys.stdout.flush()
     sys.exit(code)

@@ -1,6 +1,8 @@
 """Which tests of an emitted service say something that the same tests of another service do not."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from verify.upkeep.owned_files import PACKAGE, digest
@@ -25,10 +27,11 @@ def differing_tests(service: Path, other: Path) -> list[str]:
     ours, theirs = _digests(service), _digests(other)
     same = {name for name, text in ours.items() if theirs.get(name) == text}
     words = _in_one_alone(set(ours), set(theirs))
+    sources = cache(lambda name: {each.source for each in imports(service, name)})
     found = []
     for name in files(service):
         if re.fullmatch(r"tests/(\w+/)*test_\w+\.py", name):
-            brought = _brought(service, name)
+            brought = _brought(name, sources)
             text = "\n".join((service / each).read_text() for each in brought if each.startswith("tests/"))
             if {_named(service, each) for each in brought} - same or words & {*re.findall(r"[a-z]+", text.lower())}:
                 found.append(name)
@@ -52,13 +55,12 @@ def _in_one_alone(ours: set[str], theirs: set[str]) -> set[str]:
     return {next(each for each in (*reversed(path.parents), path) if each not in there).stem for path in paths}
 
 
-def _brought(service: Path, test: str) -> set[str]:
+def _brought(test: str, sources: Callable[[str], set[str]]) -> set[str]:
     """A test module, the `conftest.py` beside it, and the service's modules that come with the test."""
     conftest = PurePosixPath(test).with_name("conftest.py").as_posix()
     found, left = {test, conftest}, [test]
     while left:
-        for each in imports(service, left.pop()):
-            if each.source not in found:
-                found.add(each.source)
-                left += [] if matches(LEAVES, each.source) else [each.source]
+        new = sources(left.pop()) - found
+        found |= new
+        left += [each for each in new if not matches(LEAVES, each)]
     return found
