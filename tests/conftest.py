@@ -1,5 +1,6 @@
 """A template to emit from, and services that were emitted from it, each combination of answers once."""
 
+import gc
 import os
 import resource
 import shutil
@@ -103,6 +104,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     limit = BUDGETS.get(config.option.markexpr)
     beside = f"; all of this tier may take {limit}" if limit else ""
     terminalreporter.write_line(f"{used:.0f} s of CPU time{beside}", red=bool(limit and used > limit))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: whoever collects garbage need not look through all of it again and again."""
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
