@@ -44,9 +44,8 @@ def test_four_lines_update_a_service(template: Path, emit: Emit, tmp_path: Path)
     hashes.write_text(sealed("".join(listed).replace(before, digest(page.read_bytes(), PACKAGE))))
     release(newer, "1000.0.0", "Changed", "The name of a page.")
     service = tmp_path / "orders-api"
-    run_copy(
-        str(newer), service, data={"checks": "off"}, vcs_ref="v999.0.0", defaults=True, quiet=True, skip_tasks=True
-    )
+    answers = {"checks": "off", "example": "minimal"}
+    run_copy(str(newer), service, data=answers, vcs_ref="v999.0.0", defaults=True, quiet=True, skip_tasks=True)
     (service / "README.md").write_text("# Ours\n")
     subprocess.run(["uv", "lock", "--quiet"], cwd=service, check=True)
     commit(service, "emitted")

@@ -44,6 +44,11 @@ def test_a_new_service_is_locked_installed_and_verified(
     verified = json.loads((folder / ".hardening" / "last-verify.json").read_text())
     outcomes = {check["outcome"] for check in verified["checks"] if check["step"] == "audit"}
     assert outcomes == {audited}, verified
+    red = {check["step"] for check in verified["checks"] if check["outcome"] in ("insecure", "unverified")}
+    assert red == ({"audit"} if fault else set()), (
+        "its tests pass, its files and settings are right, no attack succeeds"
+    )
+    assert {"tests", "configuration", "headers", "sessions"} <= {check["step"] for check in verified["checks"]}
     assert recorded(folder)["outcome"] == verified["outcome"]
     assert result.stdout.count("was proved") + result.stdout.count("NOT VERIFIED: ") == 1, "the verdict stands once"
     assert re.search(r"\nNext:\n( {4}\S.*\n)+$", result.stdout), "and nothing follows it but the next step"
