@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 
 import pytest
 from copier import run_copy
 
-from .conftest import REPOSITORY, Render, commit, git, in_one_text
+from .conftest import REPOSITORY, Render, commit, git, in_one_text, in_world_but
 from .hooks.runs import ANSWERS, NEVER_RUN, STAND_IN, UV, Ended, said
 
 OLD, NEW = "v1.0.0", "v2.0.0"
@@ -184,8 +185,10 @@ def test_an_update_brings_bounds_moves_what_must_move_proves_it_and_says_what_ch
     assert git(service, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("how", ["inline", "rej"])
-@pytest.mark.parametrize("inside", [False, True], ids=["a repository", "a folder of one"])
+@pytest.mark.parametrize(
+    ("how", "inside"),
+    in_world_but(product(("inline", "rej"), (False, True)), lambda case: case in [("inline", False), ("rej", True)]),
+)
 def test_nothing_goes_on_over_a_conflict(emitted: Path, tmp_path: Path, how: str, inside: bool) -> None:
     service = shutil.copytree(emitted, tmp_path / "mono" / "größe" / "orders-api")
     if inside:
@@ -436,25 +439,24 @@ def test_an_update_with_the_same_answers_looks_at_no_seed(service: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        ["update", "--trust", "--defaults"],
-        ["recopy", "--trust", "--force"],
-        ["copy", "--trust", "--defaults", "--overwrite", "--skip-tasks"],
-    ],
-    ids=lambda command: command[0],
-)
-@pytest.mark.parametrize(
-    ("answer", "born"),
-    [("package_name=other", "orders_api"), ("example=accounts", "minimal")],
-    ids=["package", "example"],
+    ("command", "answer", "born"),
+    in_world_but(
+        [
+            (command, *answer)
+            for command, answer in product(
+                ("update --trust --defaults", "recopy --trust --force", "copy --trust --defaults -w --skip-tasks"),
+                (("package_name=other", "orders_api"), ("example=accounts", "minimal")),
+            )
+        ],
+        lambda case: case[0].startswith("recopy") == (case[2] == "minimal"),
+    ),
 )
 def test_an_answer_for_birth_only_is_refused_in_one_line(
-    lineage: Path, service: Path, command: list[str], answer: str, born: str
+    lineage: Path, service: Path, command: str, answer: str, born: str
 ) -> None:
-    where = [str(lineage), "."] if command[0] == "copy" else []
+    where = [str(lineage), "."] if command.startswith("copy") else []
 
-    result = copier(service, *command, "-d", answer, *where)
+    result = copier(service, *command.split(), "-d", answer, *where)
 
     assert result.returncode == 1
     name = answer.partition("=")[0]
