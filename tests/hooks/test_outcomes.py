@@ -29,7 +29,7 @@ def test_a_new_service_is_locked_installed_and_verified(
 
     with serving(fault=fault) as osv:
         result = subprocess.run(
-            command(template, folder),
+            command(template, folder, *(["--data=example=minimal"] if fault else [])),
             env={**os.environ, "AUDIT_OSV_URL": osv.address},
             capture_output=True,
             text=True,
