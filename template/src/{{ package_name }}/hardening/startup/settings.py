@@ -58,8 +58,8 @@ def _not_taken(error: SettingsError, folder: Path | None) -> Finding:
     if isinstance(cause, OSError):
         message = f"{cause.filename or folder} cannot be read: {cause.strerror}."
         return Finding("settings.E003", message, f"Let user {os.geteuid()}, who runs the service, read it.")
-    if isinstance(cause, UserWarning):
-        return Finding("settings.E003", str(cause), "Mount the file itself, or one beside it.")
+    if isinstance(cause, UserWarning | AssertionError):
+        return Finding("settings.E003", f"{error}: {cause}", "Mount the file itself into APP_SECRETS_DIR.")
     if isinstance(cause, UnicodeDecodeError):
         message = f"{error}: the file in APP_SECRETS_DIR is not UTF-8."
         return Finding("settings.E003", message, "Write it again as UTF-8.")
@@ -92,8 +92,9 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
 
     suffixes = {each.removeprefix(PREFIX): each for each in sorted(known)}
     own = name.removeprefix(PREFIX)
-    if "_" in (of_file := own.removesuffix("_FILE")) and of_file in suffixes:  # as images of databases are given secrets
-        return suffixes[of_file]
+    in_file = own.removesuffix("_FILE")  # as images of databases are told where a secret is
+    if "_" in in_file and in_file in suffixes:
+        return suffixes[in_file]
     close = get_close_matches(own, suffixes, n=3, cutoff=0.8)
     return next((suffixes[each] for each in close if get_close_matches(own, [each], 1, _CLOSER.get(each, 0.8))), None)
 

@@ -20,7 +20,8 @@ from .base import RequestContext, Services, Step
 _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
-_SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}}
+_OF_SOCKET = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": _OF_SOCKET}
 NETWORKS = ((56, 20), (48, 400))
 """Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has.
 
