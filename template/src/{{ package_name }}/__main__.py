@@ -111,10 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason := why_cannot_listen(address):
         print(f"Cannot listen on {address} ({address.source}): {reason}.", file=sys.stderr)
         return 1
-    log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
     if app is not None and (found := asyncio.run(app.prepare())):
         _refuse("Cannot start", found)
         return 1
+    log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
     log("info", "start", address=str(address), source=address.source, workers=options.workers, env=settings.env)
     for finding in exposure_finding(settings, address.host):
         log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
