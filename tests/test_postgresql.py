@@ -181,10 +181,10 @@ def upgrade() -> None:
 def test_replicas_that_build_an_index_as_they_start_do_so_in_turn(installed: Emit, tmp_path: Path) -> None:
     folder = shutil.copytree(installed(**ACCOUNTS), tmp_path / "newer", ignore=shutil.ignore_patterns(".venv"))
     (folder / "src/orders_api/migrations/versions/0002_index.py").write_text(INDEX)
-    python, server = installed(**ACCOUNTS) / ".venv/bin/python", Cluster(tmp_path / "server")
+    server = Cluster(tmp_path / "server")
     url = server.url("postgres")
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder / "src"), **settings(url)}
-    command = [python, "-m", "alembic", "upgrade", "head"]
+    command = [str(installed(**ACCOUNTS) / ".venv/bin/alembic"), "upgrade", "head"]
     with server.running():
         migrate(installed(**ACCOUNTS), url)
         # Whoever has looked at the table is waited for, by the first replica: the second comes meanwhile.
