@@ -17,7 +17,7 @@ FILES = ("limit_stores", "session_stores", "redis_sessions", "redis_store")
 
 
 def test_what_holds_of_redis_holds_of_valkey(installed: Emit, tmp_path: Path) -> None:
-    """Scripts, expiry, sessions, Sentinel: the service's own tests, but not of TLS, which this Valkey does not speak."""
+    """Scripts, expiry, sessions, Sentinel: the service's own tests, not of TLS, which this Valkey does not speak."""
     whole = installed(**ACCOUNTS)
     folder = shutil.copytree(whole, tmp_path / "service", ignore=shutil.ignore_patterns(".venv"))
     (tmp_path / "valkey-server").symlink_to(valkey())
