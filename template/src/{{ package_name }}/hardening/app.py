@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """The FastAPI application that has the perimeter around it, however it is served, mounted or tested."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any
@@ -30,6 +31,8 @@ from .steps.errors import Errors
 from .stores import open_sessions, open_store, store_findings
 
 _DEFAULTS = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
+_LONG = 5.0
+"""Seconds of a preparation after which the log tells of it, and again each time."""
 
 
 def _inner(app: Any) -> Any:
@@ -162,8 +165,17 @@ class Hardened(FastAPI):
         await perimeter(scope, receive, send)
 
     async def prepare(self) -> list[Finding]:
-        """Do what has to be done once before the service listens, and return what keeps it from starting."""
-        return [finding for step in self._prepare for finding in await step()]
+        """Do what has to be done once before the service listens, and return what keeps it from starting.
+
+        The log tells of what takes long, as where somebody else migrates the database.
+        """
+        found: list[Finding] = []
+        for step in self._prepare:
+            task = asyncio.ensure_future(step())
+            while not (await asyncio.wait({task}, timeout=_LONG))[0]:
+                log("warning", "still_preparing", step=getattr(step, "__qualname__", "step"))
+            found += task.result()
+        return found
 
     def seal(self) -> Perimeter:
         """Look at everything and build the perimeter. Once the application has started, it is looked at again, and in

@@ -177,6 +177,8 @@ class HardeningSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _development_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # What Windows calls UTF-8 begins with a byte order mark, and a secret would.
+        values = {name: text.removeprefix("\ufeff") if isinstance(text, str) else text for name, text in values.items()}
         if values.get("env") != "development":
             return values
         local = {"allowed_hosts": "localhost,127.0.0.1,[::1]", "trusted_proxies": "none", "docs": True}

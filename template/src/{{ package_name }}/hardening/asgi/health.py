@@ -18,6 +18,7 @@ class Health:
 
     def __init__(self, probes: Sequence[Probe] = ()) -> None:
         self._probes = probes
+        self._asked: dict[Probe, asyncio.Future[bool]] = {}
         self._lock = asyncio.Lock()
         self._checked = float("-inf")
         self._ready = True
@@ -37,13 +38,21 @@ class Health:
                 self._ready, self._checked = all(results), time.monotonic()
         return self._ready
 
-    @staticmethod
-    async def _ask(probe: Probe) -> bool:
+    async def _ask(self, probe: Probe) -> bool:
+        """Ask for a second. A probe that cleans up for longer, as database drivers do, is asked again when that has ended."""
         try:
-            async with asyncio.timeout(1.0):
-                if await probe():
-                    return True
-                reason = "returned False"
+            if (asked := self._asked.get(probe)) is None or asked.done():
+                asked = self._asked[probe] = asyncio.ensure_future(probe())
+                asked.add_done_callback(lambda it: it.cancelled() or it.exception())  # nobody may be left to hear of it
+                try:
+                    await asyncio.wait({asked}, timeout=1.0)
+                finally:
+                    asked.cancel()
+            if not asked.done() or asked.cancelled():
+                raise TimeoutError
+            if asked.result():
+                return True
+            reason = "returned False"
         except Exception as error:  # noqa: BLE001 - whatever a probe raises, the answer is no
             reason = type(error).__name__
         log("warning", "not_ready", probe=getattr(probe, "__qualname__", "probe"), reason=reason)

@@ -5,6 +5,7 @@ remedy, in the manner of Django's system checks; production starts on none of th
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -35,12 +36,14 @@ def load(settings: type[SettingsT]) -> SettingsT:
         InsecureConfigurationError: A value cannot be read; all of them are named.
     """
     folder = secrets_dir()
-    if folder is not None and not folder.is_dir():
-        raise InsecureConfigurationError(
-            [Finding("settings.E003", f"APP_SECRETS_DIR is {folder}, which is not a folder.", "Mount it, or unset it.")]
-        )
+    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112 - of Path, a parent that is closed is an error
+        message = f"APP_SECRETS_DIR is {folder}, which is no folder that user {os.geteuid()} can reach."
+        raise InsecureConfigurationError([Finding("settings.E003", message, "Mount it, or unset it.")])
     try:
-        return settings(_secrets_dir=folder)
+        with warnings.catch_warnings():
+            # Of a folder, or a link that leads out or nowhere, in the place of a file, whose setting would have its default.
+            warnings.filterwarnings("error", "attempted to load secret file")
+            return settings(_secrets_dir=folder)
     except SettingsError as error:
         raise InsecureConfigurationError([_not_taken(error, folder)]) from None
     except ValidationError as error:
@@ -55,6 +58,8 @@ def _not_taken(error: SettingsError, folder: Path | None) -> Finding:
     if isinstance(cause, OSError):
         message = f"{cause.filename or folder} cannot be read: {cause.strerror}."
         return Finding("settings.E003", message, f"Let user {os.geteuid()}, who runs the service, read it.")
+    if isinstance(cause, UserWarning | AssertionError):
+        return Finding("settings.E003", f"{error}: {cause}", "Mount the file itself into APP_SECRETS_DIR.")
     if isinstance(cause, UnicodeDecodeError):
         message = f"{error}: the file in APP_SECRETS_DIR is not UTF-8."
         return Finding("settings.E003", message, "Write it again as UTF-8.")
@@ -87,6 +92,9 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
 
     suffixes = {each.removeprefix(PREFIX): each for each in sorted(known)}
     own = name.removeprefix(PREFIX)
+    in_file = own.removesuffix("_FILE")  # as images of databases are told where a secret is
+    if "_" in in_file and in_file in suffixes:
+        return suffixes[in_file]
     close = get_close_matches(own, suffixes, n=3, cutoff=0.8)
     return next((suffixes[each] for each in close if get_close_matches(own, [each], 1, _CLOSER.get(each, 0.8))), None)
 

@@ -20,7 +20,8 @@ from .base import RequestContext, Services, Step
 _TRANSLATED = bytes(8) + b"\xff\xff\0\0"  # RFC 2765, 2.1
 _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
-_SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
+_OF_SOCKET = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": _OF_SOCKET}
 NETWORKS = ((56, 20), (48, 400))
 """Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has.
 
@@ -113,7 +114,8 @@ class Client(Step):
             scope["client"] = (client, 0)
             if trace_id := parent_trace(request.headers.get(b"traceparent", b"")):
                 note_trace(request.request_id, trace_id)
-            if len(schemes := {each.strip().lower() for each in _values(scope, b"x-forwarded-proto")}) == 1:
+            schemes = {name for each in _values(scope, b"x-forwarded-proto") if (name := each.strip().lower())}
+            if len(schemes) == 1:
                 scope["scheme"] = _SCHEMES[scope["type"]].get(schemes.pop(), scope["scheme"])
             return client
         scope["headers"] = [header for header in scope["headers"] if header[0] not in OF_TRUSTED]
