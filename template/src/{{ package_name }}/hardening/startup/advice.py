@@ -22,7 +22,7 @@ from ..models import DEFAULT_BOUND, MAX_ITEMS, QueryModel
 from .params import Fault
 
 _PASSWORD = re.compile(r"passw(or)?d|pass(phrase|code)|(^|_)pwd(_|$)", re.IGNORECASE)
-_PAGES = frozenset({"limit", "offset", "skip", "take", "page", "size", "pagesize", "perpage", "pagenumber", "maxresults"})
+_PAGES = frozenset({"limit", "offset", "skip", "take", "page", "size", "pagesize", "perpage", "pagenumber"})
 _COUNTS = "sign_in_attempt"
 _CSP = "content-security-policy"
 _INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
