@@ -30,15 +30,23 @@ _INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 def librarys_hint(name: str, route: Route) -> str:
     """The remedy where an installed package made the route, so that nobody can write anything at it; else nothing."""
-    module = getattr(getattr(route.context, "endpoint", None), "__module__", None) or ""
-    package, source = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None) or ""
-    if not source.startswith(_INSTALLED) or package == __name__.partition(".")[0]:
-        return ""
+    package = _package_of(getattr(route.context, "endpoint", None))
+    if not package:  # a route class of its own may hide what stands beneath the path decorator
+        package = _package_of(type(getattr(route.context, "original_route", None)))
+        if package in ("", "fastapi", "starlette"):
+            return ""
     if name == "routes.E001":
         said, other = "public=True", ", or include the router with `dependencies=[Depends(guard)]`"
     else:
         said, other = f'..., insecure_because={{"{name}": reason}}', ""
     return f"{package} made it: say `policy({said})(router)` of its router, or of the route itself{other}."
+
+
+def _package_of(thing: Any) -> str:
+    """The installed package that a function or a class is of, or nothing."""
+    module = getattr(thing, "__module__", None) or ""
+    package, source = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None) or ""
+    return package if source.startswith(_INSTALLED) and package != __name__.partition(".")[0] else ""
 
 
 def pages(route: Route) -> Iterator[Fault]:
