@@ -130,7 +130,9 @@ class Nonced:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         nonce = token_urlsafe(16)
         scripts = f"script-src 'self' 'nonce-{nonce}' 'unsafe-hashes' {APPLY};"
-        csp = PAGES.replace("script-src 'self';", scripts).replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+        csp = PAGES.replace("script-src 'self';", scripts).replace(
+            "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+        )
 
         async def admit(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -156,16 +158,16 @@ class OtherLogin(AuthProvider):
 
 def other_admin(app: Hardened, engine: Any) -> None:
     middlewares = [Middleware(Nonced), Middleware(SessionMiddleware, secret_key=SECRET, https_only=True)]
-    admin = OtherAdmin(
-        engine, base_url="/desk", secret_key=SECRET, auth_provider=OtherLogin(), middlewares=middlewares
-    )
+    admin = OtherAdmin(engine, base_url="/desk", secret_key=SECRET, auth_provider=OtherLogin(), middlewares=middlewares)
     admin.add_view(OtherView(Note))
     admin.templates.env.add_extension(Nonces)
     admin.templates.env.globals["nonce"] = NONCE.get
     admin.mount_to(app)
     # Its own scripts send the token of that cookie with what they change.
     spoken = policy(
-        content_types=FORMS, script_cookies=["starlette_admin_csrftoken"], insecure_because={"routes.E005": "tried here"}
+        content_types=FORMS,
+        script_cookies=["starlette_admin_csrftoken"],
+        insecure_because={"routes.E005": "tried here"},
     )
     spoken(admin.app)
 
