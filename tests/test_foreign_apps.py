@@ -135,13 +135,14 @@ def test_an_admin_with_scripts_in_its_pages_runs_these_and_no_other(page: Page, 
     assert complaints(page, fonts, "400 (Bad Request)") == []
 
     # What its scripts send has the token that they read from a cookie.
-    page.evaluate("document.body.insertAdjacentHTML('beforeend', %s)" % json.dumps(shown))
+    page.evaluate(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(shown)})")
     page.evaluate("document.querySelector('[data-sa-name=delete][data-sa-is-row-action]').click()")
     page.wait_for("document.querySelector('[data-sa-action=action-submit]')?.checkVisibility()")
     page.evaluate("document.querySelector('[data-sa-action=action-submit]').click()")
     page.wait_for("!document.querySelector('[data-sa-name=delete][data-sa-is-row-action]')")
     assert page.evaluate("window.bad") is None
-    assert "session" not in page.evaluate("document.cookie")
+    assert "desk" not in page.evaluate("document.cookie")
+    assert any("inline event handler" in each for each in complaints(page))
 
 
 def test_graphiql_asks_its_schema(page: Page, address: str) -> None:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -46,7 +46,15 @@ PAGES = (
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 SECRET = token_urlsafe(32)
-APPLY = f"'sha256-{base64.b64encode(hashlib.sha256(b'applyColumnVisibility()').digest()).decode()}'"
+HANDLERS = (
+    "applyColumnVisibility()",
+    "window.location = this.value",
+)  # attributes of its templates: no nonce is for them
+
+
+def hashes(scripts: Iterable[str]) -> str:
+    """What admits scripts that stand in a page, each just as it is."""
+    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in scripts)
 
 
 class Base(DeclarativeBase):
@@ -129,7 +137,7 @@ class Nonced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         nonce = token_urlsafe(16)
-        scripts = f"script-src 'self' 'nonce-{nonce}' 'unsafe-hashes' {APPLY};"
+        scripts = f"script-src 'self' 'nonce-{nonce}' 'unsafe-hashes' {hashes(HANDLERS)};"
         csp = PAGES.replace("script-src 'self';", scripts).replace(
             "style-src 'self'", "style-src 'self' 'unsafe-inline'"
         )
@@ -157,8 +165,18 @@ class OtherLogin(AuthProvider):
 
 
 def other_admin(app: Hardened, engine: Any) -> None:
-    middlewares = [Middleware(Nonced), Middleware(SessionMiddleware, secret_key=SECRET, https_only=True)]
-    admin = OtherAdmin(engine, base_url="/desk", secret_key=SECRET, auth_provider=OtherLogin(), middlewares=middlewares)
+    middlewares = [
+        Middleware(Nonced),
+        Middleware(SessionMiddleware, secret_key=SECRET, session_cookie="desk", https_only=True),
+    ]
+    admin = OtherAdmin(
+        engine,
+        base_url="/desk",
+        route_name="desk",
+        secret_key=SECRET,
+        auth_provider=OtherLogin(),
+        middlewares=middlewares,
+    )
     admin.add_view(OtherView(Note))
     admin.templates.env.add_extension(Nonces)
     admin.templates.env.globals["nonce"] = NONCE.get
@@ -231,8 +249,7 @@ class Graph(GraphQLRouter):
 def graph() -> APIRouter:
     router = Graph(strawberry.Schema(Query))
     inline = re.findall(r"<script>(.*?)</script>", router.graphql_ide_html, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in inline]
-    scripts = " ".join(["script-src 'self'", *(f"'sha256-{each}'" for each in hashes)])
+    scripts = f"script-src 'self' {hashes(inline)}"
     csp = PAGES.replace("script-src 'self'", scripts).replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
     return policy(public=True, unchecked_query=True, headers={"content-security-policy": csp})(router)
 
