@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Emit
 
-LIBRARIES = ("python-multipart", "itsdangerous")
+LIBRARIES = ("python-multipart", "itsdangerous", "asgi-correlation-id", "fastapi-mcp", "mcp<2")
 PORTED = Path(__file__).parent / "ported"
 
 

@@ -212,7 +212,7 @@ def test_a_minimal_service_carries_nothing_of_the_accounts(emit: Emit, run: Run,
 
     accounts = {"aiosqlite", "alembic", "argon2-cffi", "greenlet", "psycopg", "pwdlib", "sqlalchemy", "zxcvbn"}
     assert accounts <= locked["accounts"] - locked["minimal"]
-    assert not [name for name in files(emit(example="minimal")) if re.search("account|database|migrat|passw", name)]
+    assert not [name for name in files(emit(example="minimal")) if re.search("account|database|migrat", name)]
 
 
 @pytest.mark.parametrize("example", ["accounts", "minimal"])

@@ -500,11 +500,20 @@ def test_tests_that_fail_or_are_all_skipped_are_not_green(synced: Path, tmp_path
     skipped = verify(service, "--only", "tests")
     mine.write_text("def test_mine():\n    pass\n")
     failed = verify(service, "--only", "tests")
+    # Made-up values reach the team's tests, where the environment says nothing, and not the template's.
+    with (service / "pyproject.toml").open("a") as file:
+        file.write('[tool.hardening.verify.environment]\nTHEIR_TOKEN = "made up"\nTHEIR_URL = "made up"\n')
+    seen = 'os.environ.get("THEIR_TOKEN"), os.environ.get("THEIR_URL")'
+    for file_name, expected in (("test_mine.py", ("made up", "said")), ("hardening/test_headers.py", (None, "said"))):
+        (service / "tests" / file_name).write_text(f"import os\n\ndef test_it():\n    assert ({seen}) == {expected}\n")
+    (service / "tests/conftest.py").unlink()
+    given = verify(service, "--only", "tests", THEIR_URL="said")
 
     assert skipped.code == 2, skipped.out
     assert "no test was run (1 skipped)" in skipped.out
     assert failed.code == 1, failed.out
     assert [check["outcome"] for check in failed.record["checks"]] == ["proved", "insecure"]
+    assert given.code == 0, given.out
 
 
 class Bare(http.server.BaseHTTPRequestHandler):

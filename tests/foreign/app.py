@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated, Any
@@ -18,13 +19,21 @@ from fastapi.templating import Jinja2Templates
 from fastapi_users import BaseUserManager, FastAPIUsers, UUIDIDMixin, schemas
 from fastapi_users.authentication import AuthenticationBackend, CookieTransport, JWTStrategy
 from fastapi_users_db_sqlalchemy import SQLAlchemyBaseUserTableUUID, SQLAlchemyUserDatabase
+from jinja2.ext import Extension
 from mcp.server.mcpserver import MCPServer
 from sqladmin import Admin, ModelView
 from sqladmin.authentication import AuthenticationBackend as AdminLogin
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette_admin.auth import AdminUser, AuthProvider
+from starlette_admin.contrib.sqla import Admin as OtherAdmin
+from starlette_admin.contrib.sqla import ModelView as OtherView
+from starlette_admin.exceptions import LoginFailed
 from strawberry.fastapi import GraphQLRouter
 
 from .hardening import Hardened, QueryModel, guard, policy, public
@@ -37,6 +46,15 @@ PAGES = (
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 SECRET = token_urlsafe(32)
+HANDLERS = (
+    "applyColumnVisibility()",
+    "window.location = this.value",
+)  # attributes of its templates: no nonce is for them
+
+
+def hashes(scripts: Iterable[str]) -> str:
+    """What admits scripts that stand in a page, each just as it is."""
+    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in scripts)
 
 
 class Base(DeclarativeBase):
@@ -47,6 +65,12 @@ class Article(Base):
     __tablename__ = "articles"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
 
 
 class User(SQLAlchemyBaseUserTableUUID, Base):
@@ -91,6 +115,79 @@ class Login(AdminLogin):
 class Articles(ModelView, model=Article):
     column_list = (Article.id, Article.name)
     form_columns = (Article.name,)
+
+
+# --- an admin whose pages hold scripts that differ from page to page --------------------------------------------------
+
+NONCE: ContextVar[str] = ContextVar("nonce")
+
+
+class Nonces(Extension):
+    """Scripts that stand in a template get a nonce; one that comes in with what is shown gets none."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return source.replace("<script", '<script nonce="{{ nonce() }}"')
+
+
+class Nonced:
+    """Makes the nonce of each page, and admits it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        nonce = token_urlsafe(16)
+        scripts = f"script-src 'self' 'nonce-{nonce}' 'unsafe-hashes' {hashes(HANDLERS)};"
+        csp = PAGES.replace("script-src 'self';", scripts).replace(
+            "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+        )
+
+        async def admit(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"content-security-policy", csp.encode()))
+            await send(message)
+
+        NONCE.set(nonce)
+        await self.app(scope, receive, admit)
+
+
+class OtherLogin(AuthProvider):
+    async def login(self, username: str, password: str, remember_me: bool, request: Request) -> None:
+        if password != "right":  # noqa: S105 - of nobody
+            raise LoginFailed("Wrong name or password")
+        request.session["name"] = username
+
+    async def logout(self, request: Request) -> None:
+        request.session.clear()
+
+    async def authenticate(self, request: Request) -> AdminUser | None:
+        return AdminUser(request.session["name"]) if "name" in request.session else None
+
+
+def other_admin(app: Hardened, engine: Any) -> None:
+    middlewares = [
+        Middleware(Nonced),
+        Middleware(SessionMiddleware, secret_key=SECRET, session_cookie="desk", https_only=True),
+    ]
+    admin = OtherAdmin(
+        engine,
+        base_url="/desk",
+        route_name="desk",
+        secret_key=SECRET,
+        auth_provider=OtherLogin(),
+        middlewares=middlewares,
+    )
+    admin.add_view(OtherView(Note))
+    admin.templates.env.add_extension(Nonces)
+    admin.templates.env.globals["nonce"] = NONCE.get
+    admin.mount_to(app)
+    # Its own scripts send the token of that cookie with what they change.
+    spoken = policy(
+        content_types=FORMS,
+        script_cookies=["starlette_admin_csrftoken"],
+        insecure_because={"routes.E005": "tried here"},
+    )
+    spoken(admin.app)
 
 
 # --- accounts of a library --------------------------------------------------------------------------------------------
@@ -152,8 +249,7 @@ class Graph(GraphQLRouter):
 def graph() -> APIRouter:
     router = Graph(strawberry.Schema(Query))
     inline = re.findall(r"<script>(.*?)</script>", router.graphql_ide_html, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in inline]
-    scripts = " ".join(["script-src 'self'", *(f"'sha256-{each}'" for each in hashes)])
+    scripts = f"script-src 'self' {hashes(inline)}"
     csp = PAGES.replace("script-src 'self'", scripts).replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
     return policy(public=True, unchecked_query=True, headers={"content-security-policy": csp})(router)
 
@@ -221,6 +317,7 @@ def create_app(settings: Settings) -> Hardened:
     admin = Admin(app, engine, authentication_backend=Login(SECRET))
     admin.add_view(Articles)
     policy(content_types=FORMS, headers={"content-security-policy": PAGES}, insecure_because=accepted)(admin.admin)
+    other_admin(app, engine)
     app.include_router(accounts(database))
     app.include_router(graph(), prefix="/graphql")
     app.mount("/mcp", policy(insecure_because=accepted)(tool_app))
@@ -229,5 +326,8 @@ def create_app(settings: Settings) -> Hardened:
     app.mount("/static", policy(headers=cached)(StaticFiles(directory=HERE / "static")))
     app.mount("/bare", StaticFiles(directory=HERE / "dist", html=True))
     spa = {"content-security-policy": PAGES, "cache-control": "no-cache"}
-    app.mount("/", policy(headers=spa)(StaticFiles(directory=HERE / "dist", html=True)))
+    app.mount("/spa", policy(headers=spa)(StaticFiles(directory=HERE / "dist", html=True)))
+    frontend = APIRouter()
+    frontend.frontend("/", directory=HERE / "dist")
+    app.include_router(policy(headers=spa)(frontend))
     return app

@@ -32,7 +32,11 @@ def create_app(settings: Settings) -> Hardened:
     """The application of the service with the organisation's steps; what cannot be made is a finding, even on import."""
     from .app import create_app
 
-    app = create_app(settings)
+    app: object = create_app(settings)
+    if not isinstance(app, Hardened):
+        message = f"create_app returns a {type(app).__name__}, which stands outside the perimeter."
+        hint = "Return the `Hardened`: mount in it what was put around it, or use `add_middleware`."
+        raise InsecureConfigurationError([Finding("framework.E002", message, hint)])
     app.add_steps(overlay_steps(str(__package__)))
     return app
 

@@ -41,7 +41,8 @@ class Suites:
             report, log = Path(self.folder.name, f"{name}.json"), Path(self.folder.name, f"{name}.log")
             command = [sys.executable, *_COMMAND, f"--verify-report={report}", "-p", "no:cacheprovider", *more]
             # A plugin that the team installed may warn, and in the owned tests a warning is an error.
-            environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if name == "owned" else {})
+            own = {**declared_environment(options.project), **clean()}  # made-up values, where nobody has said others
+            environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}) if name == "owned" else own
             with log.open("wb") as output:
                 self.running[name] = processes.start(command, options.project, environment, output)
 

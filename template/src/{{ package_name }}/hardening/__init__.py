@@ -45,8 +45,8 @@ __all__ = [
     "sign_in_attempt",
 ]
 
-if find_spec(f"{__name__}.steps.passwords"):  # with example=accounts
-    from .steps.passwords import (  # type: ignore[import,unused-ignore]
+if all(map(find_spec, ("argon2", "pwdlib", "zxcvbn"))):  # as with example=accounts
+    from .steps.passwords import (
         NewPassword,
         Password,
         Passwords,

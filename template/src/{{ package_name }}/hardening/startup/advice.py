@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import CodeType
 from typing import Any, cast
 
+from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
@@ -20,8 +21,8 @@ from ..core.schemas import children, known, models_in, walk
 from ..models import DEFAULT_BOUND, MAX_ITEMS, QueryModel
 from .params import Fault
 
-_PASSWORD = re.compile(r"passw(or)?d|passphrase", re.IGNORECASE)
-_PAGES = frozenset({"limit", "offset", "skip", "page", "size", "page_size", "per_page"})
+_PASSWORD = re.compile(r"passw(or)?d|pass(phrase|code)|(^|_)pwd(_|$)", re.IGNORECASE)
+_PAGES = frozenset({"limit", "offset", "skip", "take", "page", "size", "pagesize", "perpage", "pagenumber"})
 _COUNTS = "sign_in_attempt"
 _CSP = "content-security-policy"
 _INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
@@ -29,15 +30,23 @@ _INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 def librarys_hint(name: str, route: Route) -> str:
     """The remedy where an installed package made the route, so that nobody can write anything at it; else nothing."""
-    module = getattr(getattr(route.context, "endpoint", None), "__module__", None) or ""
-    package, source = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None) or ""
-    if not source.startswith(_INSTALLED) or package == __name__.partition(".")[0]:
-        return ""
+    package = _package_of(getattr(route.context, "endpoint", None))
+    if not package:  # a route class of its own may hide what stands beneath the path decorator
+        package = _package_of(type(getattr(route.context, "original_route", None)))
+        if package in ("", "fastapi", "starlette"):
+            return ""
     if name == "routes.E001":
         said, other = "public=True", ", or include the router with `dependencies=[Depends(guard)]`"
     else:
         said, other = f'..., insecure_because={{"{name}": reason}}', ""
     return f"{package} made it: say `policy({said})(router)` of its router, or of the route itself{other}."
+
+
+def _package_of(thing: Any) -> str:
+    """The installed package that a function or a class is of, or nothing."""
+    module = getattr(thing, "__module__", None) or ""
+    package, source = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None) or ""
+    return package if source.startswith(_INSTALLED) and package != __name__.partition(".")[0] else ""
 
 
 def pages(route: Route) -> Iterator[Fault]:
@@ -53,9 +62,10 @@ def pages(route: Route) -> Iterator[Fault]:
 def advice(route: Route) -> Iterator[Fault]:
     """What a route should have a second look for."""
     params = [param for each in route.dependants() for param in params_of(each)]
-    is_unlimited = route.access is Access.PUBLIC and route.policy.quota is None
-    takes_password = is_unlimited and any(map(_is_password, params))
-    if takes_password and not any(_calls(each.call, set()) for each in route.dependants()):
+    takes_password = route.access is Access.PUBLIC and any(map(_is_password, params))
+    takes_password = takes_password or any(isinstance(each.call, HTTPBasic) for each in route.dependants())
+    is_counted = route.policy.quota is not None or any(_calls(each.call, set()) for each in route.dependants())
+    if takes_password and not is_counted:
         yield (
             "routes.W001",
             "anyone may send it passwords, and it counts no attempts.",
@@ -63,7 +73,7 @@ def advice(route: Route) -> Iterator[Fault]:
         )
     for each in route.dependants():
         for name, schema in (found for param in each.query_params for found in _fields(param)):
-            if name in _PAGES and any(_may_be_negative(inner) for inner in walk(schema)):
+            if name.lower().replace("_", "") in _PAGES and any(_may_be_negative(inner) for inner in walk(schema)):
                 yield (
                     "routes.W002",
                     f"the parameter {name} may be negative, which is a 500 in most databases.",
@@ -99,7 +109,7 @@ def _models(params: Iterable[Any]) -> list[type[BaseModel]]:
 
 def _fields(param: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     models = models_of(param.field_info)
-    yield param.name, {} if models else known(param)
+    yield param.alias, {} if models else known(param)
     for schema in walk(known(param)) if any(issubclass(each, QueryModel) for each in models) else ():
         yield from ((name, inner) for key, name, inner in children(schema) if key == "fields")
 
@@ -109,13 +119,16 @@ def _may_be_negative(schema: dict[str, Any]) -> bool:
 
 
 def _is_password(param: Any) -> bool:
-    names = {param.name} | {name for schema in walk(known(param)) for _, name, _ in children(schema)}
+    names = {param.name, param.alias} | {name for schema in walk(known(param)) for _, name, _ in children(schema)}
     return any(map(_PASSWORD.search, names))
 
 
 def _calls(function: Any, seen: set[CodeType]) -> bool:
     """Whether a function counts attempts, itself or by another one of the team's that it names."""
     function = getattr(function, "__func__", getattr(function, "__wrapped__", function))
+    if not hasattr(function, "__code__"):  # a class, or an object that is called
+        function = getattr(function, "__init__" if isinstance(function, type) else "__call__", None)
+        function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or code in seen:
         return False

@@ -128,7 +128,8 @@ def _route(route: Route) -> Iterator[Fault]:
         yield (
             "routes.E003",
             "has no response model: its response is not filtered.",
-            "Annotate what it returns with an `ApiModel`, `None` or a response class.",
+            "Annotate what it returns with an `ApiModel`, `None` or a response class; say `response_model=` beside the path "
+            "where a decorator hides that.",
         )
     yield from advice(route)
     everything = list(route.dependants())

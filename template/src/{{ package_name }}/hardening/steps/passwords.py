@@ -18,8 +18,8 @@ from threading import BoundedSemaphore
 from typing import Annotated, ParamSpec, TypeVar
 from unicodedata import normalize
 
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib import PasswordHash  # type: ignore[import-not-found,unused-ignore]
+from pwdlib.hashers.argon2 import Argon2Hasher  # type: ignore[import-not-found,unused-ignore]
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
@@ -117,7 +117,8 @@ class Passwords:
         Raises:
             Problem: 503, too many are waiting already.
         """
-        return await asyncio.wrap_future(self._begin(Guess(), self._hasher.hash, password.get_secret_value()))
+        future: Future[str] = self._begin(Guess(), self._hasher.hash, password.get_secret_value())
+        return await asyncio.wrap_future(future)
 
     async def verify(self, password: SecretStr, stored: str | None) -> tuple[bool, str | None]:
         """Whether a password is right and, if it was hashed with other parameters than today's, its new hash.
@@ -131,7 +132,7 @@ class Passwords:
         """
         guess = Guess()
         try:
-            future = self._begin(
+            future: Future[tuple[bool, str | None]] = self._begin(
                 guess, self._hasher.verify_and_update, password.get_secret_value(), stored or self._nobody
             )
         except Problem:
