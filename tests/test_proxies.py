@@ -173,3 +173,41 @@ def test_a_websocket_goes_through(services: list[int], tmp_path: Path) -> None:
 
     assert len(statuses) >= 3
     assert set(statuses.values()) == {b"HTTP/1.1 101"}, statuses
+
+
+DOCUMENTED = [name for name in PROXIES if name.endswith("as HARDENING.md says")]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_broken_handshake_names_no_server(services: list[int], tmp_path: Path, name: str) -> None:
+    broken = f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode()
+    with connect(services[0], PROXIES[name]) as direct:
+        direct.sendall(broken)
+        assert b"server: granian" in direct.recv(4096), "nothing is left to the proxy any more"
+    with in_front(PROXIES[name], services, tmp_path) as port, connect(port, PROXIES[name]) as connection:
+        connection.sendall(broken)
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b"granian" not in answer.lower()
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTED if not name.startswith("caddy")])
+def test_connections_of_one_address_have_a_bound(services: list[int], tmp_path: Path, name: str) -> None:
+    half = f"POST /items HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\n".encode()
+    kept = refused = 0
+    with in_front(PROXIES[name], services, tmp_path) as port, ExitStack() as stack:
+        connections = [stack.enter_context(connect(port, PROXIES[name])) for _ in range(130)]
+        for connection in connections:
+            with suppress(OSError):
+                connection.sendall(half)
+        time.sleep(0.5)
+        for connection in connections:
+            connection.setblocking(False)
+            try:
+                refused += connection.recv(12) in (b"", b"HTTP/1.1 503")
+            except BlockingIOError:
+                kept += 1
+            except OSError:
+                refused += 1
+    assert refused >= 25
+    assert kept <= 105

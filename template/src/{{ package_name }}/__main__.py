@@ -44,15 +44,13 @@ def create_app(settings: Settings) -> Hardened:
 def build() -> Hardened:
     """The application, ready to serve: what each worker process calls."""
     log.never_block()
-    is_worker = multiprocessing.parent_process() is not None
-    if is_worker:
-        stop_once()
     try:
         settings = load(Settings)
         log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
         app = create_app(settings)
-        app.seal()
-        if is_worker:
+        perimeter = app.seal()
+        if multiprocessing.parent_process() is not None:
+            perimeter.on_start = stop_once(perimeter.begin_stop)
             cut_unread(settings.body_timeout)
     except Exception as error:  # noqa: BLE001 - what is not about a model or a route is raised again
         for finding in _found(error):

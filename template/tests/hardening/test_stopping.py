@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from starlette.types import Message
 from .asgi_client import HOST, Answer, exchange, request, run, scope_of
 from .assertions import assert_problem
 from .conftest import Lines
-from .live import Server, server
+from .live import PRODUCTION, Server, environment, free_port, read, server
 from .probe import probe
 
 pytestmark = pytest.mark.slow
@@ -96,6 +97,20 @@ def test_a_reader_that_does_not_read_is_cut(tmp_path: Path, target: str) -> None
             connection.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing but Linux tells enough of a connection")
+def test_a_reader_that_reads_hardly_anything_is_cut_though_the_server_has_something_left(tmp_path: Path) -> None:
+    with server(tmp_path / "log", APP_BODY_TIMEOUT="1s") as running, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", running.port))
+        connection.sendall(f"GET /large/stream HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        running.line("/large/stream")  # the perimeter has given it up
+        end = time.monotonic() + 6
+        while "01" in _established(running.port) and time.monotonic() < end:
+            connection.recv(8192)
+            time.sleep(0.05)
+        assert "01" not in _established(running.port), "it is read on"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork and no such signal there")
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.06, 0.1, 0.2])
 def test_a_stop_during_the_start_is_immediate(tmp_path: Path, seconds: float) -> None:
@@ -113,6 +128,79 @@ def test_a_stop_during_the_start_is_immediate(tmp_path: Path, seconds: float) ->
         assert "refused to gracefully stop" not in (tmp_path / "log").read_text()
     finally:
         running.process.kill()
+
+
+HANGS = """
+import contextlib, sys, time
+from verify.probe import __main__ as probe
+
+@contextlib.asynccontextmanager
+async def hangs(app):
+    print("hangs", flush=True)
+    time.sleep(60)
+    yield
+
+app = sys.modules[probe.command.__package__ + ".app"]
+app.create_app = lambda settings: probe.Hardened(settings, lifespan=hangs)
+sys.exit(probe.command.main(["serve", "--port", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a worker is not a fork there")
+def test_a_stop_does_not_wait_for_a_lifespan_that_never_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HANGS, str(free_port())]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(command, env=environment(**PRODUCTION), stdout=log)  # noqa: S603 - our own command line
+    try:
+        end = time.monotonic() + 20
+        while time.monotonic() < end and "hangs" not in (tmp_path / "log").read_text():
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
+    finally:
+        running.kill()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_bodies_that_drip_after_their_answer_do_not_delay_a_stop(tmp_path: Path, framing: str) -> None:
+    running = Server(tmp_path / "log", APP_BODY_TIMEOUT="20s")
+    head = f"POST /nowhere HTTP/1.1\r\nHost: {HOST}\r\n{framing}\r\n\r\n"
+    try:
+        running.wait()
+        dripping = [running.connect() for _ in range(50)]
+        for connection in dripping:
+            connection.sendall(head.encode())
+            assert read(connection).status == 415
+        running.process.send_signal(signal.SIGTERM)
+        for _ in range(100):
+            for connection in dripping:
+                with suppress(OSError):
+                    connection.sendall(b"1\r\n1\r\n")
+            if running.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert running.process.poll() == 0, "it waits for what was answered"
+    finally:
+        running.stop()
+        for connection in dripping:
+            connection.close()
+
+
+def test_what_goes_on_is_cut_before_the_worker_is_killed(tmp_path: Path) -> None:
+    running = Server(tmp_path / "log", APP_REQUEST_TIMEOUT="1s")
+    try:
+        running.wait()
+        with running.connect() as connection:
+            connection.sendall(f"GET /large/stream HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            connection.recv(1000)
+            running.process.send_signal(signal.SIGTERM)
+            while running.process.poll() is None:  # it reads, slowly
+                with suppress(OSError):
+                    connection.recv(1000)
+                time.sleep(0.1)
+        assert [line["event"] for line in running.lines][-2:] == ["service_stops", "stop"]
+    finally:
+        running.stop()
 
 
 def _workers(running: Server) -> list[int]:

@@ -5,6 +5,7 @@ import http.client
 import re
 import time
 from collections.abc import Callable
+from socket import inet_aton
 
 from ..common.answer import HOST, Answer
 from ..common.raw_http import Pairs
@@ -146,6 +147,39 @@ def ipv6(arena: Arena) -> Seen:
         served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"2001:db8:7:7::{n + 1:x}")])
     fault = f"{served} requests from one /64 were all answered"
     return Seen(f"429 after {served} requests from one /64", [] if answer.status == 429 else [fault])
+
+
+def _forms(address: str) -> list[str]:
+    """An IPv4 address as each kind of IPv6 address says it (RFC 3056, 4291, 4380, 6052, 8215), with zone and port too."""
+    packed = inet_aton(address)
+    plain, inverted = (each.hex(":", 2) for each in (packed, bytes(255 - byte for byte in packed)))
+    prefixes = ("::", "::ffff:", "::FFFF:0:", "64:ff9b::", "64:ff9b:1::")
+    forms = [address, *(f"{prefix}{address}" for prefix in prefixes)]
+    return [*forms, f"2002:{plain}::1", f"2001:0:5ef5:79fb::{inverted}", f"::ffff:{plain}%eth0", f"[::ffff:{plain}]:443"]
+
+
+@attacks("rate_limit.embedded", "an IPv4 address is one client in whatever form IPv6 has for it")
+def embedded(arena: Arena) -> Seen:
+    forms = _forms(arena.fresh_client_address())
+    with Client(arena.real_service.port) as client:
+        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", forms[n % len(forms)])])
+    fault = f"{served} requests of one address in {len(forms)} forms were all answered"
+    return Seen(f"429 after {served} requests in {len(forms)} forms", [] if answer.status == 429 else [fault])
+
+
+@attacks("rate_limit.customer", "an IPv6 customer has no quota for each of its networks", thorough=True)
+def customer(arena: Arena) -> Seen:
+    with Client(arena.real_service.port) as client:
+        answer = client.get("/verify-nothing", [("X-Forwarded-For", "2001:db8:7:100::1")])
+        granted = quota(answer) or (100, 900)
+        if (most := granted[0] * 24) > MOST:
+            raise _too_large(granted)
+        served = 1
+        while answer.status != 429 and served < most:
+            answer = client.get("/verify-nothing", [("X-Forwarded-For", f"2001:db8:7:1{served % 256:02x}::1")])
+            served += 1
+    fault = f"{served} requests from one /56 were all answered, where {granted[0]} are a quota"
+    return Seen(f"429 after {served} requests from one /56", [] if answer.status == 429 else [fault])
 
 
 @attacks("rate_limit.spoofed", "X-Forwarded-For, Forwarded and X-Real-IP make no new client without a proxy")

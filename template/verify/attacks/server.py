@@ -1,14 +1,15 @@
 # Owned by the template: an update rewrites this file.
 """Server: clients that are slow, silent or many, messages that two parsers cut differently, and a start without settings."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from ..common.answer import HOST
 from ..common.raw_http import connect, raw, receive, send, until_closed
 from ..harness.arena import AGAIN, Arena, Attacks, Seen, expect, statuses
-from ..harness.service import OWN, Service
+from ..harness.service import OWN, PROBE, PROBE_MODULE, Service
 from ..result import UnverifiedError
 from ..runner import processes
 
@@ -244,3 +245,41 @@ def stops(arena: Arena) -> Seen:
         faults += [f"{service.name} ended with exit code {code} after {took:.1f} s"] if code else []
         faults += [f"{service.name}: its port is still open"] if service.is_listening else []
     return Seen(f"what was at work was answered; ended after {took:.1f} s, ports closed", faults)
+
+
+@last("server.unread-log", "a log that nobody reads keeps no answer back; bodies that drip delay no stop", thorough=True)
+def unread_log(arena: Arena) -> Seen:
+    if not hasattr(os, "mkfifo"):
+        return Seen("this system has no pipe that can stand for the log", [], is_vacuous=True)
+    pipe = arena.probe_service.log.parent / "unread.log"
+    os.mkfifo(pipe)
+    head = f"POST /items HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n"
+    with ExitStack() as stack:
+        stack.callback(os.close, os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        variables = {**PROBE, "APP_BODY_TIMEOUT": "30s"}
+        service = stack.enter_context(Service("unread", PROBE_MODULE, pipe.parent, variables))
+        end = time.monotonic() + 20
+        while not service.ready:
+            if time.monotonic() > end:
+                raise UnverifiedError("a service whose log is a pipe was not ready after 20 s", AGAIN)
+            time.sleep(0.02)
+        try:
+            answers = [service.ask("GET", f"/verify-nothing/{'a' * 900}") for _ in range(150)]
+            answers.append(service.ask("GET", "/health/live"))
+        except OSError as error:
+            return Seen("", [f"with 64 KiB of the log unread a request ends in {error!r}"])
+        dripping = [stack.enter_context(connect(service.port)) for _ in range(50)]
+        for connection in dripping:
+            connection.sendall(head.encode())
+        refused = [receive(connection, "POST").status for connection in dripping]
+        began = time.monotonic()
+        processes.terminate(service.process)
+        while service.process.poll() is None and time.monotonic() < began + 15:
+            for connection in dripping:
+                with suppress(OSError):
+                    connection.sendall(b"a")
+            time.sleep(0.1)
+        took, code = time.monotonic() - began, service.process.poll()
+    faults = [] if code == 0 else [f"with bodies that drip it has not ended after {took:.0f} s ({code})"]
+    faults += [] if {*refused} == {415} else [f"bodies of a wrong type are answered {sorted({*refused})}"]
+    return Seen(f"{statuses(answers)}; then it ended after {took:.1f} s", faults)

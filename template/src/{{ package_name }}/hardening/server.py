@@ -28,6 +28,8 @@ from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
 MAX_DESCRIPTORS = 65_535
+LAST_SECONDS = 5
+"""For a worker to end in, after what was still at work was cut at `APP_REQUEST_TIMEOUT`."""
 MAX_CONNECTIONS = 4_096
 """Of one worker: each takes 18 kB, and while its header comes as much as that may have."""
 
@@ -137,7 +139,7 @@ def serve(
         http1_settings=HTTP1Settings(header_read_timeout=ceil(seconds * 1000), max_buffer_size=MAX_HEADER_BYTES),
         backpressure=most,
         backlog=2048,
-        workers_kill_timeout=ceil(settings.request_timeout),
+        workers_kill_timeout=ceil(settings.request_timeout) + LAST_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels.warning,
         log_dictconfig=config,

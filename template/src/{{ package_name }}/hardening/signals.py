@@ -54,28 +54,43 @@ def die_while_starting() -> None:
     )
 
 
-def stop_once() -> None:
-    """Have this worker hear once that it is to stop; for the moment before Granian sets its handlers.
+def stop_once(begin_stop: Callable[[], float]) -> Callable[[], None]:
+    """Have this worker hear once that it is to stop, and end at once where it does not serve yet; for the moment before
+    Granian sets its handlers.
 
     Granian repeats to its workers what a terminal or a service manager has told the whole group, and a worker that is told
-    again waits for itself until it is killed, with all that it has to answer.
+    again waits for itself until it is killed, with all that it has to answer. One that is told while its lifespan starts
+    would wait for that, however long it takes.
+
+    Args:
+        begin_stop: Called before the server is told; returns the seconds until it may be.
+
+    Returns:
+        To be called once the lifespan has started.
     """
     if sys.platform == "win32":
-        return
+        return lambda: None
     loop = asyncio.get_event_loop()
     add, unset, is_told = loop.add_signal_handler, {*STOP}, False
+    waiting: dict[int, Callable[[], None]] = {}
 
     def add_once(sig: int, callback: Callable[..., object], *args: Any) -> None:
         def once() -> None:
             nonlocal is_told
             if not is_told:
                 is_told = True
-                callback(*args)
+                loop.call_later(begin_stop(), callback, *args)
 
         if sig in unset:  # what a team sets later is the loop's own affair
             unset.discard(signal.Signals(sig))
-            add(sig, once)
+            waiting[sig] = once
         else:
+            waiting.pop(sig, None)
             add(sig, callback, *args)
 
+    def serve() -> None:
+        while waiting:
+            add(*waiting.popitem())
+
     vars(loop)["add_signal_handler"] = add_once
+    return serve

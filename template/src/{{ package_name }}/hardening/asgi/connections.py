@@ -57,6 +57,10 @@ def can_look() -> bool:
         return False
 
 
+def _name(peer: Peer) -> Peer:
+    return canonical(peer[0]), int(peer[1])  # the server says a text
+
+
 class Connections:
     """The connections of this worker.
 
@@ -68,6 +72,12 @@ class Connections:
     def __init__(self, busy: Callable[[], Iterable[Peer | None]], header_timeout: float) -> None:
         self._busy, self._header_timeout = busy, header_timeout
         self._waiting: dict[int, _Waiting] = {}
+        self._to_cut: set[Peer] = set()
+
+    def cut(self, peer: Peer | None) -> None:
+        """Shut a connection down at the next look: the server lets one go only when its client has read what is left."""
+        if served is not None and peer is not None:
+            self._to_cut.add(_name(peer))
 
     async def watch(self) -> None:
         """Look through them again and again, if `serve` has asked for it."""
@@ -91,17 +101,20 @@ class Connections:
             Seconds that it paused.
         """
         before, self._waiting = self._waiting, {}
+        to_cut, self._to_cut = self._to_cut, set()
         total, descriptors = 0, [int(name) for name in os.listdir(FD)]  # noqa: PTH208 - there may be thousands
         for at in range(0, len(descriptors), _SLICE):
-            busy = {(canonical(peer[0]), int(peer[1])) for peer in self._busy() if peer is not None}
+            busy = {_name(peer) for peer in self._busy() if peer is not None}
             for descriptor in descriptors[at : at + _SLICE]:
                 with suppress(OSError), opened(descriptor) as connection:
-                    name = connection.getsockname()
-                    if not isinstance(name, tuple) or name[1] != port:  # not one of the server's
+                    own = connection.getsockname()
+                    if not isinstance(own, tuple) or own[1] != port:  # not one of the server's
                         continue
                     host, number, *_ = connection.getpeername()
                     total += 1
-                    if (canonical(host), number) not in busy:
+                    if (name := (canonical(host), number)) in to_cut:
+                        connection.shutdown(socket.SHUT_RDWR)
+                    elif name not in busy:
                         self._look_at(connection, descriptor, before, elapsed)
             await asyncio.sleep(_PAUSE)
         if total > most * 0.9:

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from starlette.types import Message, Receive
 
-from ..core.problems import Refusal
+from ..core.problems import SERVICE_STOPS, Refusal
 from .places import Memory, Places
 
 Peer = tuple[str, int]
@@ -122,7 +122,7 @@ class Deadlines:
         self._answers: set[asyncio.Future[None]] = set()
         self.watched: asyncio.AbstractEventLoop | None = None  # a test client runs one loop after another
 
-    def wait_for_drain(self, receive: Receive, seconds: float, at_shutdown: Callable[[], None]) -> Receive:
+    def wait_for_drain(self, receive: Receive, seconds: float, at_shutdown: Callable[[], object]) -> Receive:
         """A lifespan's `receive` that holds the shutdown back while requests are at work, `seconds` at most.
 
         Background tasks outlive their response, and servers do not wait for them.
@@ -138,6 +138,15 @@ class Deadlines:
             return message
 
         return wait
+
+    def end_after(self, seconds: float) -> None:
+        """End what is still at work so many seconds from now: the server stops, and would be killed in the middle of it."""
+
+        def end() -> None:
+            for slot in list(self.slots):
+                slot.cancel(SERVICE_STOPS)
+
+        asyncio.get_running_loop().call_later(seconds, end)
 
     def is_in_thread(self, task: asyncio.Task[Any]) -> bool:
         """Whether the task waits for a thread of the pool that `def` routes and dependencies run in."""

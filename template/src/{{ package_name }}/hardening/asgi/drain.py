@@ -9,6 +9,7 @@ it to that, since no document promises it.
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from math import inf
 
 from starlette.types import Receive
 
@@ -22,6 +23,8 @@ MAX_DRAINS = 256
 """At once, a quarter of them for one client. The oldest makes room: it has had the most time."""
 MAX_IDLE = 2.0
 """Seconds without a byte."""
+LAST = 1.0
+"""Seconds in all while the server stops."""
 LETTING_GO = 0.05
 """Seconds. Granian cuts a connection whose cancelled `receive` has not let go of the body when the call returns."""
 _SMALL, _GATHERING = 16_384, 0.005  # small parts are let gather: each one wakes the loop
@@ -44,6 +47,7 @@ class Drains:
     def __init__(self) -> None:
         self._clients: dict[asyncio.Task[bool], tuple[str, Peer | None]] = {}
         self._shares: Counter[str] = Counter()
+        self._longest = inf
 
     @property
     def peers(self) -> Iterable[Peer | None]:
@@ -57,11 +61,17 @@ class Drains:
             self._end(next(task for task, (other, _) in self._clients.items() if other == key))
         elif len(self._clients) >= MAX_DRAINS:
             self._end(next(iter(self._clients)))
-        task = asyncio.ensure_future(_drain(receive, max_bytes(request), seconds))
+        task = asyncio.ensure_future(_drain(receive, max_bytes(request), min(seconds, self._longest)))
         self._clients[task] = key, peer
         self._shares[key] += 1
         task.add_done_callback(self._forget)
         return task
+
+    def end_soon(self) -> None:
+        """The server stops, and would wait for them. Their answers have left: who sends on has a moment to read them."""
+        self._longest = LAST
+        for task in self._clients:
+            task.get_loop().call_later(LAST, task.cancel)
 
     def _end(self, task: asyncio.Task[bool]) -> None:
         self._forget(task)  # at once: it takes a while to let go, and the next one is to end another

@@ -13,7 +13,7 @@ from ..core.masking import describe, mask
 from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
 from ..steps.client import client_key
-from .deadlines import Deadlines, Slot
+from .deadlines import Deadlines, Peer, Slot
 from .drain import LETTING_GO, Drains
 from .response_headers import ResponseHeaders
 from .sockets import Sockets
@@ -33,6 +33,7 @@ class Runtime:
     """The same without the steps of the team, for when one of them fails."""
     unhandled: Callable[[str, BaseException], bytes]
     """The document of a 500."""
+    cut: Callable[[Peer | None], None]
     body_timeout: float
     request_timeout: float
     root_path: str
@@ -152,6 +153,7 @@ class Exchange:
             await asyncio.sleep(LETTING_GO)
             if self.started:
                 self.request.note(overdue.event)
+                self._runtime.cut(self.peer)
                 raise ConnectionAbortedError(overdue.event)
         elif task is not None and (number := task.cancelling()):
             if not self.started:

@@ -23,6 +23,8 @@ NOT_BOUNDED = (
     "`Server`, and who may set the client's address by X-Forwarded-For"
 )
 """What holds under `serve` alone."""
+LEFT_TO_PROXY = "how many connections one address may have, and the name in the answer to a broken WebSocket handshake"
+"""What no server here bounds: HARDENING.md, Stand behind a proxy, has the lines."""
 
 _KNOWN = re.compile(r"[\\/](uvicorn|hypercorn|granian|gunicorn|daphne)[\\/]")
 _locks: dict[Path, int] = {}  # held for as long as the process lives, and which process holds them

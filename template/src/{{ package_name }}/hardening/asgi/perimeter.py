@@ -63,6 +63,7 @@ class Perimeter:
     ) -> None:
         self.services = services
         self._app, self._health = app, health
+        self.on_start: Callable[[], None] = lambda: None
         listen_to_spans()
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
@@ -82,6 +83,7 @@ class Perimeter:
             self._drains,
             *headers,
             errors.unhandled,
+            self._connections.cut,
             *timeouts,
             root_path,
         )
@@ -102,13 +104,23 @@ class Perimeter:
         try:
             at_shutdown = self._runtime.sockets.end_all
             receive = self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown)
-            await self._app(scope, receive, then_listen(send))
+            await self._app(scope, receive, then_listen(send, self.on_start))
         finally:
             watching.cancel()
             log.stop_batching()
             await self.services.sessions.close()
             await store.close()
             drain()
+
+    def begin_stop(self) -> float:
+        """End what nobody waits for, and have the rest end in time: the server is told to stop.
+
+        Returns:
+            Seconds until it may be: it sends nothing on a WebSocket any more.
+        """
+        self._drains.end_soon()
+        self._deadlines.end_after(self._drain_timeout)
+        return self._runtime.sockets.end_all()
 
     def note_server(self) -> None:
         """Log what a server other than `serve` leaves to others."""

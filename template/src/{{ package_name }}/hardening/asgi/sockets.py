@@ -83,10 +83,15 @@ class Sockets:
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             self._task = loop.create_task(self._watch())
 
-    def end_all(self) -> None:
-        """Close all of them: the service stops, and the server would wait for messages that it no longer reads."""
+    def end_all(self) -> float:
+        """Close all of them: the service stops, and the server would wait for messages that it no longer reads.
+
+        Returns:
+            Seconds that this takes.
+        """
         for socket in self._open:
             socket.end(SERVICE_STOPS)
+        return LAST_SEND if self._open else 0.0
 
     async def admit(self, socket: Socket) -> None:
         """Wait until its next message may come in."""

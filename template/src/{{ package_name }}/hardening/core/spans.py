@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """How the log learns the traces of requests: from a proxy, or from the spans of an SDK of OpenTelemetry."""
 
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry import trace
@@ -47,12 +48,13 @@ def listen_to_spans() -> None:
         provider.add_span_processor(_Listener())
 
 
-def then_listen(send: Send) -> Send:
-    """A lifespan's `send`: an SDK is set up by the time that the application has started."""
+def then_listen(send: Send, on_start: Callable[[], None]) -> Send:
+    """A lifespan's `send`: an SDK is set up by the time that the application has started, which `on_start` is told."""
 
     async def send_and_listen(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
             listen_to_spans()
+            on_start()
         await send(message)
 
     return send_and_listen

@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 from pydantic.fields import FieldInfo
 
 from ..app import Hardened
-from ..asgi.other_servers import NOT_BOUNDED
+from ..asgi.other_servers import LEFT_TO_PROXY, NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.route import Access, Route
 from ..policy import DEFAULT
@@ -39,7 +39,7 @@ def report(
         found = [{"id": each.id, "level": each.level, "message": each.message, "hint": each.hint} for each in findings]
         ok = not any(each.level == "error" for each in findings)
         data = {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}
-        return json.dumps({**data, "under_serve_alone": NOT_BOUNDED}, indent=2)
+        return json.dumps({**data, "under_serve_alone": NOT_BOUNDED, "left_to_proxy": LEFT_TO_PROXY}, indent=2)
 
     known = type(settings).model_fields if settings is not None else {}
     values = [_row(each, known) for each in declared]
@@ -52,6 +52,7 @@ def report(
         *([*_table("APPLICATION", "YOURS", rows=yours), ""] if yours else []),
         *for_people(findings),
         f"Under `serve` alone is bounded: {NOT_BOUNDED}.",
+        f"Left to the proxy in front (HARDENING.md, Stand behind a proxy): {LEFT_TO_PROXY}.",
         f"{counted(findings, 'error')}, {counted(findings, 'warning')}",
     ]
     return "\n".join(part for row in rows for part in _fitted(row, sys.stdout))
