@@ -99,19 +99,13 @@ def _environment(value: Any) -> dict[str, str]:
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
-    """What is asked of each service of ours, and of the stores beside it; images of others have needs of their own.
+    """What is asked of each service of ours, and of the stores beside it; as `docker.checks`.
 
-    Args:
-        path: The file.
-        name: How it is called in the report: its path in the repository.
-        options: Where the service is.
+    Raises:
+        UnverifiedError: It cannot be read.
     """
-    try:
-        every = services(path)
-        ours = [each for each in every if _is_ours(each, options)]
-    except UnverifiedError as error:
-        yield CONFINED.of(name, CONFINED.name).unverified(error)
-        return
+    every = services(path)
+    ours = [each for each in every if _is_ours(each, options)]
     if not ours:
         yield CONFINED.of(name, CONFINED.name).not_looked_at("it runs no image of ours")
     for each in ours:

@@ -62,10 +62,15 @@ def checks(options: Options) -> Iterator[Check]:
     yield from _whole([each for name in containers for each in _container(name, containers, options)])
     for kind, names in ((compose, composes), (kubernetes, manifests)):
         for name in names:
+            rule = kind.CONFINED.of(name, kind.CONFINED.name)
+            try:
+                found = list(kind.checks(project / name, name, options))
+            except UnverifiedError as error:
+                found = [rule.unverified(error) if kind is compose else rule.not_looked_at(error.seen)]
             if _for_development(name, names):
-                yield kind.CONFINED.of(name, kind.CONFINED.name).not_looked_at("it is named for development")
+                yield rule.not_looked_at("it is named for development")
             else:
-                yield from softened(kind.checks(project / name, name, options), project, options.package, name)
+                yield from softened(found, project, options.package, name)
     for name in others:
         yield OTHERS.of(name, OTHERS.name).not_looked_at("how it starts the service is not understood here", _BY_HAND)
     for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
