@@ -10,8 +10,9 @@ from .runs import SHORT, Prove, outcomes, told
 
 
 def test_a_vulnerable_package_is_named_with_all_that_fixes_it(prove: Prove, vulnerable: Path) -> None:
+    colours = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "COLUMNS": "20"}  # of the caller, which change nothing
     with serving(UNFIXED, advisory("PYSEC-0000-2", "ruff", "99")) as osv:
-        checks = prove("audit", osv=osv.address)
+        checks = prove("audit", osv=osv.address, **colours)
 
     bad = {check["name"]: check for check in checks if check["outcome"] == "insecure"}
     names = ["flask 1.1.2 has PYSEC-2023-62", "jinja2 2.11.1 has PYSEC-2021-66", "sqlparse 0.4.3 has PYSEC-2023-87"]

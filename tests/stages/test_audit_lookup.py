@@ -113,16 +113,6 @@ def test_advisories_on_later_pages_or_by_other_spellings_count(prove: Prove) -> 
     assert {"CVE-0000-7", "CVE-0000-8", "GHSA-7"} <= set(re.split(r"\W*[ ,]\W*", found["seen"])), found["seen"]
 
 
-def test_colours_and_widths_of_the_caller_change_nothing(prove: Prove, vulnerable: Path) -> None:
-    caller = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "COLUMNS": "20"}
-    with serving() as osv:
-        checks = prove("audit", osv=osv.address, **caller)
-
-    remedies = [each["remedy"] for each in checks if "sqlparse" in each["name"]]
-    assert remedies
-    assert all("uv lock --upgrade-package" in each or "raise that bound" in each for each in remedies), told(checks)
-
-
 def test_a_workspace_has_one_lock_for_all_of_its_members(prove: Prove, service: Path) -> None:
     other = service.parent / "other"
     other.mkdir()
