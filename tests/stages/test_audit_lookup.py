@@ -197,7 +197,7 @@ def tampered(change: str) -> str:
 run = subprocesses.run
 def changed(command, *arguments, **options):
     ran = run(command, *arguments, **options)
-    if pip_audit.PROCESS not in command:
+    if str(pip_audit.PROCESS) not in command:
         return ran
     data = json.loads(ran.out)
     {change}

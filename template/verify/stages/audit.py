@@ -130,7 +130,8 @@ def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
             names = tuple(dict.fromkeys(name for each in group for name in each["names"]))
             fixes = [[x for x in each["fixes"] if x > Version(package.version)] for each in group]
             enough = max((each[0] for each in fixes if each), default=None)
-            found.append(Advisory(package, names, tuple(sorted({x for y in fixes for x in y if enough and x >= enough}))))
+            every = {x for each in fixes for x in each if enough and x >= enough}
+            found.append(Advisory(package, names, tuple(sorted(every))))
     return found
 
 

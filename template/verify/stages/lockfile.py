@@ -143,10 +143,9 @@ def folder_of(project: Path) -> Path:
     project = project.resolve()
     for folder in project.parents:
         try:
-            workspace = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["workspace"]
-            members, others = (
-                {path for glob in workspace.get(each, ()) for path in folder.glob(glob)} for each in ("members", "exclude")
-            )
+            tool = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+            names = (tool["uv"]["workspace"].get(each, ()) for each in ("members", "exclude"))
+            members, others = ({path for name in each for path in folder.glob(name)} for each in names)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue
         if project in members - others:

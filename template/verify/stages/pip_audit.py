@@ -110,7 +110,7 @@ def ask(export: str, arguments: list[str], service: str) -> AuditResult:
         (folder / "pylock.toml").write_text(export, encoding="utf-8")
         # A cache of its own: what the service said another day is no answer.
         command = [
-            *(sys.executable, "-I", "-X", "utf8", PROCESS, f"{RUN_TIMEOUT * 0.9}", ",".join(map(str, PAUSES))),
+            *(sys.executable, "-I", "-X", "utf8", str(PROCESS), f"{RUN_TIMEOUT * 0.9}", ",".join(map(str, PAUSES))),
             *("--locked", "--format", "json"),
             *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
             *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),

@@ -62,7 +62,7 @@ def why_cannot_listen(address: Address) -> str:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(bound)
-            why, place = "", f"{bound[0]}:{bound[1]}"
+            why, place = "", repr(bound)
         if not why and sys.platform == "linux":  # its workers listen later: until then only this tells another start
             _held.append(socket.socket(socket.AF_UNIX))
             _held[-1].bind(f"\0serve {sha256(place.encode()).hexdigest()}")
