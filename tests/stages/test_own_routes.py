@@ -168,3 +168,27 @@ def test_what_an_application_replaces_is_named_and_can_be_accepted(
     assert [(each["object"], each["outcome"]) for each in checks] == [
         (f"{PACKAGE}.app.Service.{name}", "unverified")
     ], told(checks)
+
+
+PATCHES = """
+
+from .hardening import app as judging
+from .hardening.steps.cors import Cors
+
+judging.route_findings = lambda *each: []
+Cors.before = lambda self, request: None
+"""
+
+
+def test_what_code_of_the_service_patches_is_named(prove: Prove, service: Path) -> None:
+    path = service / "src" / PACKAGE / "app.py"
+    path.write_text(path.read_text() + PATCHES)
+    (service / "usercustomize.py").touch()
+
+    checks = [each for each in prove("configuration", prepare=THIS_COPY) if each["id"] == "app.whole"]
+
+    assert {each["object"] for each in checks if each["outcome"] == "unverified"} == {
+        f"{PACKAGE}.hardening.app.route_findings",
+        "Cors.before",
+        "usercustomize.py",
+    }, told(checks)

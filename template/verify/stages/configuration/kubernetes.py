@@ -10,7 +10,7 @@ from ...common.yaml import documents, mapping, pairs, texts
 from ...result import Check, Options, Rule, listed
 from .compose import HARMLESS, HOST_PATHS, SOCKET, YES
 from .docker import Image
-from .start import Start, is_development, judge
+from .start import OURS, Start, is_development, judge
 
 CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes are confined")
 START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
@@ -126,7 +126,7 @@ def _is_ours(container: dict[str, Any], options: Options) -> bool:
     names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
     said = " ".join(text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")]))
     by_name = any(image == each or image.startswith(f"{each}-") for each in names)
-    return by_name or options.package in said or re.search(r"\bAPP_[A-Z]", said) is not None
+    return by_name or options.package in said or OURS.search(said) is not None
 
 
 def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: str) -> Check:
