@@ -173,10 +173,10 @@ def test_what_an_application_replaces_is_named_and_can_be_accepted(
 PATCHES = """
 
 from .hardening import app as judging
-from .hardening.steps.cors import Cors
+from .hardening.steps.cors import CrossOrigin
 
 judging.route_findings = lambda *each: []
-Cors.before = lambda self, request: None
+CrossOrigin.refuse = lambda self, request: None
 """
 
 
@@ -189,6 +189,6 @@ def test_what_code_of_the_service_patches_is_named(prove: Prove, service: Path) 
 
     assert {each["object"] for each in checks if each["outcome"] == "unverified"} == {
         f"{PACKAGE}.hardening.app.route_findings",
-        "Cors.before",
+        "CrossOrigin.refuse",
         "usercustomize.py",
     }, told(checks)

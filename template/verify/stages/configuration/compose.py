@@ -34,7 +34,9 @@ HARMLESS = re.compile(
 )
 _DEVICES = re.compile(r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] \*.*")
 _UNLIMITED = re.compile(r"-.*|0+(\.0+)?[a-z]*|", re.IGNORECASE)
-HOST_PATHS = re.compile(r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)")
+HOST_PATHS = re.compile(
+    r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)"
+)
 SOCKET = re.compile(r"(docker|podman|containerd|crio)[\w-]*\.sock")
 
 
@@ -188,7 +190,9 @@ def _start(service: Service, options: Options) -> Start:
     made = image.start() if image else Start()
     env: dict[str, str] = {}
     for each in values["env_file"] if isinstance(values.get("env_file"), list) else [values.get("env_file")]:
-        env |= env_file(service.file.parent / str(mapping(each).get("path", "") if isinstance(each, dict) else each or ""))
+        env |= env_file(
+            service.file.parent / str(mapping(each).get("path", "") if isinstance(each, dict) else each or "")
+        )
     env |= _environment(values.get("environment"))
     env = {name: expanded(value, {}) for name, value in env.items()}
     argv = made.argv

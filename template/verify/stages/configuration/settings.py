@@ -131,7 +131,9 @@ def stage(options: Options) -> Iterator[Check]:
     for path in files_of_team(options.project):
         if path.name in ("sitecustomize.py", "usercustomize.py"):
             name = path.relative_to(options.project).as_posix()
-            yield WHOLE.of(name).unverified("Python runs it before the service, and not before verify", by_hand(options))
+            yield WHOLE.of(name).unverified(
+                "Python runs it before the service, and not before verify", by_hand(options)
+            )
     yield from _accepted(output)
 
 

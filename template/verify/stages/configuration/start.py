@@ -31,7 +31,8 @@ _REMEDY = (
 
 
 OURS = re.compile(
-    r"\bAPP_(ENV|DOCS|ALLOWED_HOSTS|TRUSTED_PROXIES|STORE_URL|CORS_ORIGINS|RATE_LIMIT|SECRETS_DIR|DATABASE_URL)", re.IGNORECASE
+    r"\bAPP_(ENV|DOCS|ALLOWED_HOSTS|TRUSTED_PROXIES|STORE_URL|CORS_ORIGINS|RATE_LIMIT|SECRETS_DIR|DATABASE_URL)",
+    re.IGNORECASE,
 )
 """Settings by which a container is told to be this service."""
 
@@ -141,7 +142,9 @@ def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
             break
         elif len(words) < len(argv) and re.match(r"-|\w+=", words[0]):
             del words[: 2 if words[0] in TAKE_A_VALUE else 1]
-        elif "--" in words and name not in SERVERS and not re.match("python", name):  # whatever it is, it starts what follows
+        elif (
+            "--" in words and name not in SERVERS and not re.match("python", name)
+        ):  # whatever it is, it starts what follows
             del words[: words.index("--") + 1]
         else:
             break

@@ -31,12 +31,17 @@ def replaced(app: Hardened) -> Iterator[str]:
 
 def _patched(here: Path) -> Iterator[str]:
     """What code of the service has put in the place of a function or method of the template's."""
-    for module in [each for each in sys.modules.values() if here in Path(getattr(each, "__file__", "") or "/").parents]:
-        kinds = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-        for owner in (module, *(each for each in kinds if each is not Hardened)):
-            for name, value in vars(owner).items():
-                code = getattr(getattr(value, "__func__", value), "__code__", None)
-                if code and here.parent in Path(code.co_filename).parents and here not in Path(code.co_filename).parents:
+    owners: list[Any] = [
+        each for name, each in sys.modules.items() if name.startswith(f"{here.parent.name}.{here.name}.")
+    ]
+    for module in list(owners):
+        owners += [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+    for owner in owners:
+        for name, value in vars(owner).items() if inspect.ismodule(owner) or inspect.isclass(owner) else ():
+            function = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+            if inspect.isfunction(function) and owner is not Hardened:
+                folders = Path(function.__code__.co_filename).parents
+                if here.parent in folders and here not in folders:
                     yield f"{owner.__name__}.{name}"
 
 
