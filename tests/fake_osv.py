@@ -2,12 +2,14 @@
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 CANARY = "PYSEC-2019-217"
@@ -42,7 +44,7 @@ def hits(record: dict[str, Any], package: str, version: str) -> bool:
     """Whether a record is about this release."""
     affected = record["affected"][0]
     events = {name: value for event in affected["ranges"][0]["events"] for name, value in event.items()}
-    return bool(affected["package"]["name"] == package) and not (
+    return canonicalize_name(affected["package"]["name"]) == package and not (
         "fixed" in events and Version(version) >= Version(events["fixed"])
     )
 
@@ -51,6 +53,7 @@ class Service(ThreadingHTTPServer):
     """The service; `asked` holds what it was asked for, and `fault` what is wrong with it."""
 
     daemon_threads = True
+    scheme = "http"
 
     def __init__(self, records: list[dict[str, Any]], fault: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -59,13 +62,18 @@ class Service(ThreadingHTTPServer):
         self.asked: list[tuple[str, str]] = []
         self.paths: set[str] = set()
         self.over = threading.Event()
+        self.four = threading.Event()
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
-    def answer(self, package: str, version: str) -> bytes:
+    def answer(self, package: str, version: str, page: str = "") -> bytes:
         found = [record for record in self.records if hits(record, package, version)]
+        if self.fault == "paged":  # the first page is empty, and each other one has a record
+            number = int(page or 0)
+            more = {"next_page_token": str(number + 1)} if number < len(found) else {}
+            return json.dumps({"vulns": found[number - 1 : number] if number else [], **more}).encode()
         if self.fault == "empty" or (self.fault == "no canary" and version == "2.10"):
             return b"{}"
         if self.fault == "garbage":
@@ -93,10 +101,17 @@ class Handler(BaseHTTPRequestHandler):
         late = self.server.fault == "slow" or (self.server.fault == "stuck" and len(self.server.asked) % 20 == 0)
         if late and self.server.over.wait(30):
             return
+        if self.server.fault == "together":  # nobody is answered before four have asked
+            if len(self.server.asked) >= 4:
+                self.server.four.set()
+            self.server.four.wait(10)
         down = self.server.fault == "down" or (self.server.fault == "down at first" and len(self.server.asked) == 1)
-        known = re.fullmatch("(/osv)?/v1/query", self.path) and not down
-        content = self.server.answer(package, version) if known else b"{}"
-        self.send_response(200 if known else 503)
+        busy = self.server.fault == "busy" or (self.server.fault == "busy at first" and len(self.server.asked) < 6)
+        known = re.fullmatch("(/osv)?/v1/query", self.path) and not down and not busy
+        content = self.server.answer(package, version, body.get("page_token", "")) if known else b"{}"
+        self.send_response(200 if known else 429 if busy else 503)
+        if busy:
+            self.send_header("Retry-After", "1" if self.server.fault == "busy at first" else "900")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -105,9 +120,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(*more: dict[str, Any], fault: str = "") -> Iterator[Service]:
+def serving(*more: dict[str, Any], fault: str = "", tls: ssl.SSLContext | None = None) -> Iterator[Service]:
     """The service with its advisories and these, for as long as the block runs."""
     service = Service([*ADVISORIES, *more], fault)
+    if tls is not None:
+        service.socket = tls.wrap_socket(service.socket, server_side=True)
+        service.scheme = "https"
     thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

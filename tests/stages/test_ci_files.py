@@ -132,6 +132,49 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         "insecure .*`-`",
     ),
     "make -i": ({HARDENING: github("run: make -i ci"), **MAKE}, "insecure .*make -i"),
+    **{
+        f"a rehearsal: {command}": ({HARDENING: github(f"run: {command}"), **files}, "insecure")
+        for command, files in (
+            ("make --dry-run ci", MAKE),
+            ("make --ignore-errors ci", MAKE),
+            ("make ci PYTHON=echo", MAKE),
+            ("just --dry-run v", {"justfile": f"v:\n    {VERIFY}\n"}),
+            ("task --dry v", {"Taskfile.yml": f"tasks: {{v: '{VERIFY}'}}\n"}),
+            ("uv run --help python -m verify", {}),
+            ("python -c pass -m verify", {}),
+            (f"cat <({VERIFY})", {}),
+        )
+    },
+    **{
+        f"what changes it: {name}": (files, "unverified")
+        for name, files in {
+            "MAKEFLAGS before it": {HARDENING: github("run: MAKEFLAGS=-i make ci"), **MAKE},
+            "MAKEFLAGS of the step": {HARDENING: github("env: {MAKEFLAGS: -i}\n        run: make ci"), **MAKE},
+            "MAKEFLAGS of the job": {HARDENING: github("run: make ci", job="    env: {MAKEFLAGS: -i}\n"), **MAKE},
+            "MAKEFLAGS of the makefile": {
+                HARDENING: github("run: make v"),
+                "Makefile": f"MAKEFLAGS += -i\nv:\n\t{VERIFY}\n",
+            },
+            "BASH_ENV of GitLab": {GITLAB: gitlab(before="variables: {BASH_ENV: x.sh}\n")},
+            "ifdef": {HARDENING: github("run: make v"), "Makefile": f"v:\nifdef NO\n\t{VERIFY}\nendif\n"},
+            "status of a task": {
+                HARDENING: github("run: task v"),
+                "Taskfile.yml": f"tasks: {{v: {{status: ['true'], cmds: ['{VERIFY}']}}}}\n",
+            },
+            "a shell in a shell": {
+                HARDENING: github(f"shell: 'bash -c \"bash {{0}} || true\"'\n        run: {VERIFY}")
+            },
+        }.items()
+    },
+    "gitlab: a file that is not there": ({GITLAB: gitlab("  rules: [{exists: [nope]}]\n")}, "insecure .*none of"),
+    "gitlab: only variables": (
+        {GITLAB: gitlab("  only: {refs: [merge_requests], variables: [$X]}\n")},
+        "unverified .*cannot be told",
+    ),
+    "gitlab: only changes elsewhere": (
+        {GITLAB: gitlab("  only: {refs: [merge_requests], changes: [docs/*]}\n")},
+        "insecure .*changes",
+    ),
     "make and true": ({HARDENING: github("run: make verify || true"), **MAKE}, "insecure .*hides"),
     "a recipe that hides": (
         {HARDENING: github("run: make verify"), "Makefile": f"verify:\n\t{VERIFY} || true\n"},
@@ -249,6 +292,15 @@ HONEST: dict[str, Files] = {
     "retried": {HARDENING: github(f"run: timeout 15m {VERIFY}")},
     "shell: bash": {HARDENING: github(f"{{run: '{VERIFY} | tee x', shell: bash}}")},
     "make": {HARDENING: github("run: make ci"), **MAKE},
+    "make that keeps going": {HARDENING: github("run: make -k -j 4 --no-print-directory ci"), **MAKE},
+    "make with a variable": {HARDENING: github("run: make ci PYTHON=.venv/bin/python"), **MAKE},
+    "just by uvx": {
+        HARDENING: github("run: uvx --from rust-just just --justfile justfile v"),
+        "justfile": f"v:\n    {VERIFY}\n",
+    },
+    "a login shell": {HARDENING: github(f"{{shell: 'bash -leo pipefail {{0}}', run: '{VERIFY} | tee x'}}")},
+    "gitlab: only changes": {GITLAB: gitlab("  only: {refs: [merge_requests], changes: ['src/**/*', uv.lock]}\n")},
+    "gitlab: a file that is there": {GITLAB: gitlab("  rules: [{exists: [.gitlab-ci.yml]}]\n")},
     "make in a folder": {HARDENING: github("run: make -C . verify"), **MAKE},
     "just": {HARDENING: github("run: just proof"), "justfile": f"proof: lint\n    {VERIFY}\n\nlint:\n    ruff check\n"},
     "task": {

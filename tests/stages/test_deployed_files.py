@@ -39,6 +39,7 @@ def api(more: str, file: str = "compose.yaml") -> Change:
     return {file: ("    build: .\n", f"    build: .\n{more}")}
 
 
+DEVELOPMENT: Change = {"prod.env": "export APP_ENV=development\n"}
 REPLICAS = "compose.replicas insecure .*count in memory"
 SABOTAGED: dict[str, tuple[Change, str]] = {
     # several containers, each of which counts for itself
@@ -115,6 +116,48 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         },
         "start insecure",
     ),
+    "an environment that is sourced": (
+        {**start(f"CMD set -a; . ./prod.env; exec python -m {PACKAGE} serve"), **DEVELOPMENT},
+        "docker.start insecure .*APP_ENV",
+    ),
+    "an environment by uv": (
+        {**start(f"CMD uv run --env-file prod.env python -m {PACKAGE} serve"), **DEVELOPMENT},
+        "docker.start insecure .*APP_ENV",
+    ),
+    "an environment by a variable of uv": (
+        {**start(f"ENV UV_ENV_FILE=prod.env\n{SERVE}"), **DEVELOPMENT},
+        "docker.start insecure .*APP_ENV",
+    ),
+    "a wrapper before another server": (start("CMD doppler run -- uvicorn x:app"), "docker.start insecure .*uvicorn"),
+    "USER in quotes": ({"Dockerfile": (USER, 'USER "root"')}, "docker.user insecure"),
+    "a file that is included": (
+        {
+            "compose.yaml": ("services:\n", "include: [{path: extra/other.conf}]\nservices:\n"),
+            "extra/other.conf": "services: {b: {image: orders-api, privileged: true}}\n",
+        },
+        "other.conf b compose.confined insecure .*privileged",
+    ),
+    "JSON": (
+        {"compose.yaml": None, "docker-compose.json": '{"services": {"api": {"build": ".", "privileged": true}}}'},
+        "docker-compose.json api compose.confined insecure",
+    ),
+    "an env_file with colons": ({**api("    env_file: p.env\n"), "p.env": "APP_ENV: development\n"}, "start insecure"),
+    **{
+        f"confined, but {line}": (api(f"    {line}\n"), "compose.confined insecure")
+        for line in (
+            "devices: ['/dev/mem:/dev/mem']",
+            "device_cgroup_rules: ['a *:* rwm']",
+            "use_api_socket: true",
+            "post_start: [{command: x, user: root}]",
+            "volumes: ['~/.ssh:/x']",
+            "volumes: ['${HOME}:/x']",
+            f"volumes: ['{'../' * 30}:/host']",
+        )
+    },
+    **{
+        f"no bound: {new}": ({"compose.yaml": (old, new)}, "compose.confined insecure .*misses")
+        for old, new in (("mem_limit: 512m", "mem_limit: -1"), ("pids_limit: 128", "pids_limit: 0"))
+    },
     "without serve": (start(f'CMD ["python", "-m", "{PACKAGE}"]'), "start insecure .*without"),
     "nothing": (start(""), "docker.start unverified"),
     "something else": (start('CMD ["supervisord"]'), "docker.start unverified .*no server that is known"),
@@ -328,6 +371,28 @@ HONEST: dict[str, Change] = {
         ),
     },
     "telemetry around it": start(f'CMD ["opentelemetry-instrument", "python", "-m", "{PACKAGE}", "serve"]'),
+    **{
+        f"behind {wrapper}": start(f"CMD {wrapper} python -m {PACKAGE} serve")
+        for wrapper in (
+            "ddtrace-run",
+            "newrelic-admin run-program",
+            "doppler run --",
+            "op run --env-file=x --",
+            "nohup",
+        )
+    },
+    "a wait for the database": {
+        **start(f'CMD ["./wait-for-it.sh", "db:5432", "--", "python", "-m", "{PACKAGE}", "serve"]'),
+        "wait-for-it.sh": '#!/bin/sh\nshift\nexec "$@"\n',
+    },
+    "uv run -m": start(f'CMD ["uv", "run", "--no-sync", "-m", "{PACKAGE}", "serve"]'),
+    "a page to look at a store": {
+        "compose.yaml": ("services:\n", "services:\n  e:\n    image: mongo-express\n    ports: ['8081:8081']\n")
+    },
+    "somebody else's APP_": {
+        "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
+    },
+    "a card for graphics": api("    devices: ['/dev/dri:/dev/dri']\n"),
     "production, said": start(f"ENV APP_ENV=production APP_DOCS=false\n{SERVE}"),
     "distroless": {
         "Dockerfile": ("FROM python:3.14-slim\nWORKDIR", "FROM gcr.io/distroless/python3-debian12:nonroot\nWORKDIR"),
@@ -444,7 +509,15 @@ def test_an_honest_file_is_green(look: Look, name: str) -> None:
     "name",
     [
         *("Procfile", "Procfile.dev", "fly.toml", "fly.production.toml", "render.yaml", "app.yaml", "chart/Chart.yaml"),
-        *(".do/app.yaml", "deploy/orders.service", "heroku.yml", "railway.json", "supervisord.conf", "vercel.json"),
+        *(
+            ".do/app.yaml",
+            "deploy/orders.service",
+            "deploy/orders.container",
+            "heroku.yml",
+            "railway.json",
+            "supervisord.conf",
+            "vercel.json",
+        ),
     ],
 )
 def test_what_else_deploys_is_named_and_not_called_proved(look: Look, name: str) -> None:

@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from zipfile import ZipFile
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from ..conftest import commit
 from .runs import Prove, ask_for, outcomes, told
 
 
@@ -39,6 +41,38 @@ def test_a_file_without_a_hash_is_insecure(prove: Prove, service: Path) -> None:
     lock.write_text(re.sub(r', hash = "[^"]*"', "", lock.read_text(), count=1))
 
     assert "every locked file has a hash" in [x["name"] for x in prove("lock") if x["outcome"] == "insecure"]
+
+
+def test_a_folder_of_files_is_as_good_as_a_hash_where_git_holds_it(prove: Prove, service: Path) -> None:
+    wheels = service / "wheels"
+    wheels.mkdir()
+    subprocess.run(["uv", "build", "--quiet", "--wheel", "-o", str(wheels), str(service)], check=True)
+    (wheels / ".gitignore").unlink(missing_ok=True)  # uv ignores what it builds
+    (wheel,) = wheels.glob("*.whl")
+    other = wheels / wheel.name.replace("orders_api", "acme_bills")
+    rename(wheel, other)
+    with (service / "pyproject.toml").open("a") as pyproject:
+        pyproject.write('\n[[tool.uv.index]]\nname = "acme"\nurl = "./wheels"\nformat = "flat"\nexplicit = true\n')
+        pyproject.write('\n[tool.uv.sources]\nacme-bills = { index = "acme" }\n')
+    ask_for(service, "acme-bills")
+
+    said = {each["id"]: each for each in prove("lock")}["lock.hashes"]
+    assert said["outcome"] == "insecure"
+    assert "wheels gives none for acme-bills" in said["seen"]
+    commit(service, "wheels of our own")
+    assert outcomes(prove("lock")) == {"proved"}
+
+
+def rename(wheel: Path, other: Path) -> None:
+    """A wheel of another project, with nothing in it but its description."""
+    with ZipFile(wheel) as old, ZipFile(other, "w") as new:
+        for name in old.namelist():
+            if ".dist-info/" in name and not name.endswith("RECORD"):
+                text = old.read(name).decode().replace("orders-api", "acme-bills")
+                text = re.sub(r"^Requires-Dist.*\n", "", text, flags=re.MULTILINE)
+                new.writestr(name.replace("orders_api", "acme_bills"), text)
+        new.writestr(f"{other.name.rpartition('-py3')[0]}.dist-info/RECORD", "")
+    wheel.unlink()
 
 
 def test_the_sbom_lists_what_runs_and_depends_on_the_lock_alone(prove: Prove, service: Path) -> None:

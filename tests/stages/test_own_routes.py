@@ -1,11 +1,12 @@
 """What is sent to a team's own routes: nothing that could be taken, and the verdict says what was tried."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from verify.attacks import validation
+from verify.attacks import STEPS, cookies, errors, validation
 from verify.common.answer import Answer
 from verify.harness.arena import Arena, Attacks, Seen
 from verify.harness.routes import DiscoveredRoute
@@ -19,6 +20,7 @@ JSON = ("application/json",)
 OPEN = DiscoveredRoute("POST", "/open", "/open", JSON, takes_body=True)
 GUARDED = DiscoveredRoute("POST", "/mine", "/mine", JSON, takes_body=True, is_guarded=True)
 WIPE = DiscoveredRoute("POST", "/wipe", "/wipe", JSON, takes_body=True, findings=("routes.E001", "routes.E002"))
+RAW = DiscoveredRoute("POST", "/raw", "/raw", ("*/*",))
 READ = DiscoveredRoute("GET", "/read", "/read", findings=("routes.E001",))
 
 
@@ -44,14 +46,17 @@ def made(attack: Any, against: Arena) -> dict[str, Outcome]:
     return {check.object: check.outcome for check in attacks.make(against)}
 
 
-def test_a_route_that_has_a_finding_is_sent_nothing() -> None:
+def test_a_route_that_has_a_finding_or_no_model_is_sent_nothing() -> None:
     service = Recorder()
 
-    for _, attack, _ in validation.attacks._all:
-        if attack.__name__.startswith("own_"):
-            attack(arena(service, WIPE, READ))
+    for step in STEPS:
+        for rule, attack, _ in import_module(f"verify.attacks.{step}").attacks._all:
+            if ".own-" in rule.id and "refusals" not in rule.id:
+                attack(arena(service, WIPE, RAW, READ))
 
     assert {target.partition("?")[0] for _, target, _ in service.asked} == {"/read"}
+    assert made(validation.own_fields, arena(service, RAW)) == {"": Outcome.NOT_LOOKED_AT}
+    assert made(validation.own_sizes, arena(service, RAW)) == {"not tried": Outcome.NOT_LOOKED_AT}
     assert made(validation.own_fields, arena(service, WIPE)) == {"not tried": Outcome.NOT_LOOKED_AT}
 
 
@@ -109,6 +114,29 @@ def test_what_is_attacked_keeps_its_data_in_a_scratch_database(tmp_path: Path, l
     assert lasting_stores(tmp_path, PACKAGE, dict.fromkeys(found, "postgresql://scratch/verify")) == []
 
 
+def test_no_cookie_is_no_proof_that_cookies_have_flags() -> None:
+    assert made(cookies.own_cookies, arena(Recorder(), READ)) == {"not tried": Outcome.NOT_LOOKED_AT}
+
+
+def test_a_query_that_nobody_checks_is_not_sent_to_what_changes_something() -> None:
+    service = Recorder()
+    hook = DiscoveredRoute("POST", "/hook", "/hook", JSON, takes_body=True)
+
+    errors.own_errors(arena(service, hook))
+
+    assert [target for _, target, _ in service.asked if "?" in target] == []
+
+
+def test_a_default_in_another_module_or_by_a_name_is_a_lasting_database_too(tmp_path: Path) -> None:
+    package = tmp_path / "src" / PACKAGE
+    package.mkdir(parents=True)
+    (package / "config.py").write_text('class Config(BaseSettings):\n    dsn: str = "postgresql://db.example.com/x"\n')
+    (package / "settings.py").write_text('REAL = "redis://cache/0"\nclass S:\n    store_url: str = REAL\n')
+
+    assert lasting_stores(tmp_path, PACKAGE, {}) == ["DSN of config.py", "APP_STORE_URL"]
+    assert lasting_stores(tmp_path, PACKAGE, {"DSN": "x", "APP_STORE_URL": "memory://"}) == []
+
+
 APP = """
 
 class Service(Hardened):
@@ -140,3 +168,27 @@ def test_what_an_application_replaces_is_named_and_can_be_accepted(
     assert [(each["object"], each["outcome"]) for each in checks] == [
         (f"{PACKAGE}.app.Service.{name}", "unverified")
     ], told(checks)
+
+
+PATCHES = """
+
+from .hardening import app as judging
+from .hardening.steps.cors import CrossOrigin
+
+judging.route_findings = lambda *each: []
+CrossOrigin.refuse = lambda self, request: None
+"""
+
+
+def test_what_code_of_the_service_patches_is_named(prove: Prove, service: Path) -> None:
+    path = service / "src" / PACKAGE / "app.py"
+    path.write_text(path.read_text() + PATCHES)
+    (service / "usercustomize.py").touch()
+
+    checks = [each for each in prove("configuration", prepare=THIS_COPY) if each["id"] == "app.whole"]
+
+    assert {each["object"] for each in checks if each["outcome"] == "unverified"} == {
+        f"{PACKAGE}.hardening.app.route_findings",
+        "CrossOrigin.refuse",
+        "usercustomize.py",
+    }, told(checks)

@@ -129,16 +129,15 @@ def documentation(arena: Arena) -> Seen:
         for target, answer in answers.items()
         if answer.status < 400 and any(word in answer.body.lower() for word in DOCUMENTATION)
     ]
-    return Seen(statuses(answers.values()), [f"{target} shows it" for target in shown])
+    return Seen(statuses(answers.values()), [f"{target} shows it" for target in shown], not answers)
 
 
 @attacks("errors.own-errors", "errors of your routes expose no internals and no input")
 def own_errors(arena: Arena) -> Seen:
     def ask(route: DiscoveredRoute) -> tuple[str, str]:
-        answers = {
-            "an unknown parameter": arena.ask(route.method, f"{route.target}?{CANARY}={CANARY}"),
-            "a wrong method": arena.ask("VERIFY", route.target),
-        }
+        answers = {"a wrong method": arena.ask("VERIFY", route.target)}
+        if route.is_safe or route.checks_query:
+            answers["an unknown parameter"] = arena.ask(route.method, f"{route.target}?{CANARY}={CANARY}")
         if route.is_safe:
             answers["the route itself"] = arena.ask(route.method, route.target)
         if route.takes_body:

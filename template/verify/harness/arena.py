@@ -92,12 +92,10 @@ class Arena:
                 nothing was sent that could have failed.
         """
         chosen = [route for route in routes if not route.is_websocket]
-        spared = {
-            str(each): f"sent nothing, since it has {', '.join(each.findings)}" for each in chosen if each.is_spared
-        }
+        spared = {str(each): f"sent nothing, since {each.why_spared}" for each in chosen if each.why_spared}
         if not chosen:
             return Seen("the service has no such route", [], is_vacuous=True)
-        chosen = [route for route in chosen if not route.is_spared]
+        chosen = [route for route in chosen if not route.why_spared]
         reached = [route for route in chosen if route.target]
         if chosen and not reached:
             raise UnverifiedError("no such route of the service can be reached", UNREACHED)
@@ -167,7 +165,7 @@ class Attacks:
                 real_service=cast(Service, _Watched(arena.real_service, "yours", asked)),
             )
             found = list(self._judged(rule, attack, watched))
-            yield from (replace(check, about=" and ".join(sorted(asked))) for check in found)
+            yield from (replace(check, about=" and ".join(sorted(asked)) or "yours") for check in found)
 
     def _judged(self, rule: Rule, attack: Attack, arena: Arena) -> Iterator[Check]:
         try:

@@ -44,9 +44,13 @@ class DiscoveredRoute:
         return f"{self.method} {self.path}"
 
     @property
-    def is_spared(self) -> bool:
-        """Whether nothing is sent to it: it may change what it is about, and has a finding."""
-        return not self.is_safe and bool(self.findings)
+    def why_spared(self) -> str:
+        """Why nothing is sent to it, which may change what it is about; empty if something is."""
+        if self.is_safe or self.is_mount:
+            return ""
+        if self.findings:
+            return f"it has {', '.join(self.findings)}"
+        return "" if self.takes_body or self.checks_query else "it has no model"
 
     @property
     def is_safe(self) -> bool:

@@ -82,18 +82,29 @@ def hidden_names(project: Path) -> list[str]:
 
 
 def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> list[str]:
-    """The settings whose default in settings.py is a database of another machine, or a file that outlasts the attacks."""
-    try:
-        tree = ast.parse((project / "src" / package / "settings.py").read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError):
-        return []
-    said = {name.upper() for name in given}
-    defaults = {
-        f"APP_{each.target.id}".upper(): each.value
-        for each in ast.walk(tree)
-        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None
-    }
-    return [name for name, it in defaults.items() if name not in said and any(map(_is_lasting, ast.walk(it)))]
+    """The settings whose default is a database of another machine, or a file that outlasts the attacks."""
+    found: dict[str, None] = {}
+    root = project / "src" / package
+    for path in sorted(each for each in root.rglob("*.py") if each.relative_to(root).parts[0] != "hardening"):
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, SyntaxError):
+            continue
+        constants = {
+            name.id: each.value
+            for each in tree.body
+            if isinstance(each, ast.Assign)
+            for name in each.targets
+            if isinstance(name, ast.Name)
+        }
+        for each in (each for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) for each in kind.body):
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None:
+                name = each.target.id.upper()
+                said = list(ast.walk(each.value))
+                said += [constants[node.id] for node in said if isinstance(node, ast.Name) and node.id in constants]
+                if not {name, f"APP_{name}"} & {x.upper() for x in given} and any(map(_is_lasting, said)):
+                    found[f"APP_{name}" if path.name == "settings.py" else f"{name} of {path.name}"] = None
+    return list(found)
 
 
 def _is_lasting(node: ast.AST) -> bool:

@@ -15,6 +15,7 @@ SOURCE = "src/*/hardening_overlay/ca.crt"
 BUNDLE = Path(".hardening", "certificates.crt")
 VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 """What uv, pip-audit and git read; each names a file that takes the place of what they trust by themselves."""
+OF_THE_SYSTEM = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
 SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
@@ -47,12 +48,20 @@ def trust(project: Path) -> None:
             if certificates not in trusted:  # it is, in what a hook or verify has started
                 trusted += f"\n{certificates}"
             write_atomically(path, trusted.encode())
-            of_the_system = any(os.environ.get(name) for name in ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS"))
+            of_the_system = any(os.environ.get(name) for name in OF_THE_SYSTEM)
             for name in VARIABLES:
                 if name != "SSL_CERT_FILE" or not of_the_system or os.environ.get(name):
                     os.environ[name] = str(path.resolve())
     except (OSError, ValueError):
         return
+
+
+def for_requests() -> dict[str, str]:
+    """The variable by which pip-audit trusts what uv does, which reads others."""
+    system = SYSTEM if any(os.environ.get(name) for name in OF_THE_SYSTEM) else ()
+    named = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE")
+    found = [each for each in (*map(os.environ.get, named), *system) if each and Path(each).exists()]
+    return {"REQUESTS_CA_BUNDLE": found[0]} if found else {}
 
 
 def _trusted() -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 # They would change the settings of the service, the interpreter and its modules, the tests that run, the advisory service
 # that is asked, the repository that is looked at.
 DROPPED = ("APP_", "COPIER_", "VERSION_", "VIRTUAL_ENV", "PYTHON", "PYTEST_", "COVERAGE_", "PIP_AUDIT_", "GRANIAN_")
-DROPPED_NAMES = {"STAGE", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
+COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
+DROPPED_NAMES = {*COLOURS, "STAGE", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 # uv has a variable for nearly every option, and most of them change what is resolved, where it is installed or what is
 # left out. Kept is only where packages come from and how this machine gets at them.
 _OF_UV = """

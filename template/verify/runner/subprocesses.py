@@ -13,6 +13,8 @@ from .environment import clean
 
 GRACE = 2.0
 """Seconds that a process has to end by itself once its time is over."""
+PLAIN = {"NO_COLOR": "1", "COLUMNS": "200", "UV_NO_WRAP": "1"}
+"""What is parsed has no colours and no width of the caller's."""
 NO_UV = "Install uv (https://docs.astral.sh/uv/), so that `uv` is on the PATH."
 
 
@@ -56,7 +58,7 @@ def run(command: Sequence[str | Path], folder: Path, timeout: float, variables: 
     process = subprocess.Popen(  # noqa: S603 - an argument list of our own, no shell
         [str(argument) for argument in command],
         cwd=folder,
-        env=clean(variables),
+        env={**clean(variables), **PLAIN},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

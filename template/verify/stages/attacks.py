@@ -55,7 +55,7 @@ def stage(options: Options) -> Iterator[Check]:
         folder = Path(name)
         values = declared_environment(options.project)
         if real := lasting_stores(options.project, options.package, values):
-            yield from _not_tried(steps, ON_SCRATCH, f"settings.py names {', '.join(real)}", SCRATCH)
+            yield from _not_tried(steps, ON_SCRATCH, f"the code names {', '.join(real)}", SCRATCH)
             return
         probe = stack.enter_context(Service("probe", PROBE_MODULE, folder, PROBE))
         own = stack.enter_context(Service("service", options.package, folder, {**values, **OWN}))
@@ -105,7 +105,9 @@ def _caller(project: Path, port: int) -> tuple[dict[str, str], str]:
 def _not_tried(steps: list[str], rule: Rule, seen: str, remedy: str) -> Iterator[Check]:
     """Say once what went wrong, and of the other steps only that they were not tried."""
     first, *others = steps
-    yield replace(rule, step=first).unverified(seen, remedy)
+    yield replace(
+        replace(rule, step=first).unverified(seen, remedy), about="probe" if rule is PROBE_STARTS else "yours"
+    )
     for step in others:
         yield replace(rule, step=step).unverified(f"not tried, see {first}", f"As for {first}.")
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 
@@ -118,11 +119,19 @@ def _accounted(lock: Lock, service: str, gaps: list[str]) -> Check:
 
 
 def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
+    """Each advisory once, whatever it is called: records that share a name are about one weakness."""
     found = []
     for package in {each.key: each for each in lock.published}.values():
+        groups: list[list[dict[str, Any]]] = []
         for one in answer.vulnerable.get(package.key, ()):
-            fixes = tuple(each for each in one["fixes"] if each > Version(package.version))
-            found.append(Advisory(package, one["names"], fixes))
+            same = [x for x in groups if any(set(one["names"]) & set(each["names"]) for each in x)]
+            groups = [x for x in groups if x not in same] + [[*(each for x in same for each in x), one]]
+        for group in groups:
+            names = tuple(dict.fromkeys(name for each in group for name in each["names"]))
+            fixes = [[x for x in each["fixes"] if x > Version(package.version)] for each in group]
+            enough = max((each[0] for each in fixes if each), default=None)
+            every = {x for each in fixes for x in each if enough and x >= enough}
+            found.append(Advisory(package, names, tuple(sorted(every))))
     return found
 
 
@@ -138,7 +147,7 @@ def _judged(
         brought = lock.brought_by(finding.package)
         seen = "; ".join(
             [
-                f"fixed in {finding.fixes[0]}" if finding.fixes else "no fix yet",
+                f"fixed in {finding.fixes[0]}" if finding.fixes else "no release is named that fixes it",
                 f"{kind}, required by {listed(f'{name} ({part})' for name, part in brought)}",
                 *([f"also {listed(finding.names[1:])}"] if finding.names[1:] else []),
             ]

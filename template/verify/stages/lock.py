@@ -7,7 +7,7 @@ from pathlib import Path
 from ..result import Check, Options, Rule, UnverifiedError, listed
 from ..runner import subprocesses
 from ..runner.subprocesses import NO_UV
-from .lockfile import REMEDY, Lock
+from .lockfile import REMEDY, Lock, folder_of
 
 TIMEOUT = 60.0
 
@@ -17,7 +17,7 @@ HASHES = Rule("lock", "lock.hashes", "every locked file has a hash")
 
 def stage(options: Options) -> Iterator[Check]:
     """Whether `uv.lock` is there, belongs to `pyproject.toml`, and pins every file by its hash."""
-    if not (options.project / "uv.lock").is_file():
+    if not (folder_of(options.project) / "uv.lock").is_file():
         yield CURRENT.insecure("there is no uv.lock: every install may differ", REMEDY)
         return
     try:
@@ -46,12 +46,30 @@ def _hashes(project: Path) -> Check:
         lock = Lock.read(project)
     except UnverifiedError as error:
         return HASHES.unverified(error)
-    bare = [
-        str(package)
-        for package in lock.published
-        if "git" not in package.source and not (package.files and all(hash_ for _, hash_ in package.files))
-    ]
+    bare: dict[str, list[str]] = {}
+    inside = 0
+    for package in lock.published:
+        hashes = bool(package.files) and all(hash_ for _, hash_ in package.files)
+        if "git" in package.source or hashes:
+            continue
+        index = package.source.get("registry", "no index")
+        if "://" not in index and _is_committed(folder_of(project) / index, [name for name, _ in package.files]):
+            inside += 1
+        else:
+            bare.setdefault(index, []).append(str(package))
     if bare:
-        remedy = "Take these from an index that gives hashes; without one, whoever serves the file decides what it is."
-        return HASHES.insecure(listed(bare), remedy)
-    return HASHES.proved(f"{len(lock.published)} packages")
+        return HASHES.insecure(
+            "; ".join(f"{index} gives none for {listed(names)}" for index, names in bare.items()),
+            "Whoever serves a file without a hash decides what it is. Take it from an index whose links end in `#sha256=...`, "
+            "or commit it in a folder of this repository; then run `uv lock`.",
+        )
+    return HASHES.proved(f"{len(lock.published)} packages" + f", {inside} of them files that git holds" * bool(inside))
+
+
+def _is_committed(folder: Path, names: list[str]) -> bool:
+    """Whether these files of an index that is a folder are in a repository: then a commit says what they are."""
+    try:
+        ran = subprocesses.run(["git", "ls-files", "--error-unmatch", *names], folder.resolve(), TIMEOUT)
+    except OSError:
+        return False
+    return bool(names) and ran.ok

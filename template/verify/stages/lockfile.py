@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,11 @@ class Lock:
             UnverifiedError: It is not there, or it is not what uv writes.
         """
         try:
-            data = tomllib.loads((project / "uv.lock").read_text(encoding="utf-8"))
+            folder = folder_of(project)
+            data = tomllib.loads((folder / "uv.lock").read_text(encoding="utf-8"))
             packages = tuple(map(_package, data["package"]))
-            root = next(each for each in packages if "." in (each.source.get("editable"), each.source.get("virtual")))
+            here = project.resolve().relative_to(folder).as_posix()
+            root = next(each for each in packages if here in (each.source.get("editable"), each.source.get("virtual")))
             raw = next(each for each in data["package"] if each["name"] == root.name)
         except FileNotFoundError:
             raise UnverifiedError("there is no uv.lock", REMEDY) from None
@@ -82,13 +84,17 @@ class Lock:
             raise UnverifiedError(f"uv.lock cannot be read: {error!r}", REMEDY) from None
         metadata = raw.get("metadata", {})
         asked = [*metadata.get("requires-dist", ()), *(x for y in metadata.get("requires-dev", {}).values() for x in y)]
-        return cls(
+        found = cls(
             root,
             packages,
             {name: tuple(map(_need, needs)) for name, needs in raw.get("dev-dependencies", {}).items()},
             {canonicalize_name(each["name"]): each["specifier"] for each in asked if each.get("specifier")},
             tuple(name for name in root.needs if name),
         )
+        if folder == project.resolve():
+            return found
+        needs = [need for part in (*root.needs.values(), *found.groups.values()) for need in part]
+        return replace(found, packages=(root, *(each for each in found.behind(*needs) if each != root)))
 
     @property
     def published(self) -> tuple[Package, ...]:
@@ -130,6 +136,21 @@ class Lock:
         for package in self.packages:
             if package.name == need.name and need.version in ("", package.version):
                 yield package
+
+
+def folder_of(project: Path) -> Path:
+    """Where `uv.lock` stands: in the project, or in the workspace of which it is a member."""
+    project = project.resolve()
+    for folder in project.parents:
+        try:
+            tool = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+            names = (tool["uv"]["workspace"].get(each, ()) for each in ("members", "exclude"))
+            members, others = ({path for name in each for path in folder.glob(name)} for each in names)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+        if project in members - others:
+            return folder
+    return project
 
 
 def key(name: str, version: str) -> Key:

@@ -7,7 +7,6 @@ Whatever the service does, it is an answer or an `UnverifiedError`.
 import json
 import re
 import sys
-import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +17,19 @@ from urllib.parse import urlsplit
 from packaging.version import Version
 
 from ..result import UnverifiedError
-from ..runner import subprocesses
+from ..runner import certificates, subprocesses
 from ..runner.subprocesses import NO_UV, Ran
 from .lockfile import Key, Lock, key
 
+PROCESS = Path(__file__).with_name("pip_audit_process.py")
 CANARY = ("jinja2", "2.10")
 """The release that every export begins with, known to be vulnerable since 2019."""
 SOCKET_TIMEOUT = 8
 """Seconds that the service has for one answer."""
-RUN_TIMEOUT = 90.0
-"""Seconds that it has for all of them."""
+RUN_TIMEOUT = 180.0
+"""Seconds that it has for all of them, with what it asks us to wait."""
 PAUSES = (1.0, 2.0)
-"""Seconds before each further attempt."""
-PATIENCE = 15.0
-"""Seconds after which no further attempt begins."""
+"""Seconds before each further attempt at one question."""
 EXPORT_TIMEOUT = 60.0
 
 
@@ -102,30 +100,23 @@ def exported(project: Path, lock: Lock) -> str:
 
 
 def ask(export: str, arguments: list[str], service: str) -> AuditResult:
-    """Run pip-audit until it answers, a few times at most.
+    """Run pip-audit.
 
     Raises:
-        UnverifiedError: It does not.
+        UnverifiedError: It does not answer.
     """
-    begun = time.monotonic()
-    for pause in (*PAUSES, None):
-        with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            (folder / "pylock.toml").write_text(export, encoding="utf-8")
-            # A cache of its own: what the service said another day is no answer.
-            command = [
-                *(sys.executable, "-I", "-X", "utf8", "-m", "pip_audit", "--locked", "--format", "json"),
-                *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
-                *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),
-            ]
-            ran = subprocesses.run(command, folder, RUN_TIMEOUT)
-        try:
-            return _understood(ran, service)
-        except UnverifiedError:
-            if pause is None or time.monotonic() - begun + pause > PATIENCE or "No module named" in ran.err:
-                raise
-            time.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")
+    with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        (folder / "pylock.toml").write_text(export, encoding="utf-8")
+        # A cache of its own: what the service said another day is no answer.
+        command = [
+            *(sys.executable, "-I", "-X", "utf8", str(PROCESS), f"{RUN_TIMEOUT * 0.9}", ",".join(map(str, PAUSES))),
+            *("--locked", "--format", "json"),
+            *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
+            *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),
+        ]
+        ran = subprocesses.run(command, folder, RUN_TIMEOUT, certificates.for_requests())
+    return _understood(ran, service)
 
 
 def _understood(ran: Ran, service: str) -> AuditResult:
@@ -141,8 +132,10 @@ def _understood(ran: Ran, service: str) -> AuditResult:
         if "No module named" in ran.err and "pip_audit" in ran.err:
             raise UnverifiedError("pip-audit is not installed", "Run `uv add --dev 'pip-audit>=2.10.1'`.")
         for pattern, what in FAILURES:
-            if re.search(pattern, ran.err):
-                raise UnverifiedError(f"{service} {what} ({ran.tail(1)[:200]})", again)
+            if found := re.search(pattern, ran.err):
+                said = found["said"] if "said" in found.groupdict() else ran.tail(1)[:200]
+                is_trust = "certificate" in what
+                raise UnverifiedError(f"{service} {what} ({said})", TRUST if is_trust else again)
         raise UnverifiedError(f"pip-audit failed: {ran.tail(1)}", again)
     try:
         dependencies = json.loads(ran.out)["dependencies"]
@@ -168,11 +161,13 @@ def _understood(ran: Ran, service: str) -> AuditResult:
     return AuditResult(frozenset(audited), tuple(skipped), vulnerable, warnings)
 
 
+TRUST = "Name your organisation's certificates in SSL_CERT_FILE, as for uv."
 FAILURES = (
     (r"Read ?[Tt]imeout|Connect ?[Tt]imeout|timed out", "did not answer in time"),
     (r"JSONDecodeError", "answers something that is not JSON"),
-    (r"(\d{3}) (?:Server|Client) Error", "answers with an error"),
-    (r"ConnectionError|Could not connect|MaxRetryError|ProxyError|SSLError", "cannot be reached"),
+    (r"(?P<said>\d{3} (?:Server|Client) Error: [\w ]*)", "answers with an error"),
+    (r"CERTIFICATE_VERIFY_FAILED|SSLError", "shows a certificate that is not trusted here"),
+    (r"ConnectionError|Could not connect|MaxRetryError|ProxyError", "cannot be reached"),
     (r"ServiceError", "answers with an error"),
     (r"pip_audit._service|in query", "answers something that pip-audit does not understand"),
 )

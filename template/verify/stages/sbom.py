@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from ..result import Check, Options, Rule, UnverifiedError
 from ..runner.files import write_atomically
-from .lockfile import Lock, Package
+from .lockfile import Lock, Package, folder_of
 
 COMPLETE = Rule("sbom", "sbom.complete", "a bill of materials lists what the service is made of")
 FILE = ".hardening/sbom.cdx.json"
@@ -26,7 +26,7 @@ def stage(options: Options) -> Iterator[Check]:
     """Write the bill of materials."""
     try:
         lock = Lock.read(options.project)
-        text = bill(lock, (options.project / "uv.lock").read_bytes())
+        text = bill(lock, (folder_of(options.project) / "uv.lock").read_bytes())
         path = options.project / FILE
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, text.encode())

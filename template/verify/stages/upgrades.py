@@ -46,7 +46,7 @@ class Advice:
         package = finding.package
         if not finding.fixes:
             return (
-                f"There is no release to upgrade to. Do without {package.name}, or accept it for a while: a [[waiver]] in "
+                f"No release to upgrade to is named. Do without {package.name}, or accept it for a while: a [[waiver]] in "
                 f'{FILE} with advisory = "{finding.names[0]}", a reason and expires.'
             )
         if package.key not in self._given:

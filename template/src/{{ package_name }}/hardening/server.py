@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from hashlib import sha256
 from math import ceil
 from pathlib import Path
 
@@ -47,20 +48,29 @@ def connections() -> int:
     return max(64, min(wanted - 128, MAX_CONNECTIONS))
 
 
+_held: list[socket.socket] = []
+
+
 def why_cannot_listen(address: Address) -> str:
-    """Why the address cannot be listened on, or nothing. Granian would share a port with another service in silence,
-    and take the path of a Unix socket away from one.
+    """Why the address cannot be listened on, or nothing; then no other `serve` may until this process and its workers end.
+
+    Granian would share a port with another service in silence, and take the path of a Unix socket away from one.
     """
     try:
         if address.uds is not None:
-            return _why_cannot_bind(address.uds)
-        family, _, _, _, bound = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(bound)
+            why, place = _why_cannot_bind(address.uds), str(address.uds.resolve())
+        else:
+            family, _, _, _, bound = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(bound)
+            why, place = "", repr(bound)
+        if not why and sys.platform == "linux":  # its workers listen later: until then only this tells another start
+            _held.append(socket.socket(socket.AF_UNIX))
+            _held[-1].bind(f"\0serve {sha256(place.encode()).hexdigest()}")
     except OSError as error:
         return error.strerror or str(error)
-    return ""
+    return why
 
 
 def _why_cannot_bind(path: Path) -> str:

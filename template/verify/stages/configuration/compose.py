@@ -12,7 +12,7 @@ from ...common.expand import expanded
 from ...common.yaml import mapping, pairs, read, texts
 from ...result import Check, Options, Outcome, Rule, UnverifiedError, listed
 from .docker import Image
-from .start import Start, is_development, is_root, judge
+from .start import OURS, Start, env_file, is_development, is_root, judge
 
 CONFINED = Rule("configuration", "compose.confined", "the containers of compose are confined")
 START = Rule("configuration", "compose.start", "compose starts the service with `serve`, in production")
@@ -23,7 +23,7 @@ REPLICAS = Rule("configuration", "compose.replicas", "several containers of one 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _STORE = re.compile(
     r"(redis|valkey|keydb|dragonfly|postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|"
-    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b"
+    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b(?!-(express|exporter|commander|ui))"
 )
 _STORE_PORTS = {"6379", "26379", "5432", "3306", "27017", "11211", "5672", "9092", "9200", "9042", "2379"}
 YES = ("true", "yes", "on", "y")
@@ -32,7 +32,11 @@ _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):")
 HARMLESS = re.compile(
     "AUDIT_WRITE|CHOWN|DAC_OVERRIDE|FOWNER|FSETID|KILL|MKNOD|NET_BIND_SERVICE|NET_RAW|SETFCAP|SETGID|SETPCAP|SETUID|SYS_CHROOT"
 )
-HOST_PATHS = re.compile(r"(/|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)")
+_DEVICES = re.compile(r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] \*.*")
+_UNLIMITED = re.compile(r"-.*|0+(\.0+)?[a-z]*|", re.IGNORECASE)
+HOST_PATHS = re.compile(
+    r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)"
+)
 SOCKET = re.compile(r"(docker|podman|containerd|crio)[\w-]*\.sock")
 
 
@@ -99,19 +103,13 @@ def _environment(value: Any) -> dict[str, str]:
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
-    """What is asked of each service of ours, and of the stores beside it; images of others have needs of their own.
+    """What is asked of each service of ours, and of the stores beside it; as `docker.checks`.
 
-    Args:
-        path: The file.
-        name: How it is called in the report: its path in the repository.
-        options: Where the service is.
+    Raises:
+        UnverifiedError: It cannot be read.
     """
-    try:
-        every = services(path)
-        ours = [each for each in every if _is_ours(each, options)]
-    except UnverifiedError as error:
-        yield CONFINED.of(name, CONFINED.name).unverified(error)
-        return
+    every = services(path)
+    ours = [each for each in every if _is_ours(each, options)]
     if not ours:
         yield CONFINED.of(name, CONFINED.name).not_looked_at("it runs no image of ours")
     for each in ours:
@@ -132,6 +130,16 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         yield STORES.of(name, STORES.name).insecure(listed(published), remedy)
     elif every:
         yield STORES.of(name, STORES.name).proved(f"none of {listed(each.name for each in every)}")
+
+
+def included(path: Path) -> Iterator[Path]:
+    """The files that a file takes in, whatever they are called and wherever they are."""
+    try:
+        found = read(path).get("include")
+    except UnverifiedError:
+        return
+    for each in found if isinstance(found, list) else [found]:
+        yield from filter(Path.is_file, (path.parent / name for name in texts(mapping(each).get("path", each))))
 
 
 def runs_ours(path: Path, options: Options) -> bool:
@@ -155,7 +163,7 @@ def _is_ours(service: Service, options: Options) -> bool:
     image = str(values.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
     names = {options.package.replace("_", "-"), options.project.name.replace("_", "-").lower()}
     started = " ".join(texts(values.get("command")) + texts(values.get("entrypoint")))
-    set_by_us = any(name.upper().startswith("APP_") for name in _environment(values.get("environment")))
+    set_by_us = any(map(OURS.match, _environment(values.get("environment"))))
     return set_by_us or options.package in started or any(image == x or image.startswith(f"{x}-") for x in names)
 
 
@@ -182,10 +190,9 @@ def _start(service: Service, options: Options) -> Start:
     made = image.start() if image else Start()
     env: dict[str, str] = {}
     for each in values["env_file"] if isinstance(values.get("env_file"), list) else [values.get("env_file")]:
-        file = service.file.parent / str(mapping(each).get("path", "") if isinstance(each, dict) else each or "")
-        if file.is_file():
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-            env |= _environment([line.strip().removeprefix("export ") for line in lines if re.match(r"\s*\w", line)])
+        env |= env_file(
+            service.file.parent / str(mapping(each).get("path", "") if isinstance(each, dict) else each or "")
+        )
     env |= _environment(values.get("environment"))
     env = {name: expanded(value, {}) for name, value in env.items()}
     argv = made.argv
@@ -216,7 +223,11 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
         each for each in _items(values, "security_opt") if re.search(r"unconfined|no-new-privileges[:=]false", each)
     ]
     loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
-    loose += [f"volumes: {source}" for source in _sources(values) if HOST_PATHS.fullmatch(source)]
+    loose += [f"volumes: {source}" for source in _sources(values, service.file.parent) if HOST_PATHS.fullmatch(source)]
+    devices = [*_items(values, "devices"), *_items(values, "device_cgroup_rules")]
+    loose += [f"devices: {each}" for each in devices if _DEVICES.fullmatch(re.split(r":(?=/)", each)[0])]
+    for hook in (mapping(each) for key in ("post_start", "pre_stop") for each in values.get(key) or ()):
+        loose += ["a hook of root"] * (is_root(str(hook.get("user", ""))) or str(hook.get("privileged")).lower() in YES)
     if missing or loose:
         seen = [f"{service.name} misses {listed(missing, 9)}"] * bool(missing) + [f"has {each}" for each in loose]
         return rule.insecure("; ".join(seen), f"Put it into {file}; memory, CPU and processes may take other bounds.")
@@ -256,10 +267,10 @@ def _plain(value: Any) -> Any:
     )
 
 
-def _sources(values: dict[str, Any]) -> Iterator[str]:
+def _sources(values: dict[str, Any], folder: Path) -> Iterator[str]:
     for each in values.get("volumes") or ():
-        source = mapping(each).get("source", "") if isinstance(each, dict) else str(each).partition(":")[0]
-        yield str(source)
+        source = str(mapping(each).get("source", "") if isinstance(each, dict) else str(each).partition(":")[0])
+        yield str((folder / source).resolve()) if source.startswith("..") else source
 
 
 def _published(service: Service) -> Iterable[str]:
@@ -284,7 +295,7 @@ def _items(service: dict[str, Any], key: str) -> list[str]:
 
 def _limited(service: dict[str, Any], key: str, resource: str) -> bool:
     limits = mapping(mapping(mapping(service.get("deploy")).get("resources")).get("limits"))
-    return bool(service.get(key) or limits.get(resource))
+    return not _UNLIMITED.fullmatch(str(service.get(key) or limits.get(resource) or ""))
 
 
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
@@ -298,6 +309,6 @@ NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "pids_limit": lambda service: _limited(service, "pids_limit", "pids"),
 }
 FORBIDDEN = {
-    "privileged": YES,
+    **dict.fromkeys(("privileged", "use_api_socket"), YES),
     **dict.fromkeys(("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"), ("host",)),
 }

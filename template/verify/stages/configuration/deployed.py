@@ -15,7 +15,7 @@ from ...upkeep.template_repo import ANSWERS, recorded_answers
 from . import compose, docker, kubernetes
 from .start import files_of_team
 
-_COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.ya?ml$", re.IGNORECASE)
+_COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.(ya?ml|json)$", re.IGNORECASE)
 _DEVELOPMENT = re.compile(
     r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug)([/._-]|$)", re.IGNORECASE
 )
@@ -25,7 +25,7 @@ _OTHER = re.compile(
     r"procfile([._-].+)?|app([._-][\w-]+)?\.ya?ml|(fly|railway|nixpacks|netlify|scalingo)([._-][\w-]+)?\.(toml|json)|"
     r"(render|heroku|apprunner|serverless|cloudbuild|skaffold|chart|samconfig)\.(ya?ml|toml)|"
     r"captain-definition|(vercel|app|zappa_settings|dockerrun\.aws|task-?def(inition)?)\.json|supervisord?\.(conf|ini)|"
-    r".+\.(service|nomad|nomad\.hcl)|(uwsgi|circus)\.ini|ecosystem\.config\.c?js",
+    r".+\.(service|container|pod|kube|nomad|nomad\.hcl)|(uwsgi|circus)\.ini|ecosystem\.config\.c?js",
     re.IGNORECASE,
 )
 _BY_HAND = "See that it starts `serve`, as no other server, in production, with one store for several instances: HARDENING.md, Server."
@@ -59,13 +59,21 @@ def checks(options: Options) -> Iterator[Check]:
     if root != project:  # one for all services of a larger repository
         above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
         composes += [os.path.relpath(each, project) for each in above if compose.runs_ours(each, options)]
+    for name in composes:  # grows as it goes
+        named = (os.path.relpath(each, project) for each in compose.included(project / name))
+        composes += [each for each in named if each not in composes]
     yield from _whole([each for name in containers for each in _container(name, containers, options)])
     for kind, names in ((compose, composes), (kubernetes, manifests)):
         for name in names:
+            rule = kind.CONFINED.of(name, kind.CONFINED.name)
+            try:
+                found = list(kind.checks(project / name, name, options))
+            except UnverifiedError as error:
+                found = [rule.unverified(error) if kind is compose else rule.not_looked_at(error.seen)]
             if _for_development(name, names):
-                yield kind.CONFINED.of(name, kind.CONFINED.name).not_looked_at("it is named for development")
+                yield rule.not_looked_at("it is named for development")
             else:
-                yield from softened(kind.checks(project / name, name, options), project, options.package, name)
+                yield from softened(found, project, options.package, name)
     for name in others:
         yield OTHERS.of(name, OTHERS.name).not_looked_at("how it starts the service is not understood here", _BY_HAND)
     for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):

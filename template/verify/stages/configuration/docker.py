@@ -116,7 +116,7 @@ class Image:
                 elif word == "ENV":
                     env |= {name: expanded(value, {**known, **env}) for name, value in _pairs(rest)}
                 elif word == "USER":
-                    user = expanded(rest.strip(), {**known, **env})
+                    user = expanded(rest.strip().strip("\"'"), {**known, **env})
                 elif word == "ENTRYPOINT":
                     entry, command = _argv(rest), () if inherited else command
                 elif word == "CMD":

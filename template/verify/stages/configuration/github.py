@@ -13,7 +13,7 @@ from pathspec import GitIgnoreSpec
 from ...common.conditions import decided
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
-from .steps import Step
+from .steps import Step, changed
 
 FOLDER = Path(".github", "workflows")
 USUAL = ("main", "master", "trunk", "develop")
@@ -92,6 +92,7 @@ class Workflows:
         for name, job in jobs.items():
             where = f"{path.name}, job {name}"
             skipped, unknown = self._skipped(name, jobs, known, ())
+            unknown = unknown or changed({**mapping(workflow.get("env")), **mapping(job.get("env"))})
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
             for values in _matrix(job):
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
@@ -176,8 +177,9 @@ class Workflows:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
                 strict = shell in ("", "bash", "sh") or re.search(r"\s-\w*e", shell) is not None
                 about = replace(about, folder=folder, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
-                if shell.split(" ")[0] not in ("", "bash", "sh"):
+                if not re.fullmatch(r"|(bash|sh)(( -\S+| pipefail)* \{0\})?", shell) or "-c" in shell:
                     about = replace(about, unknown=about.unknown or f"`shell: {shell}` is not read")
+                about = replace(about, unknown=about.unknown or changed(mapping(step.get("env"))))
                 yield about
 
     def _composite(self, uses: str, step: Mapping[str, Any], state: Step, depth: int) -> Iterator[Step]:

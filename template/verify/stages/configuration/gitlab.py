@@ -9,7 +9,7 @@ from typing import Any
 from ...common.conditions import decided
 from ...common.yaml import REFERENCE, mapping, read, texts
 from .github import matches
-from .steps import Step
+from .steps import Step, changed
 
 FILE = ".gitlab-ci.yml"
 _KEYWORDS = {
@@ -120,6 +120,7 @@ class Pipeline:
         default = {key: values[key] for key in _DEFAULTS if key in values} | mapping(values.get("default"))
         ruled = self._ruled(job, known)
         skipped, unknown = pipeline.skipped or ruled.skipped, pipeline.unknown or ruled.unknown
+        unknown = unknown or changed({**mapping(values.get("variables")), **mapping(job.get("variables"))})
         failure = job.get("allow_failure", False)
         lost = "`allow_failure`" if ruled.allowed or isinstance(failure, dict) or decided(failure, {}) else ""
         if "trigger" in job:
@@ -140,7 +141,10 @@ class Pipeline:
                 holds = decided(rule.get("if", "true"), known)
                 changes = rule.get("changes")
                 paths = texts(mapping(changes).get("paths") if isinstance(changes, dict) else changes)
+                present = texts(rule.get("exists"))
                 if holds is False or (paths and not all(matches(paths, each) for each in self.touched)):
+                    continue
+                if present and not any(any(self.root.glob(each.lstrip("/"))) for each in present):
                     continue
                 if holds is None:
                     unknown = unknown or f"`if: {rule['if']}` cannot be told"
@@ -156,6 +160,12 @@ class Pipeline:
             return _Ruled("without rules it is no part of a merge request's pipeline")
         if (only and not set(only) & names) or set(without) & names:
             return _Ruled(f"`only` or `except` leaves it out ({', '.join([*only, *without])})")
+        for key, leaves_out in (("only", False), ("except", True)):
+            asked = mapping(job.get(key))
+            if "variables" in asked:
+                return _Ruled(unknown=f"`{key}: variables` cannot be told")
+            if "changes" in asked and any(matches(texts(asked["changes"]), x) == leaves_out for x in self.touched):
+                return _Ruled(f"`{key}: changes` leaves the service out")
         when = str(job.get("when", "on_success"))
         return _Ruled("" if when in _RUNS else f"`when: {when}`")
 

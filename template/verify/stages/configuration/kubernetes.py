@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ...common.yaml import documents, mapping, pairs, texts
-from ...result import Check, Options, Rule, UnverifiedError, listed
+from ...result import Check, Options, Rule, listed
 from .compose import HARMLESS, HOST_PATHS, SOCKET, YES
 from .docker import Image
-from .start import Start, is_development, judge
+from .start import OURS, Start, is_development, judge
 
 CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes are confined")
 START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
@@ -48,21 +48,14 @@ def is_manifest(path: Path, text: str) -> bool:
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
-    """What is asked of each container of ours that a file describes, and of what a patch says of one.
+    """What is asked of each container of ours, and of what a patch says of one; as `docker.checks`.
 
-    Args:
-        path: The file.
-        name: How it is called in the report: its path in the repository.
-        options: Where the service is.
+    Raises:
+        UnverifiedError: It cannot be read, such as a chart's template, which is no YAML before it is filled in.
     """
-    try:
-        found = list(_flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))))
-    except UnverifiedError as error:  # a chart's template is no YAML before it is filled in
-        yield CONFINED.of(name, CONFINED.name).not_looked_at(error.seen)
-        return
     variables: dict[str, str] = {}
     seen: dict[str, int] = {}
-    for document in found:
+    for document in _flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))):
         variables |= _variables(document, path.parent)
         for pod, container in _containers(document):
             if "image" in container and not _is_ours(container, options):
@@ -133,7 +126,7 @@ def _is_ours(container: dict[str, Any], options: Options) -> bool:
     names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
     said = " ".join(text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")]))
     by_name = any(image == each or image.startswith(f"{each}-") for each in names)
-    return by_name or options.package in said or re.search(r"\bAPP_[A-Z]", said) is not None
+    return by_name or options.package in said or OURS.search(said) is not None
 
 
 def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: str) -> Check:

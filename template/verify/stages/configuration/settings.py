@@ -14,6 +14,7 @@ from ...common.entries import SENTENCE, is_sentence
 from ...harness.service import declared_environment, hidden_names
 from ...result import Check, Options, Rule, UnverifiedError, listed
 from ...runner import subprocesses
+from .start import files_of_team
 
 TIMEOUT = 30.0
 """Seconds that the service may take to say what it would start with."""
@@ -127,6 +128,12 @@ def stage(options: Options) -> Iterator[Check]:
         seen = f"verify uses up {output.value(QUOTA)}, and without the table production has {unset.value(QUOTA)}"
         yield TABLE.of(QUOTA).warning(seen, "See that the quota of production is meant.")
     yield from _application(output.data["application"])
+    for path in files_of_team(options.project):
+        if path.name in ("sitecustomize.py", "usercustomize.py"):
+            name = path.relative_to(options.project).as_posix()
+            yield WHOLE.of(name).unverified(
+                "Python runs it before the service, and not before verify", by_hand(options)
+            )
     yield from _accepted(output)
 
 

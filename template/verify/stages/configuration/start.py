@@ -7,15 +7,17 @@ import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from ...common.shell import Command, commands
 from ...result import Check, Options, Rule, listed
 
 SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "waitress", "waitress-serve", "fastapi")
-_INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "setpriv", "chpst", "opentelemetry-instrument")
+_INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "nohup", "stdbuf", "sudo", "setpriv", "chpst")
+_INSTRUMENTS = ("opentelemetry-instrument", "ddtrace-run", "newrelic-admin", "run-program")
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
-_TAKE_A_VALUE = ("--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
+TAKE_A_VALUE = ("--from", "--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
 _HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
 _IMPORTS_SERVER = re.compile(
@@ -26,6 +28,13 @@ _UNSET = re.compile(r"\$\{?\w")
 _REMEDY = (
     "Start it with `python -m {package} serve`; what another server leaves unbounded is in HARDENING.md, under Server."
 )
+
+
+OURS = re.compile(
+    r"\bAPP_(ENV|DOCS|ALLOWED_HOSTS|TRUSTED_PROXIES|STORE_URL|CORS_ORIGINS|RATE_LIMIT|SECRETS_DIR|DATABASE_URL)",
+    re.IGNORECASE,
+)
+"""Settings by which a container is told to be this service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ def judge(rule: Rule, start: Start, options: Options, where: str) -> Check:
     except ValueError as error:
         return rule.unverified(str(error), remedy)
     env = dict(start.env)
+    env |= env_file(options.project / env["UV_ENV_FILE"]) if "UV_ENV_FILE" in env else {}
     for each in ran:
         env |= each.env
     bad = [f"{name}={value}" for name, value in env.items() if is_development(name, value)]
@@ -103,6 +113,11 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
             values = dict(word.split("=", 1) for word in each.argv if "=" in word)
             yield Command((), values)
             continue
+        named = {Path(after).name for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")}
+        named |= {word.rpartition("=")[2] for word in each.argv if word.startswith("--env-file=")}
+        for file in files_of_team(options.project) if named else ():
+            if file.name in named and file.suffix != ".sh":
+                yield Command((), env_file(file))
         words = _unwrapped(each.argv)
         script = next((path for word in words[:2] if (path := _script(word, options.project))), None)
         if script is None or depth > 3:
@@ -118,12 +133,19 @@ def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
     words = list(argv)
     while words:
         name = words[0].rpartition("/")[2]
-        if name in _INITS:
+        if name in (*_INITS, *_INSTRUMENTS):
             del words[0]
         elif name in ("gosu", "su-exec") or (name in _RUNNERS and words[1:2] == ["run"]):
             del words[:2]
+        elif len(words) < len(argv) and words[0] == "-m":  # `uv run -m`
+            words.insert(0, "python")
+            break
         elif len(words) < len(argv) and re.match(r"-|\w+=", words[0]):
-            del words[: 2 if words[0] in _TAKE_A_VALUE else 1]
+            del words[: 2 if words[0] in TAKE_A_VALUE else 1]
+        elif (
+            "--" in words and name not in SERVERS and not re.match("python", name)
+        ):  # whatever it is, it starts what follows
+            del words[: words.index("--") + 1]
         else:
             break
     return tuple(words)
@@ -177,6 +199,13 @@ def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
         return "unknown", text
     sources = [each.read_text(encoding="utf-8", errors="replace") for each in found]
     return ("bad", f"{text}, which brings a server") if any(map(_IMPORTS_SERVER.search, sources)) else ("", "")
+
+
+def env_file(path: Path) -> dict[str, str]:
+    """The variables of a file such as `.env`; nothing if it is not there."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    found = (re.fullmatch(r"\s*(?:export\s+)?(\w+)\s*[=:]\s*(.*)", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
 
 
 def files_of_team(project: Path) -> Iterator[Path]:

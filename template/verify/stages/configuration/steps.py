@@ -2,7 +2,7 @@
 """What a pipeline runs, whichever forge reads it: its steps, and whether one of them is a whole `verify` that can fail."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import join, normpath
@@ -10,6 +10,7 @@ from posixpath import join, normpath
 from ...common.shell import Command, commands
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
+from .start import TAKE_A_VALUE
 
 _SAY = {"echo", "printf", ":", "true", "false", "cat", "grep", "test", "[", "export", "alias", "which", "type", "git"}
 _REDUCED = re.compile(r"--(o(n(ly?)?)?|s\w*|ta\w*|h\w*)(=.*)?|-h")
@@ -32,6 +33,13 @@ _TOOLS = {
 }
 """What runs tasks out of files that are not read here."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "source", ".")
+_REHEARSES = re.compile(r"--(dry|just(?!f)|recon|ig|qu|to|li|show|summ|ev|dump|init|ch|sta)[\w-]*(=.*)?")
+"""Options of `make`, `just` and `task`, as far as each must be written out, with which nothing is run, or nothing fails."""
+_SHORT = {"make": set("inqt"), "gmake": set("inqt"), "just": set("nle"), "task": set("nlai"), "go-task": set("nlai")}
+CHANGING = ("MAKEFLAGS", "GNUMAKEFLAGS", "BASH_ENV")
+"""Variables that change what commands do."""
+_INSTEAD = {"-h", "--help", "-V", "-VV", "--version", "-c"}
+"""With which `uv` and `python` do something else than what comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
         return
     for command in found:
         lost = step.lost or command.lost
-        unknown = step.unknown or command.when
+        unknown = step.unknown or command.when or changed(command.env)
         folder = normpath(join(step.folder, command.folder, _directory(command.argv)))
         if (arguments := _arguments(command)) is not None:
             reduced = " ".join(each for each in arguments if _REDUCED.fullmatch(each))
@@ -113,8 +121,13 @@ def _arguments(command: Command) -> list[str] | None:
             runs = any(
                 re.fullmatch(r"python[\d.]*|py|pypy\d*|uv|uvx|coverage|\$\w+|\$\{\w+\}|\$\(.*", each) for each in names
             )
-            return list(argv[place + 2 :]) if runs and not _SAY & set(names) else None
+            return list(argv[place + 2 :]) if runs and not {*_SAY, *_INSTEAD} & set(names) else None
     return None
+
+
+def changed(variables: Iterable[str]) -> str:
+    """Why a command may do something else than it says, by the variables that it gets; empty if it does not."""
+    return next((f"`{name}` changes what it does" for name in CHANGING if name in variables), "")
 
 
 def _directory(argv: tuple[str, ...]) -> str:
@@ -131,11 +144,17 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
     """What a command runs out of another file."""
     argv = [each for each in command.argv if each not in ("sudo", "time", "nice")]
     while len(argv) > 1 and argv[0] in ("uv", "uvx", "pipx", "poetry", "run", "tool", "npx"):
-        argv = [each for each in argv[1:] if not each.startswith("--")]
+        argv = argv[1:]
+        while argv and argv[0].startswith("-"):
+            argv = argv[2 if argv[0] in TAKE_A_VALUE else 1 :]
     if not argv or "$" in step.folder:
         return
     folder, (name, *rest) = root / step.folder, argv
     name = name.rpartition("/")[2] if "/" not in name.removeprefix("./") else name
+    if name in _SHORT:
+        flags = {flag for each in rest if re.fullmatch(r"-[a-zA-Z]+", each) for flag in each[1:]}
+        if rehearses := [*filter(_REHEARSES.fullmatch, rest), *(f"-{each}" for each in sorted(flags & _SHORT[name]))]:
+            step = replace(step, lost=step.lost or f"`{name} {rehearses[0]}` hides it")
     if name in ("make", "gmake", "just"):
         yield from _recipes(name, rest, folder, step)
     elif name in ("task", "go-task"):
@@ -173,6 +192,8 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     values: dict[str, str] = {}
     rules: dict[str, tuple[list[str], list[str]]] = {}
     current: list[str] = []
+    conditional: list[str] = []
+    conditions = 0
     for line in re.sub(r"\\\n[ \t]*", " ", file.read_text(encoding="utf-8", errors="replace")).splitlines():
         if match := re.match(r"(?:export\s+)?([\w-]+)\s*(?::|::|\?|\+)?=\s*(.*)", line):
             values[match[1]] = match[2].strip().strip("\"'")
@@ -180,11 +201,13 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
             current = []
             for name in match[1].split() if tool != "just" else match[1].split()[:1]:
                 rules[name] = (match[2].split(), current)
+        elif tool != "just" and (match := re.match(r"\s*(ifn?def|ifn?eq|endif)\b", line)):
+            conditions += 1 if match[1] != "endif" else -1
         elif line[:1] in ("\t", " ") and line.strip():
             current.append(line.strip())
-    flags = "".join(each[1:] for each in arguments if re.fullmatch(r"-[a-zA-Z]+", each))
-    lost = "`make -i` or `-n` hides it" if set(flags) & set("inqtk") and tool != "just" else ""
-    lost = lost or ("`.IGNORE` hides it" if ".IGNORE" in rules else "")
+            conditional += [line.strip()] * (conditions > 0)
+    values |= dict(each.split("=", 1) for each in arguments if re.match(r"\w+=", each))
+    lost = "`.IGNORE` hides it" if ".IGNORE" in rules else ""
     todo = [each for each in arguments if each in rules]
     if not todo:
         todo = (
@@ -211,11 +234,13 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
                 )
             hidden = "`-` before it hides it" if "-" in prefix else lost
             where = f"{step.where}, {file.name} {target}"
+            unknown = changed(values) or "it depends on an `if` of the makefile" * (line in conditional)
             yield replace(
                 step,
                 command=text.replace("$$", "$"),
                 where=where,
                 lost=step.lost or hidden,
+                unknown=step.unknown or unknown,
                 errexit=False,
                 pipefail=False,
             )
@@ -238,10 +263,13 @@ def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
         seen.add(name)
         task = mapping(tasks.get(name)) or {"cmds": tasks.get(name)}
         ignored = "`ignore_error` hides it" if str(task.get("ignore_error")).lower() == "true" else ""
+        depends = next((key for key in ("status", "if", "platforms") if key in task), "")
+        unknown = step.unknown or f"it depends on `{depends}`" * bool(depends)
         todo += [str(each.get("task", "")) if isinstance(each, dict) else str(each) for each in task.get("deps") or ()]
         for each in task["cmds"] if isinstance(task.get("cmds"), list) else [task.get("cmds") or task.get("cmd")]:
             described = mapping(each)
             todo += [str(described["task"])] if "task" in described else []
             hidden = "`ignore_error` hides it" if str(described.get("ignore_error")).lower() == "true" else ignored
             for text in texts(described.get("cmd") if described else each):
-                yield replace(step, command=text, lost=step.lost or hidden, where=f"{step.where}, {file.name} {name}")
+                where = f"{step.where}, {file.name} {name}"
+                yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown)
