@@ -121,6 +121,28 @@ def test_the_quick_tier_of_an_emitted_service_is_proved(
     assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
 
 
+@pytest.mark.world
+@pytest.mark.parametrize("given", SERVICES[2:], ids=named)
+@pytest.mark.parametrize("bound", ["--resolution=lowest-direct", "--upgrade"])
+def test_the_quick_tier_is_proved_with_the_oldest_and_the_newest_that_the_bounds_admit(
+    emit: Emit, run: Run, tmp_path: Path, bound: str, given: dict[str, str]
+) -> None:
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(**given), service)
+    commit(service, "emitted")
+    synced = run(service, "uv", "sync", bound)
+    assert synced.returncode == 0, synced.stderr
+    oldest = tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
+    versions = run(service, "uv", "pip", "list", "--format=json").stdout
+
+    result = run(service, "uv", "run", "--no-sync", "python", "-m", "verify", "--only", "tests")
+
+    assert result.returncode == 0, versions + result.stdout + result.stderr
+    if bound != "--upgrade":
+        assert "fastapi>=0.165" in oldest
+        assert {"name": "fastapi", "version": "0.165.0"} in json.loads(versions)
+
+
 @pytest.mark.parametrize("given", in_world_but(SERVICES, lambda given: given == EVERY_TEST), ids=named)
 def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]) -> None:
     """All cases of all tests, the slow ones too, most of which wait for a server: minutes of each."""

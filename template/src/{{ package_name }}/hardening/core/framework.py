@@ -3,7 +3,6 @@
 it is gone or has another meaning, their own way is taken; `startup/frameworks.py` tries each at the start.
 """
 
-import logging
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,7 +53,7 @@ def missing_of_granian() -> Iterator[str]:
         return
     if not all(callable(getattr(getattr(granian, "Granian", None), name, None)) for name in (_ON_SIGTERM, _ON_SIGHUP)):
         yield "SIGHUP cannot be made to stop the server"
-    if getattr(sys.modules.get("granian.log"), "logger", None) not in map(logging.getLogger, SERVER_LOGGERS):
+    if getattr(getattr(sys.modules.get("granian.log"), "logger", None), "name", None) not in SERVER_LOGGERS:
         yield "the server's log has another name"
 
 

@@ -137,9 +137,7 @@ def _defaults_of(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _own(model: type[BaseModel]) -> Iterator[dict[str, Any]]:
-    schema = next(
-        (each for each in walk(core_schema_of(model)) if each.get("cls") is model), {}
-    )
+    schema = next((each for each in walk(core_schema_of(model)) if each.get("cls") is model), {})
     while isinstance(schema.get("schema"), dict) and schema.get("type") != "model-fields":
         schema = schema["schema"]
     yield schema

@@ -16,12 +16,16 @@ from ..models import ApiModel
 from ..policy import guard, public
 
 _DIGITS = "9" * 30
-_MANY = dict.fromkeys(map(str, range(200)), 0)
+_MANY = {"inner": dict.fromkeys(map(str, range(100)), 0)}
 _SCOPE = {"type": "http", "method": "GET", "path": "/a/b/1", "headers": [], "query_string": b"", "root_path": ""}
 
 
-class _Body(ApiModel):
+class _Inner(ApiModel):
     number: int
+
+
+class _Body(ApiModel):
+    inner: _Inner
 
 
 @guard
