@@ -127,6 +127,26 @@ def test_the_quick_tier_of_an_emitted_service_is_proved(
     assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
 
 
+@pytest.mark.world
+@pytest.mark.parametrize("given", SERVICES[2:], ids=named)
+def test_the_quick_tier_is_proved_with_the_oldest_that_the_bounds_admit(
+    emit: Emit, run: Run, tmp_path: Path, given: dict[str, str]
+) -> None:
+    """Whatever else is installed here has the newest."""
+    service = tmp_path / "orders-api"
+    shutil.copytree(emit(**given), service)
+    commit(service, "emitted")
+    synced = run(service, "uv", "sync", "--resolution=lowest-direct")
+    assert synced.returncode == 0, synced.stderr
+    versions = run(service, "uv", "pip", "list", "--format=json").stdout
+    assert "fastapi>=0.165" in tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {"name": "fastapi", "version": "0.165.0"} in json.loads(versions)
+
+    result = run(service, "uv", "run", "--no-sync", "python", "-m", "verify", "--only", "tests")
+
+    assert result.returncode == 0, versions + result.stdout + result.stderr
+
+
 def passes(run: Run, emitted: Path, folder: Path, tests: list[str]) -> None:
     """Assert that all cases of these files of tests pass in a copy of a service, the slow ones too."""
     service = shutil.copytree(emitted, folder / "orders-api")

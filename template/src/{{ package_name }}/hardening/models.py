@@ -15,8 +15,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from .core.framework import bounds, is_complete
 from .core.json_text import json_in_text
-from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, bounds, walk
+from .core.schemas import COLLECTIONS, NESTED, WRAPPERS, walk
 
 MAX_STRING = 10_000
 MAX_ITEMS = 1_000
@@ -82,8 +83,7 @@ def has_validator(schema: dict[str, Any]) -> bool:
     kind, cls = schema.get("type"), schema.get("cls")
     if kind not in ("model", "dataclass") or not isinstance(cls, type):
         return False
-    is_complete = "__pydantic_validator__" in vars(cls) and bool(vars(cls).get("__pydantic_complete__"))
-    return is_complete and not (kind == "dataclass" and "generic_origin" in schema)
+    return is_complete(cls) and not (kind == "dataclass" and "generic_origin" in schema)
 
 
 def dataclasses_in(schema: dict[str, Any]) -> Iterator[type]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter
 
+from .core.framework import lasts_of
 from .core.headers import is_field
 from .settings import Quota, seconds
 
@@ -119,7 +120,7 @@ def _spoken_for(thing: Any) -> Iterator[Any]:
     """What a policy is for: a function, an application, a route; of a router or a `Hardened` all of its routes."""
     router = thing.router if hasattr(thing, "insecure_mounts") else getattr(thing, "original_router", thing)
     if isinstance(router, APIRouter):
-        for each in (*router.routes, *getattr(router, "_low_priority_routes", ())):
+        for each in (*router.routes, *lasts_of(router)):
             yield from _spoken_for(each)
     else:
         yield getattr(thing, "__func__", thing)

@@ -22,9 +22,10 @@ from granian.log import LogLevels
 
 from .asgi import connections as kept
 from .asgi.other_servers import SERVED_BY
+from .core.framework import SERVER_LOGGERS, stop_at_hangup
 from .core.log import Log, log
 from .settings import HardeningSettings
-from .signals import die_while_starting, keep_ignored_signals, stop_at_hangup
+from .signals import die_while_starting, keep_ignored_signals
 from .startup.address import Address
 
 MAX_HEADER_BYTES = 65_536
@@ -132,9 +133,7 @@ def serve(
     most = connections()
     seconds = settings.header_timeout if reload else idle_timeout(settings, address, most)
     config = Log.dictconfig(settings.log_level)
-    config["loggers"] = {"_granian": {"level": "INFO"}, "_granian.asgi": {"level": "WARNING"}}
-    # What a route raises is in the log already, once and masked.
-    config["loggers"]["_granian.utils"] = {"level": "CRITICAL"}
+    config["loggers"] = {name: {"level": level} for name, level in SERVER_LOGGERS.items()}
     server = Granian(
         target,
         address=str(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][4][0]),

@@ -23,17 +23,6 @@ def keep_ignored_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {each for each in asked if signal.getsignal(each) == signal.SIG_IGN})
 
 
-def stop_at_hangup(server: Any) -> None:
-    """Let SIGHUP and SIGQUIT stop the service as SIGTERM does.
-
-    At SIGHUP Granian would run old and new workers side by side, each with limits and sessions of its own in memory; a
-    SIGQUIT would kill this process alone, and leave them behind.
-    """
-    if sys.platform != "win32":
-        server.signal_handler_reload = server.signal_handler_interrupt
-        signal.signal(signal.SIGQUIT, server.signal_handler_interrupt)
-
-
 def die_while_starting() -> None:
     """Let a worker that does not serve yet end at SIGTERM and SIGINT. It would inherit handlers that only tell this
     process, and the signal, which is sent once, would be lost until Granian sets the worker's own.

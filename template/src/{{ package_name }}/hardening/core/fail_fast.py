@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import SchemaValidator
 
+from .framework import adapter_of, validator_of
 from .mistakes import TOO_MANY, Mistakes
 from .problems import MAX_ERRORS
 from .schemas import COLLECTIONS, NESTED, children, definitions, known
@@ -27,7 +27,7 @@ _ATTEMPTS = {"union": "choices", "function-wrap": "schema"}
 
 def fail_fast(param: Any) -> None:
     """Let a parameter or a body of FastAPI's stop at its first mistakes, if it may hold several values."""
-    adapter, schema = param._type_adapter, known(param)
+    adapter, schema = adapter_of(param), known(param)
     if _holds(schema, *_OBJECTS, *_LISTS) and not isinstance(adapter.validator, FailFast):
         adapter.validator = FailFast(adapter.validator, schema)
 
@@ -46,7 +46,8 @@ class FailFast:
         self._mistakes = Mistakes()
         self._definitions = definitions(schema)
         self._most_levels = float("inf")
-        self._first = _build(self._copy(schema, {}, frozenset(), False), schema)
+        classes = {id(each["cls"]): each["cls"] for each in _within(schema) if isinstance(each.get("cls"), type)}
+        self._first = validator_of(self._copy(schema, {}, frozenset(), False), classes.values())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._all, name)
@@ -178,16 +179,3 @@ def _refs(schema: dict[str, Any], named: dict[str, dict[str, Any]]) -> set[str]:
         todo += [named[ref] for ref in refs - found if ref in named]
         found |= refs
     return found
-
-
-def _build(schema: Any, original: Any) -> SchemaValidator:
-    """A validator of this very schema: where a class is complete, pydantic-core takes the validator that it has."""
-    classes = {id(each["cls"]): each["cls"] for each in _within(original) if isinstance(each.get("cls"), type)}
-    complete = [cls for cls in classes.values() if vars(cls).get("__pydantic_complete__")]
-    try:
-        for cls in complete:
-            cls.__pydantic_complete__ = False
-        return SchemaValidator(schema)
-    finally:
-        for cls in complete:
-            cls.__pydantic_complete__ = True

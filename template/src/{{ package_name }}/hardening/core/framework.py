@@ -1,10 +1,13 @@
 # Owned by the template: an update rewrites this file.
-"""All that is taken from FastAPI and Starlette beside what they document, in one place. Where a part of it is gone or
-has another meaning, the framework's own search finds every route; `startup/frameworks.py` tries each at the start.
+"""All that is taken from FastAPI, Starlette, Pydantic and Granian beside what they document, in one place. Where a part of
+it is gone or has another meaning, their own way is taken; `startup/frameworks.py` tries each at the start.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +16,7 @@ import fastapi.routing
 from fastapi import APIRouter
 from fastapi.params import Form
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext
+from pydantic_core import SchemaValidator
 from starlette._utils import get_route_path as get_route_path
 from starlette.middleware import Middleware
 from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
@@ -27,6 +31,71 @@ _DECIDE |= {"path_regex", "param_convertors"}
 _MAKES_THE_APP = {"get_route_handler"}
 Inclusion: Any = getattr(fastapi.routing, "_IncludedRouter", None) or type("Inclusion", (), {})
 """What stands among an application's routes for a router that is included."""
+# What a route raises is in the log already, once and masked.
+SERVER_LOGGERS = {"_granian": "INFO", "_granian.asgi": "WARNING", "_granian.utils": "CRITICAL"}
+_ON_SIGTERM, _ON_SIGHUP = "signal_handler_interrupt", "signal_handler_reload"
+
+
+def stop_at_hangup(server: Any) -> None:
+    """Let SIGHUP and SIGQUIT stop Granian as SIGTERM does.
+
+    At SIGHUP it would run old and new workers side by side, each with limits and sessions of its own in memory; a
+    SIGQUIT would kill this process alone, and leave them behind.
+    """
+    if sys.platform != "win32" and (stop := getattr(server, _ON_SIGTERM, None)) is not None:
+        setattr(server, _ON_SIGHUP, stop)
+        signal.signal(signal.SIGQUIT, stop)
+
+
+def missing_of_granian() -> Iterator[str]:
+    """What is not there of what is taken from Granian, if this process has imported it."""
+    if (granian := sys.modules.get("granian")) is None:
+        return
+    if not all(callable(getattr(getattr(granian, "Granian", None), name, None)) for name in (_ON_SIGTERM, _ON_SIGHUP)):
+        yield "SIGHUP cannot be made to stop the server"
+    if getattr(getattr(sys.modules.get("granian.log"), "logger", None), "name", None) not in SERVER_LOGGERS:
+        yield "the server's log has another name"
+
+
+def adapter_of(param: Any) -> Any:
+    """The Pydantic adapter of a parameter, body or response of FastAPI's."""
+    return param._type_adapter
+
+
+def core_schema_of(model: Any) -> Any:
+    """What Pydantic has made of a model."""
+    return model.__pydantic_core_schema__
+
+
+def is_complete(cls: type) -> bool:
+    """Whether Pydantic has built the validator of a class."""
+    return "__pydantic_validator__" in vars(cls) and bool(vars(cls).get("__pydantic_complete__"))
+
+
+def validator_of(schema: Any, classes: Iterable[Any]) -> SchemaValidator:
+    """A validator of this very schema: of a class that is complete, pydantic-core takes the validator that it has."""
+    complete = [cls for cls in classes if is_complete(cls)]
+    try:
+        for cls in complete:
+            cls.__pydantic_complete__ = False
+        return SchemaValidator(schema)
+    finally:
+        for cls in complete:
+            cls.__pydantic_complete__ = True
+
+
+def bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """The bounds that Pydantic puts around a schema which cannot hold them itself, as that of a validator."""
+    function = schema.get("function")
+    function = function.get("function") if isinstance(function, dict) else None
+    if schema.get("type") != "function-after" or not isinstance(function, partial):
+        return {}
+    if not getattr(function.func, "__module__", "").startswith("pydantic."):
+        return {}
+    keywords = dict(function.keywords)
+    for argument in function.args:
+        keywords.update(argument if isinstance(argument, dict) else {})
+    return keywords
 
 
 def is_frameworks(function: Any) -> bool:
@@ -82,7 +151,13 @@ def ends_here(router: Any) -> bool:
 
 def has_frontends(router: Any) -> bool:
     """Whether a router has routes that FastAPI asks after all others."""
-    return bool(getattr(router, "_low_priority_routes", ()))
+    return bool(lasts_of(router))
+
+
+def lasts_of(router: Any) -> Sequence[Any]:
+    """The routes that FastAPI asks after all others."""
+    found: Sequence[Any] = getattr(router, "_low_priority_routes", ())
+    return found
 
 
 def _is_plain(router: Any) -> bool:

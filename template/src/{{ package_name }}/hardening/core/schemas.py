@@ -5,12 +5,12 @@ is not what is validated: a validator, an alias, a generic or a name that comes 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import core_schema
 
+from .framework import adapter_of, bounds
 from .unresolved import forward_references
 
 UNRESOLVED = (PydanticUserError, PydanticUndefinedAnnotation)
@@ -57,7 +57,7 @@ def schema_of(param: Any) -> Any:
         PydanticUndefinedAnnotation: A name in it cannot be resolved.
         PydanticUserError: Pydantic can make no schema of it.
     """
-    adapter = param._type_adapter
+    adapter = adapter_of(param)
     if not adapter.pydantic_complete:
         for text in forward_references(param.field_info.annotation):
             raise PydanticUndefinedAnnotation(text, f"name {text!r} is not defined")
@@ -73,20 +73,6 @@ def known(param: Any) -> Any:
         return schema_of(param)
     except UNRESOLVED:
         return UNKNOWN
-
-
-def bounds(schema: dict[str, Any]) -> dict[str, Any]:
-    """The bounds that Pydantic puts around a schema which cannot hold them itself, as that of a validator."""
-    function = schema.get("function")
-    function = function.get("function") if isinstance(function, dict) else None
-    if schema.get("type") != "function-after" or not isinstance(function, partial):
-        return {}
-    if not getattr(function.func, "__module__", "").startswith("pydantic."):
-        return {}
-    keywords = dict(function.keywords)
-    for argument in function.args:
-        keywords.update(argument if isinstance(argument, dict) else {})
-    return keywords
 
 
 def children(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -9,12 +9,13 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import CodeType
-from typing import Any, cast
+from typing import Any
 
 from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
+from ..core.framework import core_schema_of
 from ..core.params import models_of, params_of
 from ..core.route import Access, Route
 from ..core.schemas import children, known, models_in, walk
@@ -149,9 +150,7 @@ def _defaults_of(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _own(model: type[BaseModel]) -> Iterator[dict[str, Any]]:
-    schema = next(
-        (each for each in walk(cast(dict[str, Any], model.__pydantic_core_schema__)) if each.get("cls") is model), {}
-    )
+    schema = next((each for each in walk(core_schema_of(model)) if each.get("cls") is model), {})
     while isinstance(schema.get("schema"), dict) and schema.get("type") != "model-fields":
         schema = schema["schema"]
     yield schema
