@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..fake_osv import advisory, serving
-from ..test_target import SELF_SIGNED
+from ..proxies import SELF_SIGNED
 from .runs import SHORT, Prove, ask_for, outcomes, refuses, told
 
 
