@@ -153,14 +153,14 @@ def passes(run: Run, emitted: Path, folder: Path, tests: list[str]) -> None:
     commit(service, "emitted")
     assert run(service, "uv", "sync").returncode == 0
 
-    others = [f"--ignore={each}" for each in tests_of(service) if each not in tests]
+    others = [f"--ignore={each}" for each in files_of_tests(service) if each not in tests]
     result = run(service, "uv", "run", "--no-sync", "pytest", *others)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert os.environ.get("CI") != "true" or " skipped" not in result.stdout, result.stdout
 
 
-def tests_of(service: Path) -> list[str]:
+def files_of_tests(service: Path) -> list[str]:
     """The files in which pytest finds the tests of a service."""
     return [name for name in files(service) if re.fullmatch(r"tests/.*\btest_\w+\.py", name)]
 
@@ -169,7 +169,7 @@ def tests_of(service: Path) -> list[str]:
 def test_every_test_of_an_emitted_service_passes(emit: Emit, run: Run, tmp_path: Path, part: int) -> None:
     emitted = emit(**EVERY_TEST)
 
-    passes(run, emitted, tmp_path, tests_of(emitted)[part::PARTS])
+    passes(run, emitted, tmp_path, files_of_tests(emitted)[part::PARTS])
 
 
 @pytest.mark.world
@@ -199,7 +199,7 @@ def test_a_test_is_the_same_in_another_service_if_it_and_its_subject_are(emit: E
     assert "tests/test_users.py" in found, "it tests an application of its own"
     assert "tests/hardening/test_prefix.py" in found, "it tests settings that hold an answer"
     assert same not in found
-    assert len(found) < len(tests_of(service)) / 3
+    assert len(found) < len(files_of_tests(service)) / 3
     for changed in (same, "tests/hardening/asgi_client.py", "tests/hardening/conftest.py"):
         text = (service / changed).read_text()
         (service / changed).write_text(f"{text}# Another text.\n")
