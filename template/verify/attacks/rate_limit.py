@@ -153,9 +153,9 @@ def _forms(address: str) -> list[str]:
     """An IPv4 address as each kind of IPv6 address says it (RFC 3056, 4291, 4380, 6052, 8215), with zone and port too."""
     packed = inet_aton(address)
     plain, inverted = (each.hex(":", 2) for each in (packed, bytes(255 - byte for byte in packed)))
-    prefixes = ("::", "::ffff:", "::FFFF:0:", "64:ff9b::", "64:ff9b:1::")
-    forms = [address, *(f"{prefix}{address}" for prefix in prefixes)]
-    return [*forms, f"2002:{plain}::1", f"2001:0:5ef5:79fb::{inverted}", f"::ffff:{plain}%eth0", f"[::ffff:{plain}]:443"]
+    prefixes = ("", "::", "::ffff:", "::FFFF:0:", "64:ff9b::", "64:ff9b:1::")
+    others = (f"2002:{plain}::1", f"2001:0:5ef5:79fb::{inverted}", f"::ffff:{plain}%eth0", f"[::ffff:{plain}]:443")
+    return [*(f"{prefix}{address}" for prefix in prefixes), *others]
 
 
 @attacks("rate_limit.embedded", "an IPv4 address is one client in whatever form IPv6 has for it")

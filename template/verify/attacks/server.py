@@ -247,7 +247,7 @@ def stops(arena: Arena) -> Seen:
     return Seen(f"what was at work was answered; ended after {took:.1f} s, ports closed", faults)
 
 
-@last("server.unread-log", "a log that nobody reads keeps no answer back; bodies that drip delay no stop", thorough=True)
+@last("server.unread-log", "a log that nobody reads keeps nothing back, bodies that drip delay no stop", thorough=True)
 def unread_log(arena: Arena) -> Seen:
     if not hasattr(os, "mkfifo"):
         return Seen("this system has no pipe that can stand for the log", [], is_vacuous=True)
