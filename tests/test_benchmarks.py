@@ -6,6 +6,7 @@ import socketserver
 import threading
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -16,7 +17,8 @@ import pytest
 from benchmarks.__main__ import MINUTES, PAGES, SECTIONS, main
 from benchmarks.aims import AIMS, judged
 from benchmarks.bench import Bench
-from benchmarks.contenders import BARE, EXPRESS
+from benchmarks.check import check
+from benchmarks.contenders import BARE, EXPRESS, bare
 from benchmarks.edges import ALONE, AT_ONCE
 from benchmarks.edges import PAGE as SERVERS
 from benchmarks.figures import ratios, shown, spread, summary
@@ -26,7 +28,7 @@ from benchmarks.profiles import places
 from benchmarks.report import RENDERERS, rendered, written
 from benchmarks.safety import ROWS, Target, asked
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, Emit
 
 FOLDER = REPOSITORY / "benchmarks"
 README = (FOLDER / "README.md").read_text()
@@ -52,6 +54,11 @@ def test_a_ratio_is_taken_within_rounds_and_not_of_medians() -> None:
     }
     assert ratios(samples, "ours", "bare", "rate") == {"median": 0.9, "min": 0.9, "max": 1.0}
     assert summary(samples)["bare"]["rate"] == {"median": 45.0, "min": 10.0, "max": 100.0}
+
+
+def test_the_bare_application_is_started_by_the_service_s_own_serve(installed: Emit) -> None:
+    contender = bare(installed(example="minimal"))
+    check(replace(contender, variables={**contender.variables, "SERVICE_PACKAGE": "orders_api"}))
 
 
 def test_nothing_measured_is_no_figure() -> None:
