@@ -157,7 +157,7 @@ explicit = true
 
 [tool.hardening.audit]
 """
-# A package from the index of the company, in the lock and in what uv exports.
+# A package from the index of the company, in the lock.
 PRIVATE = (
     SHORT
     + """
@@ -168,11 +168,6 @@ def with_acme(project):
     lock = few(project)
     return replace(lock, packages=(*lock.packages, acme))
 audit.Lock.read = with_acme
-def export_of_uv(project, lock):
-    text = shorter(project, lock)
-    hidden = {package.name for package in lock.packages if package.is_own}
-    return text if acme.name in hidden else text + '[[packages]]\\nname = "acme-billing"\\nversion = "1.0.0"\\n'
-pip_audit.exported = export_of_uv
 """
 )
 

@@ -92,7 +92,7 @@ def test_a_waiver_that_does_not_hold_is_named_with_its_line(
 ) -> None:
     content = text if isinstance(text, bytes) else text.encode()
     (service / "audit-waivers.toml").write_bytes(content)
-    only_waivers = "def off(*_): raise audit.UnverifiedError('off', 'off')\npip_audit.exported = off"
+    only_waivers = "def off(*_): raise audit.UnverifiedError('off', 'off')\npip_audit.questions = off"
 
     checks = [check for check in prove("audit", prepare=only_waivers) if check["outcome"] == "insecure"]
 
@@ -107,7 +107,7 @@ def test_a_waiver_holds_through_its_last_day(prove: Prove, service: Path) -> Non
     (service / "audit-waivers.toml").write_text(
         waiver(expires=TODAY) + waiver(advisory='"b"', expires=TODAY + timedelta(days=89))
     )
-    only_waivers = "def off(*_): raise audit.UnverifiedError('off', 'off')\npip_audit.exported = off"
+    only_waivers = "def off(*_): raise audit.UnverifiedError('off', 'off')\npip_audit.questions = off"
 
     assert outcomes(prove("audit", prepare=only_waivers)) == {"unverified"}
 
@@ -121,5 +121,5 @@ def test_the_example_of_a_waiver_is_one(emit: Emit, prove: Prove, service: Path)
     (service / "audit-waivers.toml").write_text(re.sub(r"expires = .*", f"expires = {TODAY}", example))
 
     assert outcomes(
-        prove("audit", prepare="def off(*_): raise audit.UnverifiedError('', '')\npip_audit.exported = off")
+        prove("audit", prepare="def off(*_): raise audit.UnverifiedError('', '')\npip_audit.questions = off")
     ) == {"unverified"}

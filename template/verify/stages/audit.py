@@ -39,9 +39,8 @@ def stage(options: Options) -> Iterator[Check]:
     try:
         lock, own = own_packages.apart(options.project, Lock.read(options.project))
         yield from own
-        export = pip_audit.exported(options.project, lock)
         arguments, service = pip_audit.service_named(os.environ.get("AUDIT_OSV_URL", ""))
-        answer = pip_audit.ask(export, arguments, service)
+        answer = pip_audit.ask(pip_audit.questions(lock), arguments, service)
     except UnverifiedError as error:
         yield COMPLETE.unverified(error)
     else:
@@ -82,7 +81,7 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
     if missing:
         seen = f"{len(missing)} of {len(lock.published)} locked packages are not in the answer: {listed(missing)}"
         yield COMPLETE.of("missing", COMPLETE.name).unverified(
-            seen, "Look at `uv export`: what it leaves out cannot be audited."
+            seen, "Run it again; if it stays, report it to the template."
         )
     if answer.warnings:
         seen = f"{len(answer.warnings)} advisories were not understood: {answer.warnings[0]}"

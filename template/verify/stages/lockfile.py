@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,6 @@ class Lock:
     """What each group of development dependencies asks for."""
     bounds: dict[str, str]
     """What `pyproject.toml` asks for, by name, such as `>=1.2,<2`."""
-    extras: tuple[str, ...] = field(default=())
 
     @classmethod
     def read(cls, project: Path) -> "Lock":
@@ -89,7 +88,6 @@ class Lock:
             packages,
             {name: tuple(map(_need, needs)) for name, needs in raw.get("dev-dependencies", {}).items()},
             {canonicalize_name(each["name"]): each["specifier"] for each in asked if each.get("specifier")},
-            tuple(name for name in root.needs if name),
         )
         if folder == project.resolve():
             return found

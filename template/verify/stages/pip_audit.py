@@ -7,7 +7,6 @@ Whatever the service does, it is an answer or an `UnverifiedError`.
 import json
 import re
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,19 +17,18 @@ from packaging.version import Version
 
 from ..result import UnverifiedError
 from ..runner import certificates, subprocesses
-from ..runner.subprocesses import NO_UV, Ran
+from ..runner.subprocesses import Ran
 from .lockfile import Key, Lock, key
 
 PROCESS = Path(__file__).with_name("pip_audit_process.py")
 CANARY = ("jinja2", "2.10")
-"""The release that every export begins with, known to be vulnerable since 2019."""
+"""The release that is asked for first, known to be vulnerable since 2019."""
 SOCKET_TIMEOUT = 8
 """Seconds that the service has for one answer."""
 RUN_TIMEOUT = 180.0
 """Seconds that it has for all of them, with what it asks us to wait."""
 PAUSES = (1.0, 2.0)
 """Seconds before each further attempt at one question."""
-EXPORT_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +62,14 @@ def service_named(address: str) -> tuple[list[str], str]:
     return ["--vulnerability-service", "osv", "--osv-url", parts._replace(path=path).geturl()], shown
 
 
-def exported(project: Path, lock: Lock) -> str:
-    """The lock with its hashes as a `pylock.toml` that begins with the canary.
-
-    Each part of the project is exported by itself, since uv exports no two parts together that are declared to be in
-    conflict. Markers stay unread: what only another platform installs is audited here as well.
-
-    Raises:
-        UnverifiedError: uv cannot export it.
-    """
-    own = {package.name for package in lock.packages if package.is_own}
-    parts = [
-        ["--no-default-groups"],
-        *(["--no-default-groups", "--extra", name] for name in lock.extras),
-        *(["--only-group", name] for name in lock.groups),
-    ]
-    blocks: dict[str, str] = {}
-    for part in parts:
-        command = ["export", "--quiet", "--locked", "--no-emit-workspace", "--format", "pylock.toml", *part]
-        try:
-            ran = subprocesses.run([subprocesses.uv(), *command], project, EXPORT_TIMEOUT)
-        except OSError as error:
-            raise UnverifiedError(f"uv cannot be started: {error}", NO_UV) from None
-        if not ran.ok:
-            why = "took too long" if ran.code is None else f"says: {ran.tail()}"
-            raise UnverifiedError(f"`uv export` {why}", "Run `uv lock --check`; uv.lock must hold first.")
-        for text in re.split(r"^\[\[packages\]\]\n", ran.out, flags=re.MULTILINE)[1:]:
-            data = tomllib.loads(text)
-            if "directory" not in data and data["name"] not in own:
-                blocks.setdefault(f"{data['name']}=={data.get('version')}", text)
-    name, version = CANARY
-    canary = f'name = "{name}"\nversion = "{version}"\n\n'
-    head = 'lock-version = "1.0"\ncreated-by = "verify"\n\n'
-    return head + "".join(f"[[packages]]\n{text}" for text in [canary, *blocks.values()])
+def questions(lock: Lock) -> str:
+    """The canary and every locked release of an index, for whatever platform it is, as a `pylock.toml`."""
+    releases = [CANARY, *((each.name, each.version) for each in lock.published if "registry" in each.source)]
+    blocks = (f'\n[[packages]]\nname = "{name}"\nversion = "{version}"\n' for name, version in dict.fromkeys(releases))
+    return f'lock-version = "1.0"\ncreated-by = "verify"\n{"".join(blocks)}'
 
 
-def ask(export: str, arguments: list[str], service: str) -> AuditResult:
+def ask(questions: str, arguments: list[str], service: str) -> AuditResult:
     """Run pip-audit.
 
     Raises:
@@ -107,7 +77,7 @@ def ask(export: str, arguments: list[str], service: str) -> AuditResult:
     """
     with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        (folder / "pylock.toml").write_text(export, encoding="utf-8")
+        (folder / "pylock.toml").write_text(questions, encoding="utf-8")
         # A cache of its own: what the service said another day is no answer.
         command = [
             *(sys.executable, "-I", "-X", "utf8", str(PROCESS), f"{RUN_TIMEOUT * 0.9}", ",".join(map(str, PAUSES))),

@@ -217,14 +217,14 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
     loose = [f"{key}: {values[key]}" for key, bad in FORBIDDEN.items() if str(values.get(key, "")).lower() in bad]
     if is_root(user := expanded(_start(service, options).user, {})):
         loose.append(f"user: {user}")
-    given = {each.upper().removeprefix("CAP_") for each in _items(values, "cap_add")}
+    given = {each.upper().removeprefix("CAP_") for each in texts(values.get("cap_add"))}
     loose += [f"cap_add: {each}" for each in sorted(given) if not HARMLESS.fullmatch(each)]
     loose += [
-        each for each in _items(values, "security_opt") if re.search(r"unconfined|no-new-privileges[:=]false", each)
+        each for each in texts(values.get("security_opt")) if re.search(r"unconfined|no-new-privileges[:=]false", each)
     ]
     loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
     loose += [f"volumes: {source}" for source in _sources(values, service.file.parent) if HOST_PATHS.fullmatch(source)]
-    devices = [*_items(values, "devices"), *_items(values, "device_cgroup_rules")]
+    devices = [*texts(values.get("devices")), *texts(values.get("device_cgroup_rules"))]
     loose += [f"devices: {each}" for each in devices if _DEVICES.fullmatch(re.split(r":(?=/)", each)[0])]
     for hook in (mapping(each) for key in ("post_start", "pre_stop") for each in values.get(key) or ()):
         loose += ["a hook of root"] * (is_root(str(hook.get("user", ""))) or str(hook.get("privileged")).lower() in YES)
@@ -289,10 +289,6 @@ def _published(service: Service) -> Iterable[str]:
             yield text
 
 
-def _items(service: dict[str, Any], key: str) -> list[str]:
-    return texts(service.get(key))
-
-
 def _limited(service: dict[str, Any], key: str, resource: str) -> bool:
     limits = mapping(mapping(mapping(service.get("deploy")).get("resources")).get("limits"))
     return not _UNLIMITED.fullmatch(str(service.get(key) or limits.get(resource) or ""))
@@ -300,9 +296,9 @@ def _limited(service: dict[str, Any], key: str, resource: str) -> bool:
 
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "read_only: true": lambda service: str(service.get("read_only")).lower() in YES,
-    "cap_drop: [ALL]": lambda service: "ALL" in map(str.upper, _items(service, "cap_drop")),
+    "cap_drop: [ALL]": lambda service: "ALL" in map(str.upper, texts(service.get("cap_drop"))),
     "security_opt: [no-new-privileges:true]": lambda service: any(
-        re.fullmatch(r"no-new-privileges([:=]true)?", each) for each in _items(service, "security_opt")
+        re.fullmatch(r"no-new-privileges([:=]true)?", each) for each in texts(service.get("security_opt"))
     ),
     "mem_limit": lambda service: _limited(service, "mem_limit", "memory"),
     "cpus": lambda service: _limited(service, "cpus", "cpus"),

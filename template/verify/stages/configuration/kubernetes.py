@@ -14,7 +14,6 @@ from .start import OURS, Start, is_development, judge
 
 CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes are confined")
 START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
-RULES = (CONFINED, START)
 
 _KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
 _KINDS = {
