@@ -122,25 +122,22 @@ def test_the_quick_tier_of_an_emitted_service_is_proved(
 
 
 @pytest.mark.world
-@pytest.mark.parametrize("given", SERVICES[2:], ids=named)
-@pytest.mark.parametrize("bound", ["--resolution=lowest-direct", "--upgrade"])
-def test_the_quick_tier_is_proved_with_the_oldest_and_the_newest_that_the_bounds_admit(
-    emit: Emit, run: Run, tmp_path: Path, bound: str, given: dict[str, str]
-) -> None:
+def test_the_quick_tier_is_proved_with_the_oldest_that_the_bounds_admit(emit: Emit, run: Run, tmp_path: Path) -> None:
+    """All other services have the newest."""
     service = tmp_path / "orders-api"
-    shutil.copytree(emit(**given), service)
+    shutil.copytree(emit(example="accounts", store="redis"), service)
     commit(service, "emitted")
-    synced = run(service, "uv", "sync", bound)
+    synced = run(service, "uv", "sync", "--resolution", "lowest-direct")
     assert synced.returncode == 0, synced.stderr
-    oldest = tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
-    versions = run(service, "uv", "pip", "list", "--format=json").stdout
+    bounds = tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
+    installed = json.loads(run(service, "uv", "pip", "list", "--format=json").stdout)
+    versions = {each["name"]: each["version"] for each in installed}
+    for name, bound in (re.split(r"\[.*\]>=|>=", each) for each in bounds):
+        assert f"{versions[name]}.".startswith(f"{bound}."), name
 
     result = run(service, "uv", "run", "--no-sync", "python", "-m", "verify", "--only", "tests")
 
-    assert result.returncode == 0, versions + result.stdout + result.stderr
-    if bound != "--upgrade":
-        assert "fastapi>=0.165" in oldest
-        assert {"name": "fastapi", "version": "0.165.0"} in json.loads(versions)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("given", in_world_but(SERVICES, lambda given: given == EVERY_TEST), ids=named)
