@@ -17,7 +17,7 @@ AIMS = {
         ("peers", USUAL, "rate", {"GET": (">=", 2.5), "POST": (">=", 2.5)}),
     )
     for kind, aim in aims.items()
-}
+} | {("workers", "Redis, 1 worker / memory, 1 worker", kind, "rate"): (">=", 0.75) for kind in ("GET", "POST")}
 DECISION = ("<=", 1.5)
 ATTACKED = ("<=", 3.0)
 REFUSED = ("<=", 0.5)

@@ -88,8 +88,8 @@ def limiter(section: Section, name: str) -> str:
 
 
 def workers(section: Section, name: str) -> str:
-    """Throughput on one worker and on two."""
-    return f"{throughput(section, name)}\n\n{section['where']}"
+    """Throughput and percentiles on one worker and on two."""
+    return f"{throughput(section, name)}\n\n{latency(section, name)}\n\n{section['where']}"
 
 
 def latency(section: Section, name: str) -> str:

@@ -32,7 +32,7 @@ class Call:
 
     asked = 0.0
     is_hasty = False
-    """Whether it is given up after half of the time, since its request has waited in vain before."""
+    """Whether it is given up when others are doubted, since its request has waited in vain before."""
     is_sent = is_repeated = False
 
     def __init__(self, script: Script, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> None:
@@ -60,8 +60,14 @@ class Call:
     def fail(self) -> None:
         """Let whoever waits go on without an answer."""
         if not self.is_over:
-            self.future.set_exception(StoreUnavailableError())
+            self.future.set_exception(self.unavailable())
             self.future.exception()  # nobody waits for that of a probe
+
+    def unavailable(self) -> StoreUnavailableError:
+        """What whoever waits is told, and how long that was."""
+        error = StoreUnavailableError()
+        error.waited = asyncio.get_running_loop().time() - self.asked
+        return error
 
 
 async def exchange(connection: AbstractConnection, calls: Sequence[Call]) -> None:

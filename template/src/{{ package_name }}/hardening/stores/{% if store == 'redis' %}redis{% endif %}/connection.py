@@ -18,10 +18,10 @@ from .address import Address
 from .calls import Argument, Call, Script
 from .links import CONNECT, INTERVAL, Links
 from .probe import Probe
-from .queue import CallQueue
+from .queue import DOUBT, CallQueue
 
 TIMEOUT = 0.1
-"""Seconds that a call waits at most, whatever for."""
+"""Seconds that a call waits at most, whatever for, and a request in vain."""
 CONNECTIONS = 4
 """Connections of one process."""
 _FORGET = 5.0
@@ -31,10 +31,9 @@ Answer = TypeVar("Answer")
 class RedisConnection:
     """A few connections behind a circuit breaker.
 
-    A call that has no answer after half of its time is asked again on another connection if its script may run twice;
-    else a probe is. So an answer that is late is told from a server that says nothing, which opens the breaker.
-
-    A request that has waited in vain waits half as long for its next answer, and if that does not come either, for none.
+    A call that is late is asked again on another connection if its script may run twice; else a probe is, and if that is
+    answered at once, the call is given up. So an answer that is late is told from a server that says nothing, which opens
+    the breaker; and a request, whatever it asks, waits in vain for `TIMEOUT` in all.
 
     Args:
         address: Where Redis is.
@@ -49,7 +48,7 @@ class RedisConnection:
         self._address, self._fallback = address, fallback
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open_since: float | None = None
-        self._missing = WeakKeyDictionary[asyncio.Task[Any], tuple[int, float]]()
+        self._wasted = WeakKeyDictionary[asyncio.Task[Any], tuple[float, float]]()
 
     @property
     def is_open(self) -> bool:
@@ -71,27 +70,27 @@ class RedisConnection:
         return await self.answer(call.future)
 
     async def answer(self, future: asyncio.Future[Answer]) -> Answer:
-        """Wait for an answer, and know for the next one of this request whether it came.
+        """Wait for an answer, and know for the next one of this request how long it waited in vain.
 
         Raises:
             StoreUnavailableError: It did not.
         """
         try:
             answer = await future
-        except StoreUnavailableError:
+        except StoreUnavailableError as error:
             if (task := asyncio.current_task()) is not None:
-                self._missing[task] = self.missing() + 1, time.monotonic()
+                self._wasted[task] = self.wasted() + error.waited, time.monotonic()
             raise
-        if self._missing and (task := asyncio.current_task()) is not None:
-            self._missing.pop(task, None)
+        if self._wasted and (task := asyncio.current_task()) is not None:
+            self._wasted.pop(task, None)
         return answer
 
-    def missing(self) -> int:
-        """How many answers in a row did not come for the request that is running, which is a task."""
-        if not self._missing or (task := asyncio.current_task()) is None:
-            return 0
-        number, at = self._missing.get(task, (0, 0.0))
-        return number if time.monotonic() < at + _FORGET else 0
+    def wasted(self) -> float:
+        """How many seconds the request that is running, which is a task, has waited in vain since its last answer."""
+        if not self._wasted or (task := asyncio.current_task()) is None:
+            return 0.0
+        seconds, at = self._wasted.get(task, (0.0, 0.0))
+        return seconds if time.monotonic() < at + _FORGET else 0.0
 
     def submit(self, call: Call) -> None:
         """Let a call wait for its turn.
@@ -101,9 +100,9 @@ class RedisConnection:
         """
         if self._loop is not asyncio.get_running_loop():
             self._begin()
-        if self._open_since is not None or (missing := self.missing()) > 1:
+        if self._open_since is not None or (wasted := self.wasted()) > TIMEOUT * (1 - DOUBT):
             raise StoreUnavailableError
-        call.is_hasty = missing > 0
+        call.is_hasty = wasted > 0
         self._queue.add(call)
         self._links.wake()
 
@@ -155,15 +154,21 @@ class RedisConnection:
             log("warning", "store_back", seconds=round(time.monotonic() - since, 1))
 
     def _doubt(self, call: Call) -> None:
-        """Half of its time is up: is it the answer that is late, or Redis that is silent?"""
+        """It is late: is it the answer that is late, or Redis that is silent?"""
         if call.is_hasty:
             call.fail()
             return
         is_asked_again = call.script.is_repeatable and self._queue.add_again(call)
-        if not is_asked_again and (self._probing is None or self._probing.is_over):
-            self._probing = self._probe.call()
-            self._queue.add(self._probing)
+        if not is_asked_again and call is not self._probing:
+            if self._probing is None or self._probing.is_over:
+                self._probing = self._probe.call()
+                self._queue.add(self._probing)
+            self._probing.future.add_done_callback(lambda _: self._is_early(call.asked) and call.fail())
         self._links.wake()
+
+    def _is_early(self, asked: float) -> bool:
+        """Whether enough of a call's time is left for its request to ask again."""
+        return asyncio.get_running_loop().time() - asked < TIMEOUT * (1 - DOUBT)
 
     def _give_up(self, call: Call) -> None:
         """Time is up: part with a connection that does not answer, and with Redis if nothing was heard since."""

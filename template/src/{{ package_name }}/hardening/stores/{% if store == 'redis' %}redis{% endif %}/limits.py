@@ -123,7 +123,7 @@ class _Acquisitions(Call):
         self._is_over = True
         for _, future in self._requests:
             if not future.done():
-                future.set_exception(StoreUnavailableError())
+                future.set_exception(self.unavailable())
 
 
 class RedisStore:
@@ -151,7 +151,7 @@ class RedisStore:
     async def acquire(self, claims: Sequence[Claim]) -> list[float]:
         """See `Store.acquire`."""
         try:
-            if (call := self._next) is None or not call.takes(len(claims)) or self.connection.missing():
+            if (call := self._next) is None or not call.takes(len(claims)) or self.connection.wasted():
                 self.connection.submit(call := _Acquisitions(self._prefix))
                 self._next = call
             decisions = await self.connection.answer(call.add(claims))

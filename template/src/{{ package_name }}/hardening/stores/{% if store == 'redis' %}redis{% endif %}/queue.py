@@ -9,6 +9,8 @@ from .calls import Call
 
 _TOGETHER = 128
 _LATE = 0.02
+DOUBT = 0.4
+"""The part of its time after which a call is late: so much is left to the request that asks again."""
 
 
 class CallQueue:
@@ -16,12 +18,12 @@ class CallQueue:
 
     Args:
         timeout: Seconds that a call waits at most, to be sent and answered.
-        on_half: What to do with one that has been sent and has no answer after half of that, or is hasty.
-        on_end: What to do when its time is over, whether it was answered or not since `on_half`.
+        on_doubt: What to do with one that has been sent and is late, or is hasty.
+        on_end: What to do when its time is over, whether it was answered or not since `on_doubt`.
     """
 
-    def __init__(self, timeout: float, on_half: Callable[[Call], None], on_end: Callable[[Call], None]) -> None:
-        self._timeout, self._on_half, self._on_end = timeout, on_half, on_end
+    def __init__(self, timeout: float, on_doubt: Callable[[Call], None], on_end: Callable[[Call], None]) -> None:
+        self._timeout, self._on_doubt, self._on_end = timeout, on_doubt, on_end
         self._loop = asyncio.get_running_loop()
         self._unsent, self._young, self._old = deque[Call](), deque[Call](), deque[Call]()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -37,7 +39,7 @@ class CallQueue:
         self._unsent.append(call)
         self._young.append(call)
         if self._sweeper is None:
-            self._sweep_at(call.asked + self._timeout / 2)
+            self._sweep_at(call.asked + self._timeout * DOUBT)
 
     def add_again(self, call: Call) -> bool:
         """Let a call be sent a second time, unless it was; whether it is."""
@@ -75,14 +77,14 @@ class CallQueue:
         if self._is_late:  # it is this process that was late, and the answers may be there, unread
             self._sweep_at(now + _LATE)
             return
-        half = self._timeout / 2
-        while self._young and (self._young[0].is_over or self._young[0].asked + half <= now):
+        late = self._timeout * DOUBT
+        while self._young and (self._young[0].is_over or self._young[0].asked + late <= now):
             if not (call := self._young.popleft()).is_over:
                 self._old.append(call)
                 if call.is_sent or call.is_hasty:
-                    self._on_half(call)
+                    self._on_doubt(call)
         while self._old and self._old[0].asked + self._timeout <= now:
             self._on_end(self._old.popleft())
         if self._sweeper is None and (self._young or self._old):
-            waits = ((self._young, half), (self._old, self._timeout))
+            waits = ((self._young, late), (self._old, self._timeout))
             self._sweep_at(min(calls[0].asked + seconds for calls, seconds in waits if calls) + 0.001)
