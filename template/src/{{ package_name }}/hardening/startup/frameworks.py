@@ -27,8 +27,8 @@ def _probe(number: int, limit: int = 1) -> None: ...
 
 def framework_findings() -> Iterator[Finding]:
     """Try each part on two routes of our own, whose answers are known."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("fastapi", "starlette", "pydantic"))
     for missed in _missed():
+        packages = ", ".join(f"{name} {version(name)}" for name in ("fastapi", "starlette", "pydantic"))
         yield Finding(
             "framework.E001",
             f"{packages}: {missed}; what hardening does with it would be left out in silence.",
