@@ -70,6 +70,17 @@ def test_the_quick_tier_leaves_out_all_that_is_slow(service: Path) -> None:
     assert slow <= set(everything), "without --verify-quick, as verify --thorough runs it, all of them run"
 
 
+def test_the_quick_tier_leaves_out_slow_tests_of_the_team_and_no_case_of_another(service: Path) -> None:
+    of_the_team = ["-p", "verify.stages.pytest_plugin", "--ignore", "tests/hardening"]
+    everything, quick = (set(collected(service, *of_the_team, *more)) for more in ([], ["--verify-not-slow"]))
+
+    slow = set(collected(service, *of_the_team, "-m", SLOW))
+    assert slow
+    assert quick == everything - slow
+    alone = set(collected(service, *of_the_team, "-m", SLOW, "--verify-not-slow"))
+    assert alone == slow, "a suite that is slow as a whole is run"
+
+
 def test_every_mark_marks_tests_that_there_are(service: Path) -> None:
     marked = {
         (path.name.partition("{%")[2].partition("%}")[2].partition("{%")[0] or path.name).removesuffix(".jinja"): names

@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("verify")
     group.addoption("--verify-report", default="", help="where to write what came of the tests")
     group.addoption("--verify-quick", action="store_true", help="a few cases of each test that takes no time")
+    group.addoption("--verify-not-slow", action="store_true", help="all cases of each test that is not marked slow")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,13 +36,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--verify-quick"):
+    is_quick = config.getoption("--verify-quick")
+    if not is_quick and not config.getoption("--verify-not-slow"):
         return
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if item.get_closest_marker(SLOW) is None:
             tests[item.nodeid.partition("[")[0]].append(item)
-    selected = {id(item) for cases in tests.values() for item in _some(cases)}
+    if not tests:  # a suite that is slow as a whole is still the only proof that there is
+        return
+    selected = {id(item) for cases in tests.values() for item in (_some(cases) if is_quick else cases)}
     left_out = [item for item in items if id(item) not in selected]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if id(item) in selected]

@@ -34,7 +34,10 @@ class Suites:
         self.folder = tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True)
         arguments = {
             "owned": ["-c", str(OWNED / "pytest.ini"), str(OWNED), *([] if options.thorough else ["--verify-quick"])],
-            "yours": ["--ignore", str(OWNED), *_without_coverage(options.project)],
+            "yours": [
+                *("--ignore", str(OWNED), *_without_coverage(options.project)),
+                *([] if options.thorough else ["--verify-not-slow"]),
+            ],
         }
         self.running = {}
         for name, more in arguments.items():
@@ -113,9 +116,9 @@ def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
         f"{counts[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if counts.get(kind)
     ]
     if counts.get("left_out"):
-        words.append(
-            f"{counts['left_out']} more with --thorough" if suite == "owned" else f"{counts['left_out']} deselected"
-        )
+        left_out = "more with --thorough" if suite == "owned" else "deselected"
+        slow = ", those marked slow until --thorough" if suite == "yours" and limit == QUICK else ""
+        words.append(f"{counts['left_out']} {left_out}{slow}")
     seen = ", ".join(words)
     if code == 5 or (code == 0 and not counts.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"

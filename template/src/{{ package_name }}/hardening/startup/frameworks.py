@@ -1,6 +1,6 @@
 # Owned by the template: an update rewrites this file.
-"""Whether FastAPI, Starlette, Pydantic and Granian still mean what `core/framework.py` and the checks take from them. A name that is gone
-and read as `None` would open what it closes, in silence.
+"""Whether FastAPI, Starlette, Pydantic and Granian still mean what `core/framework.py` and the checks take from them.
+A name that is gone and read as `None` would open what it closes, in silence.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,8 +42,8 @@ def _store(body: _Body) -> None: ...
 
 def framework_findings() -> Iterator[Finding]:
     """Try each part on routes of our own, whose answers are known."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("fastapi", "starlette", "pydantic", "granian"))
     for missed in (*_missed(), *missing_of_granian()):
+        packages = ", ".join(f"{name} {version(name)}" for name in ("fastapi", "starlette", "pydantic", "granian"))
         yield Finding(
             "framework.E001",
             f"{packages}: {missed}; what hardening does with it would be left out in silence.",
