@@ -87,7 +87,7 @@ def test_slow_tests_of_the_team_run_in_its_pipeline(
 ) -> None:
     monkeypatch.setenv("CI", ci)
     started: list[list[str]] = []
-    monkeypatch.setattr(tests.processes, "start", lambda command, *_: started.append(command))
+    monkeypatch.setattr("verify.runner.processes.start", lambda command, *_: started.append(command))
 
     tests.Suites(Options(project=tmp_path, package="x", thorough=thorough)).folder.cleanup()
 
