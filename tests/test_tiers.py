@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from verify.result import Options
+from verify.stages import tests
 from verify.stages.pytest_plugin import CASES, EVERY_CASE, MARKERS, SLOW
 
 from .conftest import REPOSITORY, Emit
@@ -79,6 +81,19 @@ def test_the_quick_tier_leaves_out_slow_tests_of_the_team_and_no_case_of_another
     assert quick == everything - slow
     alone = set(collected(service, *of_the_team, "-m", SLOW, "--verify-not-slow"))
     assert alone == slow, "a suite that is slow as a whole is run"
+
+
+@pytest.mark.parametrize(("ci", "thorough", "left_out"), [("", False, True), ("true", False, False), ("", True, False)])
+def test_slow_tests_of_the_team_run_in_its_pipeline(
+    ci: str, thorough: bool, left_out: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    started: list[list[str]] = []
+    monkeypatch.setattr("verify.runner.processes.start", lambda command, *_: started.append(command))
+
+    tests.Suites(Options(project=tmp_path, package="x", thorough=thorough)).folder.cleanup()
+
+    assert [("--verify-not-slow" in command) for command in started] == [False, left_out]
 
 
 def test_every_mark_marks_tests_that_there_are(service: Path) -> None:
