@@ -163,12 +163,13 @@ class RedisConnection:
             if self._probing is None or self._probing.is_over:
                 self._probing = self._probe.call()
                 self._queue.add(self._probing)
-            self._probing.future.add_done_callback(lambda _: self._is_early(call.asked) and call.fail())
+            self._probing.future.add_done_callback(lambda _: self._end_early(call))
         self._links.wake()
 
-    def _is_early(self, asked: float) -> bool:
-        """Whether enough of a call's time is left for its request to ask again."""
-        return asyncio.get_running_loop().time() - asked < TIMEOUT * (1 - DOUBT)
+    def _end_early(self, call: Call) -> None:
+        """Give a call up if enough of its time is left for its request to ask again."""
+        if asyncio.get_running_loop().time() - call.asked < TIMEOUT * (1 - DOUBT):
+            call.fail()
 
     def _give_up(self, call: Call) -> None:
         """Time is up: part with a connection that does not answer, and with Redis if nothing was heard since."""
