@@ -104,7 +104,8 @@ def test_an_updated_service_is_bounded_locked_installed_and_proved(
 
 PIPELINE = {"github": {".github/workflows/hardening.yml", ".github/workflows/update.yml"}, "gitlab": {".gitlab-ci.yml"}}
 BOTH = {".gitignore", "renovate.json"}
-ACCOUNTS = {"Dockerfile", "src/orders_api/database.py", "src/orders_api/migrations/env.py"}
+DATABASE = {"src/orders_api/database.py", "src/orders_api/migrations/env.py"}
+ACCOUNTS = DATABASE | {"Dockerfile"}
 UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has all of them together
     ("0.1.0", {"ci": "gitlab"}, BOTH | PIPELINE["gitlab"] | {"Dockerfile"}),
     ("0.2.0", {"store": "redis", "ci": "github"}, BOTH | PIPELINE["github"] | {"Dockerfile"}),
@@ -117,8 +118,9 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ("0.4.0", {"example": "accounts", "store": "memory", "ci": "gitlab"}, BOTH | ACCOUNTS),
     ("0.5.0", {"store": "memory", "ci": "github"}, ACCOUNTS | BOTH),
     ("0.6.0", {"store": "redis", "ci": "gitlab"}, ACCOUNTS | BOTH),
-    ("0.7.0", {"ci": "gitlab"}, BOTH),
-    ("0.8.0", {"ci": "github"}, set()),
+    ("0.7.0", {"ci": "gitlab"}, BOTH | DATABASE),
+    ("0.8.0", {"ci": "github"}, DATABASE),
+    ("0.9.0", {"store": "redis", "ci": "none"}, set()),
 ]
 
 

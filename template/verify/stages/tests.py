@@ -123,8 +123,8 @@ def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
     ]
     if counts.get("left_out"):
         left_out = "more with --thorough" if suite == "owned" else "deselected"
-        slow = ", those marked slow until --thorough" if suite == "yours" and _leaves_out_slow(limit == THOROUGH) else ""
-        words.append(f"{counts['left_out']} {left_out}{slow}")
+        waits = suite == "yours" and _leaves_out_slow(limit == THOROUGH)
+        words.append(f"{counts['left_out']} {left_out}{', those marked slow until --thorough' if waits else ''}")
     seen = ", ".join(words)
     if code == 5 or (code == 0 and not counts.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"
