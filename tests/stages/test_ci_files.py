@@ -155,6 +155,8 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
                 HARDENING: github("run: make v"),
                 "Makefile": f"MAKEFLAGS += -i\nv:\n\t{VERIFY}\n",
             },
+            "MAKEFLAGS exported": {HARDENING: script("export MAKEFLAGS=-i", "make ci"), **MAKE},
+            "MAKEFLAGS exported in GitLab": {GITLAB: gitlab(line="export MAKEFLAGS=i\n    - make ci"), **MAKE},
             "BASH_ENV of GitLab": {GITLAB: gitlab(before="variables: {BASH_ENV: x.sh}\n")},
             "ifdef": {HARDENING: github("run: make v"), "Makefile": f"v:\nifdef NO\n\t{VERIFY}\nendif\n"},
             "status of a task": {
@@ -293,6 +295,13 @@ HONEST: dict[str, Files] = {
     "shell: bash": {HARDENING: github(f"{{run: '{VERIFY} | tee x', shell: bash}}")},
     "make": {HARDENING: github("run: make ci"), **MAKE},
     "make that keeps going": {HARDENING: github("run: make -k -j 4 --no-print-directory ci"), **MAKE},
+    "make that says less": {HARDENING: github("run: make --quiet ci"), **MAKE},
+    "MAKEFLAGS of the makefile": {
+        HARDENING: github("run: make v"),
+        "Makefile": f"MAKEFLAGS += --warn-undefined-variables --no-builtin-rules -j4\nv:\n\t{VERIFY}\n",
+    },
+    "MAKEFLAGS of the workflow": {HARDENING: github("run: make ci", more="env: {MAKEFLAGS: -j 2}\n"), **MAKE},
+    "just that says less": {HARDENING: github("run: just --quiet v"), "justfile": f"v:\n    {VERIFY}\n"},
     "make with a variable": {HARDENING: github("run: make ci PYTHON=.venv/bin/python"), **MAKE},
     "just by uvx": {
         HARDENING: github("run: uvx --from rust-just just --justfile justfile v"),
