@@ -169,6 +169,16 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         }.items()
     },
     "gitlab: a file that is not there": ({GITLAB: gitlab("  rules: [{exists: [nope]}]\n")}, "insecure .*none of"),
+    **{
+        f"gitlab: exists: {exists}": ({GITLAB: gitlab(f"  rules: [{{exists: {exists}}}]\n")}, because)
+        for exists, because in (
+            ("{paths: [nope]}", "insecure .*none of"),
+            ("[/]", "insecure .*none of"),
+            ("['**.nope']", "unverified .*cannot be told"),
+            ("['nope.{a,b}']", "unverified .*cannot be told"),
+            ("[$FILE]", "unverified .*cannot be told"),
+        )
+    },
     "gitlab: only variables": (
         {GITLAB: gitlab("  only: {refs: [merge_requests], variables: [$X]}\n")},
         "unverified .*cannot be told",
@@ -310,6 +320,9 @@ HONEST: dict[str, Files] = {
     "a login shell": {HARDENING: github(f"{{shell: 'bash -leo pipefail {{0}}', run: '{VERIFY} | tee x'}}")},
     "gitlab: only changes": {GITLAB: gitlab("  only: {refs: [merge_requests], changes: ['src/**/*', uv.lock]}\n")},
     "gitlab: a file that is there": {GITLAB: gitlab("  rules: [{exists: [.gitlab-ci.yml]}]\n")},
+    "gitlab: one of several that is there": {
+        GITLAB: gitlab("  rules: [{exists: {paths: ['**.nope', /.gitlab-ci.yml]}}]\n")
+    },
     "make in a folder": {HARDENING: github("run: make -C . verify"), **MAKE},
     "just": {HARDENING: github("run: just proof"), "justfile": f"proof: lint\n    {VERIFY}\n\nlint:\n    ruff check\n"},
     "task": {
