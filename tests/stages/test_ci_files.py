@@ -163,6 +163,10 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
                 HARDENING: github("run: task v"),
                 "Taskfile.yml": f"tasks: {{v: {{status: ['true'], cmds: ['{VERIFY}']}}}}\n",
             },
+            "a condition of a command of a task": {
+                HARDENING: github("run: task v"),
+                "Taskfile.yml": f"tasks: {{v: {{cmds: [{{cmd: '{VERIFY}', if: 'false'}}]}}}}\n",
+            },
             "a shell in a shell": {
                 HARDENING: github(f"shell: 'bash -c \"bash {{0}} || true\"'\n        run: {VERIFY}")
             },

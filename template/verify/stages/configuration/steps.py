@@ -278,6 +278,7 @@ def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
             described = mapping(each)
             todo += [str(described["task"])] if "task" in described else []
             hidden = "`ignore_error` hides it" if str(described.get("ignore_error")).lower() == "true" else ignored
+            own = next((f"it depends on `{key}`" for key in ("if", "platforms") if key in described), "")
             for text in texts(described.get("cmd") if described else each):
                 where = f"{step.where}, {file.name} {name}"
-                yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown)
+                yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown or own)
