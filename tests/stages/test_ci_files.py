@@ -309,6 +309,7 @@ HONEST: dict[str, Files] = {
     "shell: bash": {HARDENING: github(f"{{run: '{VERIFY} | tee x', shell: bash}}")},
     "make": {HARDENING: github("run: make ci"), **MAKE},
     "make that keeps going": {HARDENING: github("run: make -k -j 4 --no-print-directory ci"), **MAKE},
+    "make by uv for a member": {HARDENING: github("run: uv run --package x --only-group ci make ci"), **MAKE},
     "make that says less": {HARDENING: github("run: make --quiet ci"), **MAKE},
     "MAKEFLAGS of the makefile": {
         HARDENING: github("run: make v"),

@@ -379,6 +379,9 @@ HONEST: dict[str, Change] = {
             "doppler run --",
             "op run --env-file=x --",
             "nohup",
+            "sudo -u app",
+            "setpriv --reuid app --regid app",
+            "uv run --package orders-api --no-group dev",
         )
     },
     "a wait for the database": {

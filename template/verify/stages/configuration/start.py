@@ -17,7 +17,21 @@ SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "wa
 _INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "nohup", "stdbuf", "sudo", "setpriv", "chpst")
 _INSTRUMENTS = ("opentelemetry-instrument", "ddtrace-run", "newrelic-admin", "run-program")
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
-TAKE_A_VALUE = ("--from", "--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
+TAKE_A_VALUE = (
+    *(
+        "--from",
+        "--with",
+        "--env-file",
+        "--project",
+        "--directory",
+        "--package",
+        "--extra",
+        "-p",
+        "--python",
+        "--index",
+    ),
+    *("--group", "--no-group", "--only-group", "--default-index", "-u", "--user", "--reuid", "--regid"),
+)
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
 _HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
 _IMPORTS_SERVER = re.compile(
