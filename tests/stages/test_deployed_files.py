@@ -124,10 +124,20 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         {**start(f"CMD uv run --env-file prod.env python -m {PACKAGE} serve"), **DEVELOPMENT},
         "docker.start insecure .*APP_ENV",
     ),
-    "an environment by a variable of uv": (
-        {**start(f"ENV UV_ENV_FILE=prod.env\n{SERVE}"), **DEVELOPMENT},
+    "an environment by uv, in a folder": (
+        {
+            **start(f"CMD uv run --env-file=conf/prod.env python -m {PACKAGE} serve"),
+            "conf/prod.env": "APP_ENV=development\n",
+        },
         "docker.start insecure .*APP_ENV",
     ),
+    **{
+        f"an environment by a variable of uv: {files}": (
+            {**start(f"ENV UV_ENV_FILE={files}\n{SERVE}"), **DEVELOPMENT},
+            "docker.start insecure .*APP_ENV",
+        )
+        for files in ("prod.env", "'base.env prod.env'")
+    },
     "a wrapper before another server": (start("CMD doppler run -- uvicorn x:app"), "docker.start insecure .*uvicorn"),
     "USER in quotes": ({"Dockerfile": (USER, 'USER "root"')}, "docker.user insecure"),
     "a file that is included": (
@@ -394,6 +404,10 @@ HONEST: dict[str, Change] = {
     },
     "somebody else's APP_": {
         "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
+    },
+    "an env_file with a comment": {
+        **api("    env_file: p.env\n"),
+        "p.env": "APP_ENV=production # not development\n",
     },
     "a card for graphics": api("    devices: ['/dev/dri:/dev/dri']\n"),
     "production, said": start(f"ENV APP_ENV=production APP_DOCS=false\n{SERVE}"),

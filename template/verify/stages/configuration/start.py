@@ -86,7 +86,8 @@ def judge(rule: Rule, start: Start, options: Options, where: str) -> Check:
     except ValueError as error:
         return rule.unverified(str(error), remedy)
     env = dict(start.env)
-    env |= env_file(options.project / env["UV_ENV_FILE"]) if "UV_ENV_FILE" in env else {}
+    for name in env.get("UV_ENV_FILE", "").split():
+        env |= env_file(options.project / name)
     for each in ran:
         env |= each.env
     bad = [f"{name}={value}" for name, value in env.items() if is_development(name, value)]
@@ -128,7 +129,7 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
             yield Command((), values)
             continue
         named = {Path(after).name for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")}
-        named |= {word.rpartition("=")[2] for word in each.argv if word.startswith("--env-file=")}
+        named |= {Path(word.rpartition("=")[2]).name for word in each.argv if word.startswith("--env-file=")}
         for file in files_of_team(options.project) if named else ():
             if file.name in named and file.suffix != ".sh":
                 yield Command((), env_file(file))
@@ -218,7 +219,7 @@ def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
 def env_file(path: Path) -> dict[str, str]:
     """The variables of a file such as `.env`; nothing if it is not there."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    found = (re.fullmatch(r"\s*(?:export\s+)?(\w+)\s*[=:]\s*(.*)", line) for line in lines)
+    found = (re.fullmatch(r"\s*(?:export\s+)?(\w+)\s*[=:]\s*(.*?)(?:\s#.*)?", line) for line in lines)
     return {match[1]: match[2] for match in found if match}
 
 
