@@ -166,7 +166,10 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     },
     **{
         f"no bound: {new}": ({"compose.yaml": (old, new)}, "compose.confined insecure .*misses")
-        for old, new in (("mem_limit: 512m", "mem_limit: -1"), ("pids_limit: 128", "pids_limit: 0"))
+        for old, new in (
+            *(("mem_limit: 512m", f"mem_limit: {bound}") for bound in ("-1", "0b", "null", "~")),
+            ("pids_limit: 128", "pids_limit: 0"),
+        )
     },
     "without serve": (start(f'CMD ["python", "-m", "{PACKAGE}"]'), "start insecure .*without"),
     "nothing": (start(""), "docker.start unverified"),

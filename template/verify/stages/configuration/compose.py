@@ -33,7 +33,7 @@ HARMLESS = re.compile(
     "AUDIT_WRITE|CHOWN|DAC_OVERRIDE|FOWNER|FSETID|KILL|MKNOD|NET_BIND_SERVICE|NET_RAW|SETFCAP|SETGID|SETPCAP|SETUID|SYS_CHROOT"
 )
 _DEVICES = re.compile(r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] \*.*")
-_UNLIMITED = re.compile(r"-.*|0+(\.0+)?[a-z]*|", re.IGNORECASE)
+_UNLIMITED = re.compile(r"-.*|[^1-9$]*")
 HOST_PATHS = re.compile(
     r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)"
 )
