@@ -156,7 +156,11 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         f"confined, but {line}": (api(f"    {line}\n"), "compose.confined insecure")
         for line in (
             "devices: ['/dev/mem:/dev/mem']",
+            "devices: [{source: /dev/mem, target: /dev/mem}]",
             "device_cgroup_rules: ['a *:* rwm']",
+            "device_cgroup_rules: ['b 8:* rwm']",
+            "device_cgroup_rules: ['c 1:1 rwm']",
+            f"volumes: ['./{'../' * 30}:/host']",
             "use_api_socket: true",
             "post_start: [{command: x, user: root}]",
             "volumes: ['~/.ssh:/x']",
@@ -412,6 +416,10 @@ HONEST: dict[str, Change] = {
         **api("    env_file: p.env\n"),
         "p.env": "APP_ENV=production # not development\n",
     },
+    "a port of USB and a folder of its own": api(
+        "    devices: [{source: /dev/ttyUSB0, target: /dev/mem}]\n    device_cgroup_rules: ['c 189:* rwm']\n"
+        "    volumes: ['./data:/data', '.:/code:ro']\n"
+    ),
     "a card for graphics": api("    devices: ['/dev/dri:/dev/dri']\n"),
     "production, said": start(f"ENV APP_ENV=production APP_DOCS=false\n{SERVE}"),
     "distroless": {
