@@ -409,6 +409,12 @@ HONEST: dict[str, Change] = {
     "a page to look at a store": {
         "compose.yaml": ("services:\n", "services:\n  e:\n    image: mongo-express\n    ports: ['8081:8081']\n")
     },
+    "a page to look at a search engine": {
+        "compose.yaml": (
+            "services:\n",
+            "services:\n  e:\n    image: opensearchproject/opensearch-dashboards\n    ports: ['5601:5601']\n",
+        )
+    },
     "somebody else's APP_": {
         "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
     },

@@ -23,7 +23,7 @@ REPLICAS = Rule("configuration", "compose.replicas", "several containers of one 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _STORE = re.compile(
     r"(redis|valkey|keydb|dragonfly|postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|"
-    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b(?!-(express|exporter|commander|ui))"
+    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b(?!-(express|exporter|commander|ui|dashboards))"
 )
 _STORE_PORTS = {"6379", "26379", "5432", "3306", "27017", "11211", "5672", "9092", "9200", "9042", "2379"}
 YES = ("true", "yes", "on", "y")
