@@ -145,6 +145,14 @@ def test_an_authority_of_one_s_own_is_trusted_as_uv_trusts_it(prove: Prove, tmp_
         refuses(checks, "certificate that is not trusted .*SSL_CERT_FILE")
 
 
+def test_a_service_without_tls_is_not_told_to_have_a_wrong_certificate(prove: Prove) -> None:
+    with serving() as osv:
+        checks = prove("audit", osv=osv.address.replace("http:", "https:"), prepare=SHORT)
+
+    refuses(checks, "cannot be reached")
+    assert "SSL_CERT_FILE" not in told(checks)
+
+
 def test_an_unreachable_service_is_said_to_be_unreachable(prove: Prove) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
