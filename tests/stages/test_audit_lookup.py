@@ -97,11 +97,16 @@ def test_a_service_that_is_slow_or_limits_us_is_asked_as_it_says(prove: Prove, f
     assert outcomes(checks) == {"proved"}, told(checks)
 
 
+REPOSITORY = {"ranges": [{"type": "GIT", "repo": "https://git.example.com/click", "events": [{"introduced": "0"}]}]}
+"""What a record is also about, without a package: the schema of OSV requires none."""
+
+
 def test_advisories_on_later_pages_or_by_other_spellings_count(prove: Prove) -> None:
     more = [
         advisory("PYSEC-0000-7", "Click", "99.1", "CVE-0000-7"),
         advisory("CVE-0000-7", "click", "99.2", "CVE-0000-8"),
         advisory("GHSA-7", "click", "99.2", "CVE-0000-8"),
+        {**(of_both := advisory("PYSEC-0000-7", "click", "99.1")), "affected": [*of_both["affected"], REPOSITORY]},
         {**advisory("PYSEC-0000-7", "click", "99.1"), "published": "2020-01-01 00:00:00 +00:00"},
     ]
     with serving(*more, fault="paged") as osv:
