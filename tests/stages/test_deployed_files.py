@@ -415,6 +415,7 @@ HONEST: dict[str, Change] = {
             "services:\n  e:\n    image: opensearchproject/opensearch-dashboards\n    ports: ['5601:5601']\n",
         )
     },
+    "JSON of the same name": {"web/locales/en/compose.json": '{\n\t"to": "To",\n\t"send": ["Send"]\n}\n'},
     "somebody else's APP_": {
         "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
     },
