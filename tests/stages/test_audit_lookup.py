@@ -131,6 +131,12 @@ def test_a_workspace_has_one_lock_for_all_of_its_members(prove: Prove, service: 
     assert outcomes(checks) == {"proved"}, told(checks)
 
 
+def test_a_workspace_whose_members_are_absolute_paths_ends_in_no_traceback(prove: Prove, service: Path) -> None:
+    (service.parent / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["/srv/*"]\n')
+
+    assert outcomes(prove("sbom")) == {"proved"}
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", ""])
 def test_an_authority_of_one_s_own_is_trusted_as_uv_trusts_it(prove: Prove, tmp_path: Path, variable: str) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
