@@ -139,6 +139,27 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         for files in ("prod.env", "'base.env prod.env'")
     },
     "a wrapper before another server": (start("CMD doppler run -- uvicorn x:app"), "docker.start insecure .*uvicorn"),
+    "a script before --": (
+        {
+            **start(f'CMD ["./start.sh", "db:5432", "--", "python", "-m", "{PACKAGE}", "serve"]'),
+            "start.sh": "#!/bin/sh\nexec uvicorn x:app\n",
+        },
+        "docker.start insecure .*uvicorn",
+    ),
+    "a script in an environment": (
+        {
+            **start("CMD APP_ENV=development ./start.sh"),
+            "start.sh": f"#!/bin/sh\nexec python -m {PACKAGE} serve\n",
+        },
+        "docker.start insecure .*APP_ENV",
+    ),
+    **{
+        f"an environment behind {wrapper}": (
+            start(f"CMD {wrapper} APP_ENV=development python -m {PACKAGE} serve"),
+            "docker.start insecure .*APP_ENV",
+        )
+        for wrapper in ("sudo", "doppler run -- env", "tini -- env -i")
+    },
     "USER in quotes": ({"Dockerfile": (USER, 'USER "root"')}, "docker.user insecure"),
     "a file that is included": (
         {
@@ -401,6 +422,8 @@ HONEST: dict[str, Change] = {
             "uv run --package orders-api --no-group dev",
         )
     },
+    "a shell behind a wrapper": start(f"CMD tini -- sh -c 'exec python -m {PACKAGE} serve'"),
+    "a script that only the image has": start(f"CMD ./wait-for-it.sh db:5432 -- python -m {PACKAGE} serve"),
     "a wait for the database": {
         **start(f'CMD ["./wait-for-it.sh", "db:5432", "--", "python", "-m", "{PACKAGE}", "serve"]'),
         "wait-for-it.sh": '#!/bin/sh\nshift\nexec "$@"\n',

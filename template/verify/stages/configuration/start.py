@@ -6,7 +6,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,18 +133,24 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
         for file in files_of_team(options.project) if named else ():
             if file.name in named and file.suffix != ".sh":
                 yield Command((), env_file(file))
-        words = _unwrapped(each.argv)
+        words = _unwrapped(each.argv, options.project)
+        dropped = each.argv[: len(each.argv) - len(words)]
+        env = {**each.env, **dict(word.split("=", 1) for word in dropped if re.match(r"\w+=", word))}
+        if words not in ((), each.argv):
+            yield from (replace(inner, env={**env, **inner.env}) for inner in _ran(words, options, depth))
+            continue
         script = next((path for word in words[:2] if (path := _script(word, options.project))), None)
         if script is None or depth > 3:
-            yield Command(words, each.env)
+            yield Command(words, env)
             continue
         rest = shlex.join(words[words.index(next(w for w in words[:2] if _script(w, options.project))) + 1 :])
         text = _ARGUMENTS.sub(lambda _, rest=rest: rest, script.read_text(encoding="utf-8", errors="replace"))  # type: ignore[misc]
-        yield from _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
+        inside = _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
+        yield from (replace(inner, env={**env, **inner.env}) for inner in inside)
 
 
-def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Without what only hands on: an init, `uv run`, `env`, a change of the user."""
+def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
+    """Without what only hands on: an init, `uv run`, `env`, a change of the user; not a script that can be read."""
     words = list(argv)
     while words:
         name = words[0].rpartition("/")[2]
@@ -157,9 +163,9 @@ def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
             break
         elif len(words) < len(argv) and re.match(r"-|\w+=", words[0]):
             del words[: 2 if words[0] in TAKE_A_VALUE else 1]
-        elif (
-            "--" in words and name not in SERVERS and not re.match("python", name)
-        ):  # whatever it is, it starts what follows
+        elif any(_script(word, project) for word in words[:2]) or name in SERVERS or re.match("python", name):
+            break
+        elif "--" in words:  # whatever it is, it starts what follows
             del words[: words.index("--") + 1]
         else:
             break
