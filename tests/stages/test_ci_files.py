@@ -323,6 +323,9 @@ HONEST: dict[str, Files] = {
         "justfile": f"v:\n    {VERIFY}\n",
     },
     "a login shell": {HARDENING: github(f"{{shell: 'bash -leo pipefail {{0}}', run: '{VERIFY} | tee x'}}")},
+    "a shell with options in full": {
+        HARDENING: github(f"{{shell: 'bash -o errexit -o nounset -o pipefail {{0}}', run: '{VERIFY} | tee x'}}")
+    },
     "gitlab: only changes": {GITLAB: gitlab("  only: {refs: [merge_requests], changes: ['src/**/*', uv.lock]}\n")},
     "gitlab: a file that is there": {GITLAB: gitlab("  rules: [{exists: [.gitlab-ci.yml]}]\n")},
     "gitlab: one of several that is there": {
