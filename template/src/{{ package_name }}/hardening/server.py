@@ -59,7 +59,9 @@ def why_cannot_listen(address: Address) -> str:
     """
     try:
         if address.uds is not None:
-            why, place = _why_cannot_bind(address.uds), str(address.uds.resolve())
+            why, path = _why_cannot_bind(address.uds), address.uds.resolve()
+            folder = path.parent.stat()  # containers of one pod share the names of such sockets, and no files
+            place = f"{folder.st_dev} {folder.st_ino} {path.name}"
         else:
             family, _, _, _, bound = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
