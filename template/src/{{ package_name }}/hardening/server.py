@@ -52,8 +52,13 @@ def connections() -> int:
 _held: list[socket.socket] = []
 
 
+def _let_go() -> None:
+    while _held:
+        _held.pop().close()
+
+
 def why_cannot_listen(address: Address) -> str:
-    """Why the address cannot be listened on, or nothing; then no other `serve` may until this process and its workers end.
+    """Why the address cannot be listened on, or nothing; then no other `serve` may until this one is told to stop.
 
     Granian would share a port with another service in silence, and take the path of a Unix socket away from one.
     """
@@ -132,6 +137,7 @@ def serve(
     elif sys.platform == "linux":
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
+        os.register_at_fork(after_in_child=_let_go)  # a worker may outlive this process, and no longer listen
     most = connections()
     seconds = settings.header_timeout if reload else idle_timeout(settings, address, most)
     config = Log.dictconfig(settings.log_level)
@@ -159,5 +165,6 @@ def serve(
         reload_paths=[Path(__file__).parent.parent],  # not the folder that a database may stand in
         reload_ignore_worker_failure=reload,
     )
-    stop_at_hangup(server)
+    # Who starts while this one still answers may have the port, but not the path: Granian removes that as it ends.
+    stop_at_hangup(server, _let_go if address.uds is None else lambda: None)
     server.serve()
