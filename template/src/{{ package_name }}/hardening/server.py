@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from contextlib import suppress
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -75,7 +76,8 @@ def why_cannot_listen(address: Address) -> str:
             why, place = "", repr(bound)
         if not why and sys.platform == "linux":  # its workers listen later: until then only this tells another start
             _held.append(socket.socket(socket.AF_UNIX))
-            _held[-1].bind(f"\0serve {sha256(place.encode()).hexdigest()}")
+            with suppress(PermissionError):  # a profile of AppArmor, as that of a snap, may allow no such name
+                _held[-1].bind(f"\0serve {sha256(place.encode()).hexdigest()}")
     except OSError as error:
         return error.strerror or str(error)
     return why
