@@ -78,6 +78,17 @@ def test_many_probes_at_once_make_one_look_up() -> None:
     assert len(asked) == 1
 
 
+def test_a_look_up_may_stand_there_twice_and_have_no_hash() -> None:
+    class Equal:
+        __hash__ = None  # type: ignore[assignment]  # as of a dataclass
+
+        async def __call__(self) -> bool:
+            await asyncio.sleep(0)
+            return True
+
+    assert request(at_the_root(made(), ready=[Equal()] * 2), "GET", "/health/ready").status == 200
+
+
 @pytest.mark.slow
 def test_a_look_up_that_hangs_is_a_no() -> None:
     async def hangs() -> bool:

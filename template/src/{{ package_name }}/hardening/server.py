@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from contextlib import suppress
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -52,14 +53,21 @@ def connections() -> int:
 _held: list[socket.socket] = []
 
 
+def _let_go() -> None:
+    while _held:
+        _held.pop().close()
+
+
 def why_cannot_listen(address: Address) -> str:
-    """Why the address cannot be listened on, or nothing; then no other `serve` may until this process and its workers end.
+    """Why the address cannot be listened on, or nothing; then no other `serve` may until this one is told to stop.
 
     Granian would share a port with another service in silence, and take the path of a Unix socket away from one.
     """
     try:
         if address.uds is not None:
-            why, place = _why_cannot_bind(address.uds), str(address.uds.resolve())
+            why, path = _why_cannot_bind(address.uds), address.uds.resolve()
+            folder = path.parent.stat()  # containers of one pod share the names of such sockets, and no files
+            place = f"{folder.st_dev} {folder.st_ino} {path.name}"
         else:
             family, _, _, _, bound = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -68,7 +76,8 @@ def why_cannot_listen(address: Address) -> str:
             why, place = "", repr(bound)
         if not why and sys.platform == "linux":  # its workers listen later: until then only this tells another start
             _held.append(socket.socket(socket.AF_UNIX))
-            _held[-1].bind(f"\0serve {sha256(place.encode()).hexdigest()}")
+            with suppress(PermissionError):  # a profile of AppArmor, as that of a snap, may allow no such name
+                _held[-1].bind(f"\0serve {sha256(place.encode()).hexdigest()}")
     except OSError as error:
         return error.strerror or str(error)
     return why
@@ -130,6 +139,7 @@ def serve(
     elif sys.platform == "linux":
         # A worker that shares what this process has imported is up at once. Python 3.14 would have it import again.
         multiprocessing.set_start_method("fork", force=True)
+        os.register_at_fork(after_in_child=_let_go)  # a worker may outlive this process, and no longer listen
     most = connections()
     seconds = settings.header_timeout if reload else idle_timeout(settings, address, most)
     config = Log.dictconfig(settings.log_level)
@@ -157,5 +167,6 @@ def serve(
         reload_paths=[Path(__file__).parent.parent],  # not the folder that a database may stand in
         reload_ignore_worker_failure=reload,
     )
-    stop_at_hangup(server)
+    # Who starts while this one still answers may have the port, but not the path: Granian removes that as it ends.
+    stop_at_hangup(server, _let_go if address.uds is None else lambda: None)
     server.serve()

@@ -4,6 +4,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
 
 from ..core.log import log
 from ..core.problems import MEDIA_TYPE, document
@@ -18,7 +19,7 @@ class Health:
 
     def __init__(self, probes: Sequence[Probe] = ()) -> None:
         self._probes = probes
-        self._asked: dict[Probe, asyncio.Future[bool]] = {}
+        self._asked: dict[int, asyncio.Future[bool]] = {}
         self._lock = asyncio.Lock()
         self._checked = float("-inf")
         self._ready = True
@@ -34,15 +35,15 @@ class Health:
             return True
         async with self._lock:
             if time.monotonic() - self._checked >= 1.0:
-                results = await asyncio.gather(*(self._ask(probe) for probe in self._probes))
+                results = await asyncio.gather(*map(self._ask, count(), self._probes))
                 self._ready, self._checked = all(results), time.monotonic()
         return self._ready
 
-    async def _ask(self, probe: Probe) -> bool:
+    async def _ask(self, number: int, probe: Probe) -> bool:
         """Ask for a second. A probe that cleans up for longer, as database drivers do, is asked again when that has ended."""
         try:
-            if (asked := self._asked.get(probe)) is None or asked.done():
-                asked = self._asked[probe] = asyncio.ensure_future(probe())
+            if (asked := self._asked.get(number)) is None or asked.done():
+                asked = self._asked[number] = asyncio.ensure_future(probe())
                 asked.add_done_callback(lambda it: it.cancelled() or it.exception())  # nobody may be left to hear of it
                 try:
                     await asyncio.wait({asked}, timeout=1.0)

@@ -141,7 +141,7 @@ class WebSocketExchange(Exchange):
             self.note_once(READER_TIMEOUT)
             if self.slot is not None:
                 if self.slot.receiving is not None:
-                    self.end(READER_TIMEOUT)
+                    self.slot.cancel(READER_TIMEOUT)
                 else:
                     self.slot.set_deadline(GRACE, READER_TIMEOUT)
             raise OSError(READER_TIMEOUT.event) from None
@@ -164,8 +164,8 @@ class WebSocketExchange(Exchange):
         return disconnect(code)
 
     def end(self, refusal: Refusal) -> None:
-        """Close the socket, whatever the route is doing."""
-        if self.slot is not None:
+        """Close the socket, whatever the route is doing; one that is closed already leaves its route the time it has."""
+        if self.slot is not None and not self.finished:
             self.slot.cancel(refusal)
 
     async def _send_answer(self, status: int, headers: HeaderList, body: bytes) -> None:

@@ -36,15 +36,21 @@ SERVER_LOGGERS = {"_granian": "INFO", "_granian.asgi": "WARNING", "_granian.util
 _ON_SIGTERM, _ON_SIGHUP = "signal_handler_interrupt", "signal_handler_reload"
 
 
-def stop_at_hangup(server: Any) -> None:
-    """Let SIGHUP and SIGQUIT stop Granian as SIGTERM does.
+def stop_at_hangup(server: Any, begin: Callable[[], None]) -> None:
+    """Let SIGHUP and SIGQUIT stop Granian as SIGTERM does, and call `begin` at each of them.
 
     At SIGHUP it would run old and new workers side by side, each with limits and sessions of its own in memory; a
     SIGQUIT would kill this process alone, and leave them behind.
     """
     if sys.platform != "win32" and (stop := getattr(server, _ON_SIGTERM, None)) is not None:
-        setattr(server, _ON_SIGHUP, stop)
-        signal.signal(signal.SIGQUIT, stop)
+
+        def told(*signal_and_frame: Any) -> None:
+            begin()
+            stop(*signal_and_frame)
+
+        setattr(server, _ON_SIGTERM, told)
+        setattr(server, _ON_SIGHUP, told)
+        signal.signal(signal.SIGQUIT, told)
 
 
 def missing_of_granian() -> Iterator[str]:

@@ -37,7 +37,7 @@ def load(settings: type[SettingsT]) -> SettingsT:
     """
     folder = secrets_dir()
     if folder is not None and not os.path.isdir(folder):  # noqa: PTH112 - of Path, a parent that is closed is an error
-        message = f"APP_SECRETS_DIR is {folder}, which is no folder that user {os.geteuid()} can reach."
+        message = f"APP_SECRETS_DIR is {folder}, which is no folder that {_user()} can reach."
         raise InsecureConfigurationError([Finding("settings.E003", message, "Mount it, or unset it.")])
     try:
         with warnings.catch_warnings():
@@ -52,12 +52,16 @@ def load(settings: type[SettingsT]) -> SettingsT:
         ) from None
 
 
+def _user() -> str:
+    return f"user {os.geteuid()}" if hasattr(os, "geteuid") else "the user"  # Windows has none
+
+
 def _not_taken(error: SettingsError, folder: Path | None) -> Finding:
     """Why the sources gave no value: a file of `APP_SECRETS_DIR` that cannot be read, or a value in the wrong notation."""
     cause = error.__cause__
     if isinstance(cause, OSError):
         message = f"{cause.filename or folder} cannot be read: {cause.strerror}."
-        return Finding("settings.E003", message, f"Let user {os.geteuid()}, who runs the service, read it.")
+        return Finding("settings.E003", message, f"Let {_user()}, who runs the service, read it.")
     if isinstance(cause, UserWarning | AssertionError):
         return Finding("settings.E003", f"{error}: {cause}", "Mount the file itself into APP_SECRETS_DIR.")
     if isinstance(cause, UnicodeDecodeError):
