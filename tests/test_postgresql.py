@@ -184,6 +184,7 @@ def test_replicas_that_build_an_index_as_they_start_do_so_in_turn(installed: Emi
     server = Cluster(tmp_path / "server")
     url = server.url("postgres")
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder / "src"), **settings(url)}
+    environment["PGOPTIONS"] = "-c idle_in_transaction_session_timeout=1s"  # the first one takes longer
     command = [str(installed(**ACCOUNTS) / ".venv/bin/alembic"), "upgrade", "head"]
     with server.running():
         migrate(installed(**ACCOUNTS), url)
@@ -203,6 +204,7 @@ def test_replicas_that_build_an_index_as_they_start_do_so_in_turn(installed: Emi
         clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
         until(lambda: server.ask(building) != "0")
         until(lambda: server.ask(clients) == "8")
+        time.sleep(1.5)
         reader.communicate("COMMIT;\n", 20)
 
         said = [each.communicate(timeout=120)[1] for each in replicas]
