@@ -1,10 +1,10 @@
 """A port that one process has been given goes to no other, though nothing listens on it yet."""
 
-import socket
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
 from verify.common.ports import free_port
@@ -28,14 +28,16 @@ def taken() -> Iterator[int]:
 def test_a_port_that_another_process_has_been_given_is_given_to_nobody_else(
     monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
-    offered = iter([taken, taken, 0])  # as chance may have it
-
-    class Socket(socket.socket):
-        def bind(self, address: Any) -> None:
-            host, port = address
-            super().bind((host, port or next(offered)))
-
-    monkeypatch.setattr(socket, "socket", Socket)
+    offered = [taken, taken]  # as chance may have it
+    choice = secrets.choice
+    monkeypatch.setattr(secrets, "choice", lambda ports: offered.pop() if offered else choice(ports))
 
     assert free_port() != taken
-    assert next(offered, None) is None
+    assert offered == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says which ports it gives to connections that go out")
+def test_no_connection_that_goes_out_takes_a_port_before_its_server_listens() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+    assert all(free_port() < lowest for _ in range(100))

@@ -5,6 +5,11 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from packaging.version import Version
+from verify.stages import audit
+from verify.stages.lockfile import Lock, Package
+from verify.stages.pip_audit import AuditResult
+
 from ..fake_osv import UNFIXED, advisory, serving
 from .runs import SHORT, Prove, outcomes, told
 
@@ -66,3 +71,19 @@ def test_a_bound_that_forbids_the_upgrade_is_named(prove: Prove, vulnerable: Pat
 
 def locked(service: Path) -> dict[str, str]:
     return {each["name"]: each["version"] for each in tomllib.loads((service / "uv.lock").read_text())["package"]}
+
+
+def test_the_release_that_is_named_fixes_every_record_of_one_weakness() -> None:
+    def fixes(*records: tuple[str, ...]) -> list[str]:
+        package, root = (Package(name, "1.26.5", {}, {}, ()) for name in ("urllib3", "root"))
+        named = [
+            {"names": (f"A{number}", "CVE"), "fixes": [*map(Version, each)]} for number, each in enumerate(records)
+        ]
+        lock = Lock(root, (package,), {}, {})
+        (found,) = audit._findings(lock, AuditResult(frozenset(), (), {package.key: named}, ()))
+        return [str(each) for each in found.fixes]
+
+    assert fixes(("1.26.17", "2.0.6")) == ["1.26.17", "2.0.6"]
+    assert fixes(("1.26.17", "2.0.6"), ("1.26.18", "2.0.7")) == ["1.26.18", "2.0.7"]
+    assert fixes(("1.26.17", "2.0.6"), ("2.0.5",)) == ["2.0.6"], "2.0.5 has the fix of one record alone"
+    assert fixes(("1.26.17",), ()) == ["1.26.17"]

@@ -97,11 +97,16 @@ def test_a_service_that_is_slow_or_limits_us_is_asked_as_it_says(prove: Prove, f
     assert outcomes(checks) == {"proved"}, told(checks)
 
 
+REPOSITORY = {"ranges": [{"type": "GIT", "repo": "https://git.example.com/click", "events": [{"introduced": "0"}]}]}
+"""What a record is also about, without a package: the schema of OSV requires none."""
+
+
 def test_advisories_on_later_pages_or_by_other_spellings_count(prove: Prove) -> None:
     more = [
         advisory("PYSEC-0000-7", "Click", "99.1", "CVE-0000-7"),
         advisory("CVE-0000-7", "click", "99.2", "CVE-0000-8"),
         advisory("GHSA-7", "click", "99.2", "CVE-0000-8"),
+        {**(of_both := advisory("PYSEC-0000-7", "click", "99.1")), "affected": [*of_both["affected"], REPOSITORY]},
         {**advisory("PYSEC-0000-7", "click", "99.1"), "published": "2020-01-01 00:00:00 +00:00"},
     ]
     with serving(*more, fault="paged") as osv:
@@ -126,6 +131,12 @@ def test_a_workspace_has_one_lock_for_all_of_its_members(prove: Prove, service: 
     assert outcomes(checks) == {"proved"}, told(checks)
 
 
+def test_a_workspace_whose_members_are_absolute_paths_ends_in_no_traceback(prove: Prove, service: Path) -> None:
+    (service.parent / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["/srv/*"]\n')
+
+    assert outcomes(prove("sbom")) == {"proved"}
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", ""])
 def test_an_authority_of_one_s_own_is_trusted_as_uv_trusts_it(prove: Prove, tmp_path: Path, variable: str) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
@@ -143,6 +154,14 @@ def test_an_authority_of_one_s_own_is_trusted_as_uv_trusts_it(prove: Prove, tmp_
         assert outcomes(checks) == {"proved"}, told(checks)
     else:
         refuses(checks, "certificate that is not trusted .*SSL_CERT_FILE")
+
+
+def test_a_service_without_tls_is_not_told_to_have_a_wrong_certificate(prove: Prove) -> None:
+    with serving() as osv:
+        checks = prove("audit", osv=osv.address.replace("http:", "https:"), prepare=SHORT)
+
+    refuses(checks, "cannot be reached")
+    assert "SSL_CERT_FILE" not in told(checks)
 
 
 def test_an_unreachable_service_is_said_to_be_unreachable(prove: Prove) -> None:

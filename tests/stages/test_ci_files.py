@@ -155,11 +155,17 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
                 HARDENING: github("run: make v"),
                 "Makefile": f"MAKEFLAGS += -i\nv:\n\t{VERIFY}\n",
             },
+            "MAKEFLAGS exported": {HARDENING: script("export MAKEFLAGS=-i", "make ci"), **MAKE},
+            "MAKEFLAGS exported in GitLab": {GITLAB: gitlab(line="export MAKEFLAGS=i\n    - make ci"), **MAKE},
             "BASH_ENV of GitLab": {GITLAB: gitlab(before="variables: {BASH_ENV: x.sh}\n")},
             "ifdef": {HARDENING: github("run: make v"), "Makefile": f"v:\nifdef NO\n\t{VERIFY}\nendif\n"},
             "status of a task": {
                 HARDENING: github("run: task v"),
                 "Taskfile.yml": f"tasks: {{v: {{status: ['true'], cmds: ['{VERIFY}']}}}}\n",
+            },
+            "a condition of a command of a task": {
+                HARDENING: github("run: task v"),
+                "Taskfile.yml": f"tasks: {{v: {{cmds: [{{cmd: '{VERIFY}', if: 'false'}}]}}}}\n",
             },
             "a shell in a shell": {
                 HARDENING: github(f"shell: 'bash -c \"bash {{0}} || true\"'\n        run: {VERIFY}")
@@ -167,6 +173,16 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         }.items()
     },
     "gitlab: a file that is not there": ({GITLAB: gitlab("  rules: [{exists: [nope]}]\n")}, "insecure .*none of"),
+    **{
+        f"gitlab: exists: {exists}": ({GITLAB: gitlab(f"  rules: [{{exists: {exists}}}]\n")}, because)
+        for exists, because in (
+            ("{paths: [nope]}", "insecure .*none of"),
+            ("[/]", "insecure .*none of"),
+            ("['**.nope']", "unverified .*cannot be told"),
+            ("['nope.{a,b}']", "unverified .*cannot be told"),
+            ("[$FILE]", "unverified .*cannot be told"),
+        )
+    },
     "gitlab: only variables": (
         {GITLAB: gitlab("  only: {refs: [merge_requests], variables: [$X]}\n")},
         "unverified .*cannot be told",
@@ -293,14 +309,28 @@ HONEST: dict[str, Files] = {
     "shell: bash": {HARDENING: github(f"{{run: '{VERIFY} | tee x', shell: bash}}")},
     "make": {HARDENING: github("run: make ci"), **MAKE},
     "make that keeps going": {HARDENING: github("run: make -k -j 4 --no-print-directory ci"), **MAKE},
+    "make by uv for a member": {HARDENING: github("run: uv run --package x --only-group ci make ci"), **MAKE},
+    "make that says less": {HARDENING: github("run: make --quiet ci"), **MAKE},
+    "MAKEFLAGS of the makefile": {
+        HARDENING: github("run: make v"),
+        "Makefile": f"MAKEFLAGS += --warn-undefined-variables --no-builtin-rules -j4\nv:\n\t{VERIFY}\n",
+    },
+    "MAKEFLAGS of the workflow": {HARDENING: github("run: make ci", more="env: {MAKEFLAGS: -j 2}\n"), **MAKE},
+    "just that says less": {HARDENING: github("run: just --quiet v"), "justfile": f"v:\n    {VERIFY}\n"},
     "make with a variable": {HARDENING: github("run: make ci PYTHON=.venv/bin/python"), **MAKE},
     "just by uvx": {
         HARDENING: github("run: uvx --from rust-just just --justfile justfile v"),
         "justfile": f"v:\n    {VERIFY}\n",
     },
     "a login shell": {HARDENING: github(f"{{shell: 'bash -leo pipefail {{0}}', run: '{VERIFY} | tee x'}}")},
+    "a shell with options in full": {
+        HARDENING: github(f"{{shell: 'bash -o errexit -o nounset -o pipefail {{0}}', run: '{VERIFY} | tee x'}}")
+    },
     "gitlab: only changes": {GITLAB: gitlab("  only: {refs: [merge_requests], changes: ['src/**/*', uv.lock]}\n")},
     "gitlab: a file that is there": {GITLAB: gitlab("  rules: [{exists: [.gitlab-ci.yml]}]\n")},
+    "gitlab: one of several that is there": {
+        GITLAB: gitlab("  rules: [{exists: {paths: ['**.nope', /.gitlab-ci.yml]}}]\n")
+    },
     "make in a folder": {HARDENING: github("run: make -C . verify"), **MAKE},
     "just": {HARDENING: github("run: just proof"), "justfile": f"proof: lint\n    {VERIFY}\n\nlint:\n    ruff check\n"},
     "task": {

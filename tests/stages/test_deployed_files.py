@@ -124,11 +124,42 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         {**start(f"CMD uv run --env-file prod.env python -m {PACKAGE} serve"), **DEVELOPMENT},
         "docker.start insecure .*APP_ENV",
     ),
-    "an environment by a variable of uv": (
-        {**start(f"ENV UV_ENV_FILE=prod.env\n{SERVE}"), **DEVELOPMENT},
+    "an environment by uv, in a folder": (
+        {
+            **start(f"CMD uv run --env-file=conf/prod.env python -m {PACKAGE} serve"),
+            "conf/prod.env": "APP_ENV=development\n",
+        },
         "docker.start insecure .*APP_ENV",
     ),
+    **{
+        f"an environment by a variable of uv: {files}": (
+            {**start(f"ENV UV_ENV_FILE={files}\n{SERVE}"), **DEVELOPMENT},
+            "docker.start insecure .*APP_ENV",
+        )
+        for files in ("prod.env", "'base.env prod.env'")
+    },
     "a wrapper before another server": (start("CMD doppler run -- uvicorn x:app"), "docker.start insecure .*uvicorn"),
+    "a script before --": (
+        {
+            **start(f'CMD ["./start.sh", "db:5432", "--", "python", "-m", "{PACKAGE}", "serve"]'),
+            "start.sh": "#!/bin/sh\nexec uvicorn x:app\n",
+        },
+        "docker.start insecure .*uvicorn",
+    ),
+    "a script in an environment": (
+        {
+            **start("CMD APP_ENV=development ./start.sh"),
+            "start.sh": f"#!/bin/sh\nexec python -m {PACKAGE} serve\n",
+        },
+        "docker.start insecure .*APP_ENV",
+    ),
+    **{
+        f"an environment behind {wrapper}": (
+            start(f"CMD {wrapper} APP_ENV=development python -m {PACKAGE} serve"),
+            "docker.start insecure .*APP_ENV",
+        )
+        for wrapper in ("sudo", "doppler run -- env", "tini -- env -i")
+    },
     "USER in quotes": ({"Dockerfile": (USER, 'USER "root"')}, "docker.user insecure"),
     "a file that is included": (
         {
@@ -146,7 +177,11 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         f"confined, but {line}": (api(f"    {line}\n"), "compose.confined insecure")
         for line in (
             "devices: ['/dev/mem:/dev/mem']",
+            "devices: [{source: /dev/mem, target: /dev/mem}]",
             "device_cgroup_rules: ['a *:* rwm']",
+            "device_cgroup_rules: ['b 8:* rwm']",
+            "device_cgroup_rules: ['c 1:1 rwm']",
+            f"volumes: ['./{'../' * 30}:/host']",
             "use_api_socket: true",
             "post_start: [{command: x, user: root}]",
             "volumes: ['~/.ssh:/x']",
@@ -156,7 +191,10 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     },
     **{
         f"no bound: {new}": ({"compose.yaml": (old, new)}, "compose.confined insecure .*misses")
-        for old, new in (("mem_limit: 512m", "mem_limit: -1"), ("pids_limit: 128", "pids_limit: 0"))
+        for old, new in (
+            *(("mem_limit: 512m", f"mem_limit: {bound}") for bound in ("-1", "0b", "null", "~")),
+            ("pids_limit: 128", "pids_limit: 0"),
+        )
     },
     "without serve": (start(f'CMD ["python", "-m", "{PACKAGE}"]'), "start insecure .*without"),
     "nothing": (start(""), "docker.start unverified"),
@@ -379,8 +417,13 @@ HONEST: dict[str, Change] = {
             "doppler run --",
             "op run --env-file=x --",
             "nohup",
+            "sudo -u app",
+            "setpriv --reuid app --regid app",
+            "uv run --package orders-api --no-group dev",
         )
     },
+    "a shell behind a wrapper": start(f"CMD tini -- sh -c 'exec python -m {PACKAGE} serve'"),
+    "a script that only the image has": start(f"CMD ./wait-for-it.sh db:5432 -- python -m {PACKAGE} serve"),
     "a wait for the database": {
         **start(f'CMD ["./wait-for-it.sh", "db:5432", "--", "python", "-m", "{PACKAGE}", "serve"]'),
         "wait-for-it.sh": '#!/bin/sh\nshift\nexec "$@"\n',
@@ -389,9 +432,24 @@ HONEST: dict[str, Change] = {
     "a page to look at a store": {
         "compose.yaml": ("services:\n", "services:\n  e:\n    image: mongo-express\n    ports: ['8081:8081']\n")
     },
+    "a page to look at a search engine": {
+        "compose.yaml": (
+            "services:\n",
+            "services:\n  e:\n    image: opensearchproject/opensearch-dashboards\n    ports: ['5601:5601']\n",
+        )
+    },
+    "JSON of the same name": {"web/locales/en/compose.json": '{\n\t"to": "To",\n\t"send": ["Send"]\n}\n'},
     "somebody else's APP_": {
         "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
     },
+    "an env_file with a comment": {
+        **api("    env_file: p.env\n"),
+        "p.env": "APP_ENV=production # not development\n",
+    },
+    "a port of USB and a folder of its own": api(
+        "    devices: [{source: /dev/ttyUSB0, target: /dev/mem}]\n    device_cgroup_rules: ['c 189:* rwm']\n"
+        "    volumes: ['./data:/data', '.:/code:ro']\n"
+    ),
     "a card for graphics": api("    devices: ['/dev/dri:/dev/dri']\n"),
     "production, said": start(f"ENV APP_ENV=production APP_DOCS=false\n{SERVE}"),
     "distroless": {

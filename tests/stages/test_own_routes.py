@@ -137,6 +137,24 @@ def test_a_default_in_another_module_or_by_a_name_is_a_lasting_database_too(tmp_
     assert lasting_stores(tmp_path, PACKAGE, {"DSN": "x", "APP_STORE_URL": "memory://"}) == []
 
 
+@pytest.mark.parametrize(
+    ("config", "default"),
+    [
+        ("model_config = SettingsConfigDict(env_prefix='db_')", '"postgresql://db.example.com/x"'),
+        ("pass", 'Field("postgresql://db.example.com/x", validation_alias="DB_DSN")'),
+    ],
+)
+def test_a_lasting_database_is_replaced_by_the_variable_that_its_settings_read(
+    tmp_path: Path, config: str, default: str
+) -> None:
+    package = tmp_path / "src" / PACKAGE
+    package.mkdir(parents=True)
+    (package / "config.py").write_text(f"class Config(BaseSettings):\n    {config}\n    dsn: str = {default}\n")
+
+    assert lasting_stores(tmp_path, PACKAGE, {"OTHER_DSN": "x"}) == ["DSN of config.py"]
+    assert lasting_stores(tmp_path, PACKAGE, {"DB_DSN": "postgresql://scratch/verify"}) == []
+
+
 APP = """
 
 class Service(Hardened):

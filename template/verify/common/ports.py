@@ -1,11 +1,14 @@
 # Owned by the template: an update rewrites this file.
 """Ports of loopback for servers that are started side by side."""
 
+import secrets
 import socket
 from collections import deque
 
 _HELD: deque[socket.socket] = deque()
 _MOST = 64
+_PORTS = range(20_000, 30_000)
+"""Below those that systems give to connections going out, of which one may take a port before its server listens."""
 
 
 def free_port() -> int:
@@ -15,12 +18,12 @@ def free_port() -> int:
     answers are another service's then. So the UDP port of the same number is held, until 64 others have been asked for.
     """
     while True:
-        with socket.socket() as candidate:
-            candidate.bind(("127.0.0.1", 0))
-            port = int(candidate.getsockname()[1])
+        port = secrets.choice(_PORTS)
         held = socket.socket(type=socket.SOCK_DGRAM)
         try:
             held.bind(("127.0.0.1", port))
+            with socket.socket() as candidate:
+                candidate.bind(("127.0.0.1", port))
         except OSError:
             held.close()
             continue

@@ -97,14 +97,24 @@ def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> lis
             for name in each.targets
             if isinstance(name, ast.Name)
         }
-        for each in (each for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) for each in kind.body):
+        for kind, each in (
+            (kind, each) for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) for each in kind.body
+        ):
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None:
                 name = each.target.id.upper()
                 said = list(ast.walk(each.value))
                 said += [constants[node.id] for node in said if isinstance(node, ast.Name) and node.id in constants]
-                if not {name, f"APP_{name}"} & {x.upper() for x in given} and any(map(_is_lasting, said)):
+                aliases = {x.value.upper() for x in said if isinstance(x, ast.Constant) and isinstance(x.value, str)}
+                names = {name, f"APP_{name}", f"{_prefix(kind)}{name}".upper(), *aliases}
+                if not names & {x.upper() for x in given} and any(map(_is_lasting, said)):
                     found[f"APP_{name}" if path.name == "settings.py" else f"{name} of {path.name}"] = None
     return list(found)
+
+
+def _prefix(settings: ast.ClassDef) -> str:
+    """`env_prefix` of a class of Pydantic's settings."""
+    said = [x.value for x in ast.walk(settings) if isinstance(x, ast.keyword) and x.arg == "env_prefix"]
+    return next((str(each.value) for each in said if isinstance(each, ast.Constant)), "")
 
 
 def _is_lasting(node: ast.AST) -> bool:

@@ -128,10 +128,14 @@ def _findings(lock: Lock, answer: AuditResult) -> list[Advisory]:
         for group in groups:
             names = tuple(dict.fromkeys(name for each in group for name in each["names"]))
             fixes = [[x for x in each["fixes"] if x > Version(package.version)] for each in group]
-            enough = max((each[0] for each in fixes if each), default=None)
-            every = {x for each in fixes for x in each if enough and x >= enough}
+            every = {x for each in fixes for x in each if all(_holds(x, other) for other in fixes if other)}
             found.append(Advisory(package, names, tuple(sorted(every))))
     return found
+
+
+def _holds(release: Version, fixes: list[Version]) -> bool:
+    """Whether a release has a fix: it is no older than the last one, or than one of its own major version."""
+    return release >= fixes[-1] or any(each <= release and each.major == release.major for each in fixes)
 
 
 def _judged(

@@ -144,8 +144,8 @@ def folder_of(project: Path) -> Path:
             tool = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
             names = (tool["uv"]["workspace"].get(each, ()) for each in ("members", "exclude"))
             members, others = ({path for name in each for path in folder.glob(name)} for each in names)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            continue
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError):
+            continue  # the last is what Path.glob raises for an absolute path
         if project in members - others:
             return folder
     return project

@@ -136,8 +136,8 @@ FAILURES = (
     (r"Read ?[Tt]imeout|Connect ?[Tt]imeout|timed out", "did not answer in time"),
     (r"JSONDecodeError", "answers something that is not JSON"),
     (r"(?P<said>\d{3} (?:Server|Client) Error: [\w ]*)", "answers with an error"),
-    (r"CERTIFICATE_VERIFY_FAILED|SSLError", "shows a certificate that is not trusted here"),
-    (r"ConnectionError|Could not connect|MaxRetryError|ProxyError", "cannot be reached"),
+    (r"CERTIFICATE_VERIFY_FAILED", "shows a certificate that is not trusted here"),
+    (r"ConnectionError|Could not connect|MaxRetryError|ProxyError|SSLError", "cannot be reached"),
     (r"ServiceError", "answers with an error"),
     (r"pip_audit._service|in query", "answers something that pip-audit does not understand"),
 )

@@ -45,6 +45,8 @@ def request(session: Any, method: str, url: str, **options: Any) -> Any:
             raise requests.Timeout("its pages do not end")
     for record in records:
         record.pop("published", None)
+        if record.get("affected"):  # what is about no package, but a repository, is no part of an answer about one
+            record["affected"] = [each for each in record["affected"] if "package" in each]
         for affected in record.get("affected") or ():
             affected["package"]["name"] = canonicalize_name(affected["package"]["name"])
     answer._content = json.dumps({"vulns": records}).encode()

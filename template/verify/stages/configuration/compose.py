@@ -23,7 +23,7 @@ REPLICAS = Rule("configuration", "compose.replicas", "several containers of one 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _STORE = re.compile(
     r"(redis|valkey|keydb|dragonfly|postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|"
-    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b(?!-(express|exporter|commander|ui))"
+    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b(?!-(express|exporter|commander|ui|dashboards))"
 )
 _STORE_PORTS = {"6379", "26379", "5432", "3306", "27017", "11211", "5672", "9092", "9200", "9042", "2379"}
 YES = ("true", "yes", "on", "y")
@@ -32,8 +32,10 @@ _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):")
 HARMLESS = re.compile(
     "AUDIT_WRITE|CHOWN|DAC_OVERRIDE|FOWNER|FSETID|KILL|MKNOD|NET_BIND_SERVICE|NET_RAW|SETFCAP|SETGID|SETPCAP|SETUID|SYS_CHROOT"
 )
-_DEVICES = re.compile(r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] \*.*")
-_UNLIMITED = re.compile(r"-.*|0+(\.0+)?[a-z]*|", re.IGNORECASE)
+_DEVICES = re.compile(
+    r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] .*|c (\*|1):(\*|[12]) .*"
+)
+_UNLIMITED = re.compile(r"-.*|[^1-9$]*")
 HOST_PATHS = re.compile(
     r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)"
 )
@@ -224,7 +226,8 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
     ]
     loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
     loose += [f"volumes: {source}" for source in _sources(values, service.file.parent) if HOST_PATHS.fullmatch(source)]
-    devices = [*texts(values.get("devices")), *texts(values.get("device_cgroup_rules"))]
+    granted = [values.get("devices"), values.get("device_cgroup_rules")]
+    devices = [text for key, text in pairs(granted) if key in ("", "source")]
     loose += [f"devices: {each}" for each in devices if _DEVICES.fullmatch(re.split(r":(?=/)", each)[0])]
     for hook in (mapping(each) for key in ("post_start", "pre_stop") for each in values.get(key) or ()):
         loose += ["a hook of root"] * (is_root(str(hook.get("user", ""))) or str(hook.get("privileged")).lower() in YES)
@@ -270,7 +273,7 @@ def _plain(value: Any) -> Any:
 def _sources(values: dict[str, Any], folder: Path) -> Iterator[str]:
     for each in values.get("volumes") or ():
         source = str(mapping(each).get("source", "") if isinstance(each, dict) else str(each).partition(":")[0])
-        yield str((folder / source).resolve()) if source.startswith("..") else source
+        yield str((folder / source).resolve()) if source.startswith(".") else source
 
 
 def _published(service: Service) -> Iterable[str]:

@@ -48,7 +48,8 @@ def checks(options: Options) -> Iterator[Check]:
     manifests: list[str] = []
     for path, text in files(project):
         name = path.relative_to(project).as_posix()
-        if _COMPOSE.search(path.name) or _is_compose(path, text):
+        is_text = path.suffix == ".json" and '"services"' not in text  # such as a translation of a button
+        if (_COMPOSE.search(path.name) and not is_text) or _is_compose(path, text):
             composes.append(name)
         elif docker.is_container_file(path, text):
             containers.append(name)

@@ -175,9 +175,9 @@ class Workflows:
                 ).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
-                strict = shell in ("", "bash", "sh") or re.search(r"\s-\w*e", shell) is not None
+                strict = shell in ("", "bash", "sh") or re.search(r"\s-(\w*e|o errexit)", shell) is not None
                 about = replace(about, folder=folder, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
-                if not re.fullmatch(r"|(bash|sh)(( -\S+| pipefail)* \{0\})?", shell) or "-c" in shell:
+                if not re.fullmatch(r"|(bash|sh)(( -\S+| pipefail| errexit| nounset)* \{0\})?", shell) or "-c" in shell:
                     about = replace(about, unknown=about.unknown or f"`shell: {shell}` is not read")
                 about = replace(about, unknown=about.unknown or changed(mapping(step.get("env"))))
                 yield about

@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """GitLab's pipeline as GitLab reads it: files put together, jobs put together, rules decided."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from ...common.conditions import decided
 from ...common.yaml import REFERENCE, mapping, read, texts
+from ...result import listed
 from .github import matches
 from .steps import Step, changed
 
@@ -27,6 +29,8 @@ _KEYWORDS = {
 }
 _DEFAULTS = ("before_script", "image")
 _RUNS = ("on_success", "always")
+_NO_GLOB = re.compile(r"[${}]|\*\*[^/]|[^/]\*\*")
+"""What GitLab has in the name of a file beside what Python has."""
 SOURCES = ("merge_request_event", "push")
 """What happens when somebody changes the service."""
 
@@ -141,10 +145,14 @@ class Pipeline:
                 holds = decided(rule.get("if", "true"), known)
                 changes = rule.get("changes")
                 paths = texts(mapping(changes).get("paths") if isinstance(changes, dict) else changes)
-                present = texts(rule.get("exists"))
+                exists = rule.get("exists")
+                present = texts(mapping(exists).get("paths") if isinstance(exists, dict) else exists)
                 if holds is False or (paths and not all(matches(paths, each) for each in self.touched)):
                     continue
-                if present and not any(any(self.root.glob(each.lstrip("/"))) for each in present):
+                plain = [each.strip("/") for each in present if not _NO_GLOB.search(each)]
+                if present and not any(each and any(self.root.glob(each)) for each in plain):
+                    if len(plain) < len(present) or "project" in mapping(exists):
+                        unknown = unknown or f"`exists: {listed(present)}` cannot be told"
                     continue
                 if holds is None:
                     unknown = unknown or f"`if: {rule['if']}` cannot be told"

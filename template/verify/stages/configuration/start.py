@@ -6,7 +6,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,21 @@ SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "wa
 _INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "nohup", "stdbuf", "sudo", "setpriv", "chpst")
 _INSTRUMENTS = ("opentelemetry-instrument", "ddtrace-run", "newrelic-admin", "run-program")
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
-TAKE_A_VALUE = ("--from", "--with", "--env-file", "--project", "--directory", "--group", "--extra", "-p", "--python")
+TAKE_A_VALUE = (
+    *(
+        "--from",
+        "--with",
+        "--env-file",
+        "--project",
+        "--directory",
+        "--package",
+        "--extra",
+        "-p",
+        "--python",
+        "--index",
+    ),
+    *("--group", "--no-group", "--only-group", "--default-index", "-u", "--user", "--reuid", "--regid"),
+)
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
 _HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
 _IMPORTS_SERVER = re.compile(
@@ -72,7 +86,8 @@ def judge(rule: Rule, start: Start, options: Options, where: str) -> Check:
     except ValueError as error:
         return rule.unverified(str(error), remedy)
     env = dict(start.env)
-    env |= env_file(options.project / env["UV_ENV_FILE"]) if "UV_ENV_FILE" in env else {}
+    for name in env.get("UV_ENV_FILE", "").split():
+        env |= env_file(options.project / name)
     for each in ran:
         env |= each.env
     bad = [f"{name}={value}" for name, value in env.items() if is_development(name, value)]
@@ -114,22 +129,28 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
             yield Command((), values)
             continue
         named = {Path(after).name for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")}
-        named |= {word.rpartition("=")[2] for word in each.argv if word.startswith("--env-file=")}
+        named |= {Path(word.rpartition("=")[2]).name for word in each.argv if word.startswith("--env-file=")}
         for file in files_of_team(options.project) if named else ():
             if file.name in named and file.suffix != ".sh":
                 yield Command((), env_file(file))
-        words = _unwrapped(each.argv)
+        words = _unwrapped(each.argv, options.project)
+        dropped = each.argv[: len(each.argv) - len(words)]
+        env = {**each.env, **dict(word.split("=", 1) for word in dropped if re.match(r"\w+=", word))}
+        if words not in ((), each.argv):
+            yield from (replace(inner, env={**env, **inner.env}) for inner in _ran(words, options, depth))
+            continue
         script = next((path for word in words[:2] if (path := _script(word, options.project))), None)
         if script is None or depth > 3:
-            yield Command(words, each.env)
+            yield Command(words, env)
             continue
         rest = shlex.join(words[words.index(next(w for w in words[:2] if _script(w, options.project))) + 1 :])
         text = _ARGUMENTS.sub(lambda _, rest=rest: rest, script.read_text(encoding="utf-8", errors="replace"))  # type: ignore[misc]
-        yield from _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
+        inside = _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
+        yield from (replace(inner, env={**env, **inner.env}) for inner in inside)
 
 
-def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Without what only hands on: an init, `uv run`, `env`, a change of the user."""
+def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
+    """Without what only hands on: an init, `uv run`, `env`, a change of the user; not a script that can be read."""
     words = list(argv)
     while words:
         name = words[0].rpartition("/")[2]
@@ -142,9 +163,9 @@ def _unwrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
             break
         elif len(words) < len(argv) and re.match(r"-|\w+=", words[0]):
             del words[: 2 if words[0] in TAKE_A_VALUE else 1]
-        elif (
-            "--" in words and name not in SERVERS and not re.match("python", name)
-        ):  # whatever it is, it starts what follows
+        elif any(_script(word, project) for word in words[:2]) or name in SERVERS or re.match("python", name):
+            break
+        elif "--" in words:  # whatever it is, it starts what follows
             del words[: words.index("--") + 1]
         else:
             break
@@ -204,7 +225,7 @@ def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
 def env_file(path: Path) -> dict[str, str]:
     """The variables of a file such as `.env`; nothing if it is not there."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    found = (re.fullmatch(r"\s*(?:export\s+)?(\w+)\s*[=:]\s*(.*)", line) for line in lines)
+    found = (re.fullmatch(r"\s*(?:export\s+)?(\w+)\s*[=:]\s*(.*?)(?:\s#.*)?", line) for line in lines)
     return {match[1]: match[2] for match in found if match}
 
 

@@ -2,7 +2,7 @@
 """What a pipeline runs, whichever forge reads it: its steps, and whether one of them is a whole `verify` that can fail."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import join, normpath
@@ -33,11 +33,13 @@ _TOOLS = {
 }
 """What runs tasks out of files that are not read here."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "source", ".")
-_REHEARSES = re.compile(r"--(dry|just(?!f)|recon|ig|qu|to|li|show|summ|ev|dump|init|ch|sta)[\w-]*(=.*)?")
+_REHEARSES = re.compile(r"--(dry|just(?!f)|recon|ig|que|to|li|show|summ|ev|dump|init|ch|sta)[\w-]*(=.*)?")
 """Options of `make`, `just` and `task`, as far as each must be written out, with which nothing is run, or nothing fails."""
 _SHORT = {"make": set("inqt"), "gmake": set("inqt"), "just": set("nle"), "task": set("nlai"), "go-task": set("nlai")}
 CHANGING = ("MAKEFLAGS", "GNUMAKEFLAGS", "BASH_ENV")
 """Variables that change what commands do."""
+_AS_BEFORE = re.compile(r"-?[krRsSwBO]+|-[jl][\d.]*|-j\$\(nproc\)|\d+|--(no-|warn|sil|quie|jobs|load|out|keep)[\w=-]*")
+"""Flags of `make` with which it runs the same, and fails the same."""
 _INSTEAD = {"-h", "--help", "-V", "-VV", "--version", "-c"}
 """With which `uv` and `python` do something else than what comes after it."""
 
@@ -95,9 +97,12 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
         if re.search(r"-m\s+verify(?![.\w])", step.command):
             yield Found(step.where, step.skipped, str(error))
         return
+    exported: dict[str, str] = {}
     for command in found:
+        if command.argv[:1] == ("export",):
+            exported |= dict(each.split("=", 1) for each in command.argv if "=" in each)
         lost = step.lost or command.lost
-        unknown = step.unknown or command.when or changed(command.env)
+        unknown = step.unknown or command.when or changed({**exported, **command.env})
         folder = normpath(join(step.folder, command.folder, _directory(command.argv)))
         if (arguments := _arguments(command)) is not None:
             reduced = " ".join(each for each in arguments if _REDUCED.fullmatch(each))
@@ -125,9 +130,12 @@ def _arguments(command: Command) -> list[str] | None:
     return None
 
 
-def changed(variables: Iterable[str]) -> str:
+def changed(variables: Mapping[str, object]) -> str:
     """Why a command may do something else than it says, by the variables that it gets; empty if it does not."""
-    return next((f"`{name}` changes what it does" for name in CHANGING if name in variables), "")
+    for name in (each for each in CHANGING if each in variables):
+        if name == "BASH_ENV" or not all(map(_AS_BEFORE.fullmatch, str(variables[name]).split())):
+            return f"`{name}` changes what it does"
+    return ""
 
 
 def _directory(argv: tuple[str, ...]) -> str:
@@ -270,6 +278,7 @@ def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
             described = mapping(each)
             todo += [str(described["task"])] if "task" in described else []
             hidden = "`ignore_error` hides it" if str(described.get("ignore_error")).lower() == "true" else ignored
+            own = next((f"it depends on `{key}`" for key in ("if", "platforms") if key in described), "")
             for text in texts(described.get("cmd") if described else each):
                 where = f"{step.where}, {file.name} {name}"
-                yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown)
+                yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown or own)
