@@ -97,9 +97,8 @@ def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> lis
             for name in each.targets
             if isinstance(name, ast.Name)
         }
-        for kind, each in (
-            (kind, each) for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) for each in kind.body
-        ):
+        kinds = [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]
+        for kind, each in [(owner, field) for owner in kinds for field in owner.body]:
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None:
                 name = each.target.id.upper()
                 said = list(ast.walk(each.value))
