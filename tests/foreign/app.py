@@ -126,7 +126,7 @@ class Nonces(Extension):
     """Scripts that stand in a template get a nonce; one that comes in with what is shown gets none."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        return source.replace("<script", '<script nonce="{{ nonce() }}"')
+        return source.replace("<script", '<script nonce="{{nonce()}}"')
 
 
 class Nonced:
