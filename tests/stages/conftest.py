@@ -5,13 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from verify import result
+from verify.stages.configuration import deployed
 
 from ..conftest import Emit
 from ..releases import made_once
 from .runs import DRIVER, Check, Prove, ask_for, named_twice
+
+Change = dict[str, str | tuple[str, str] | None]
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +74,27 @@ def vulnerable(service: Path, locked_at_vulnerable: Path) -> Path:
     for name in ("pyproject.toml", "uv.lock"):
         shutil.copy2(locked_at_vulnerable / name, service)
     return service
+
+
+@pytest.fixture
+def look(emit: Emit, tmp_path: Path) -> Callable[[Change], list[result.Check]]:
+    """Change files of an emitted service, and look at what deploys it."""
+    emitted, folder = emit(example="minimal"), tmp_path / "orders-api"
+    folder.mkdir()
+    for name in ("Dockerfile", "compose.yaml", "pyproject.toml"):
+        shutil.copy(emitted / name, folder / name)
+
+    def checks(change: Change) -> list[result.Check]:
+        for name, new in change.items():
+            path = folder / name
+            if new is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(new, tuple):
+                    assert new[0] in path.read_text(), new[0]
+                    new = path.read_text().replace(*new)
+                path.write_text(new)
+        return list(deployed.checks(result.Options(folder, "orders_api")))
+
+    return checks

@@ -1,15 +1,12 @@
 """What deploys: honest container and compose files end green, and sabotaged ones red, whatever the files are called."""
 
 import re
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from verify.result import Check, Options, Outcome
-from verify.stages.configuration import deployed
+from verify.result import Check, Outcome
 
-from ..conftest import Emit
+from .conftest import Change
 
 PACKAGE = "orders_api"
 SERVE = f'CMD ["python", "-m", "{PACKAGE}", "serve", "--host", "0.0.0.0"]'
@@ -22,7 +19,6 @@ CONFINED = """
     mem_limit: 512m
     pids_limit: 128
 """
-Change = dict[str, str | tuple[str, str] | None]
 Look = Callable[[Change], list[Check]]
 
 UVICORN = '"uvicorn", "orders_api.app:app"'
@@ -520,30 +516,6 @@ HONEST: dict[str, Change] = {
 }
 
 
-@pytest.fixture
-def look(emit: Emit, tmp_path: Path) -> Look:
-    """Change files of an emitted service, and look at what deploys it."""
-    emitted, folder = emit(example="minimal"), tmp_path / "orders-api"
-    folder.mkdir()
-    for name in ("Dockerfile", "compose.yaml", "pyproject.toml"):
-        shutil.copy(emitted / name, folder / name)
-
-    def checks(change: Change) -> list[Check]:
-        for name, new in change.items():
-            path = folder / name
-            if new is None:
-                path.unlink()
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if isinstance(new, tuple):
-                    assert new[0] in path.read_text(), new[0]
-                    new = path.read_text().replace(*new)
-                path.write_text(new)
-        return list(deployed.checks(Options(folder, PACKAGE)))
-
-    return checks
-
-
 def told(checks: list[Check]) -> str:
     return "\n".join(f"{each.object} {each.id} {each.outcome.name.lower()} {each.seen}" for each in checks)
 
@@ -588,28 +560,3 @@ def test_what_else_deploys_is_named_and_not_called_proved(look: Look, name: str)
 @pytest.mark.parametrize("name", ["src/orders_api/app.py", "README.md", "openapi.yaml", "mkdocs.yml", "webpack.json"])
 def test_no_other_file_is_taken_for_one(look: Look, name: str) -> None:
     assert "deploy.others" not in {each.id for each in look({name: "a: b\n"})}
-
-
-DIGEST = f"@sha256:{'0' * 64}"
-BASE = "FROM python:3.14-slim"
-TOOL = (
-    f"FROM python:3.14-slim{DIGEST} AS build\nCOPY --from=ghcr.io/x/uv:0.13 /uv /bin/\nCOPY src /src\n{USER}\n{SERVE}\n"
-)
-PINNED: dict[str, tuple[str | tuple[str, str], str]] = {
-    "as emitted": ((BASE, BASE), "not_looked_at not pinned: python:3.14-slim"),
-    "each of them": ((BASE, BASE + DIGEST), "proved"),
-    "one of two": ((f"{BASE} AS build", f"{BASE}{DIGEST} AS build"), "not_looked_at not pinned: python:3.14-slim"),
-    "a digest that is cut off": ((BASE, BASE + DIGEST[:40]), "not_looked_at"),
-    "an argument": ((BASE, f"ARG BASE=python{DIGEST}\nFROM $BASE"), "proved"),
-    "an argument without one": ((BASE, "ARG BASE=python:3\nFROM $BASE"), "not_looked_at not pinned: python:3$"),
-    "an image that is copied from": (TOOL, "not_looked_at not pinned: ghcr.io/x/uv:0.13$"),
-    "a stage that nothing comes from": (f"FROM python AS test\n{TOOL.replace('0.13', '0.13' + DIGEST)}", "proved"),
-    "another platform": ((BASE, f"FROM --platform=linux/arm64 python{DIGEST}"), "proved"),
-}
-
-
-@pytest.mark.parametrize("name", PINNED)
-def test_a_base_without_a_digest_is_not_called_pinned(look: Look, name: str) -> None:
-    change, seen = PINNED[name]
-    (check,) = (each for each in look({"Dockerfile": change}) if each.id == "docker.pinned")
-    assert re.match(seen, f"{check.outcome.name.lower()} {check.seen}"), told([check])

@@ -1,0 +1,31 @@
+"""What an image is built on: named by a digest, or not called pinned."""
+
+import re
+
+import pytest
+
+from .test_deployed_files import SERVE, USER, Look, told
+
+DIGEST = f"@sha256:{'0' * 64}"
+BASE = "FROM python:3.14-slim"
+TOOL = (
+    f"FROM python:3.14-slim{DIGEST} AS build\nCOPY --from=ghcr.io/x/uv:0.13 /uv /bin/\nCOPY src /src\n{USER}\n{SERVE}\n"
+)
+PINNED: dict[str, tuple[str | tuple[str, str], str]] = {
+    "as emitted": ((BASE, BASE), "not_looked_at not pinned: python:3.14-slim"),
+    "each of them": ((BASE, BASE + DIGEST), "proved"),
+    "one of two": ((f"{BASE} AS build", f"{BASE}{DIGEST} AS build"), "not_looked_at not pinned: python:3.14-slim"),
+    "a digest that is cut off": ((BASE, BASE + DIGEST[:40]), "not_looked_at"),
+    "an argument": ((BASE, f"ARG BASE=python{DIGEST}\nFROM $BASE"), "proved"),
+    "an argument without one": ((BASE, "ARG BASE=python:3\nFROM $BASE"), "not_looked_at not pinned: python:3$"),
+    "an image that is copied from": (TOOL, "not_looked_at not pinned: ghcr.io/x/uv:0.13$"),
+    "a stage that nothing comes from": (f"FROM python AS test\n{TOOL.replace('0.13', '0.13' + DIGEST)}", "proved"),
+    "another platform": ((BASE, f"FROM --platform=linux/arm64 python{DIGEST}"), "proved"),
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_base_without_a_digest_is_not_called_pinned(look: Look, name: str) -> None:
+    change, seen = PINNED[name]
+    (check,) = (each for each in look({"Dockerfile": change}) if each.id == "docker.pinned")
+    assert re.match(seen, f"{check.outcome.name.lower()} {check.seen}"), told([check])
