@@ -27,7 +27,8 @@ LAST = 1.0
 """Seconds in all while the server stops."""
 LETTING_GO = 0.05
 """Seconds. Granian cuts a connection whose cancelled `receive` has not let go of the body when the call returns."""
-_SMALL, _GATHERING = 16_384, 0.005  # small parts are let gather: each one wakes the loop
+_SMALL, _LEAST = 16_384, 256  # bytes: of a part that is small, and what even the smallest counts for
+_PARTS, _PAUSE = 32, 0.005  # each part wakes the loop: after so many small ones it pauses, once for each drain of its client
 
 
 def ends_connection(request: RequestContext) -> bool:
@@ -61,7 +62,7 @@ class Drains:
             self._end(next(task for task, (other, _) in self._clients.items() if other == key))
         elif len(self._clients) >= MAX_DRAINS:
             self._end(next(iter(self._clients)))
-        task = asyncio.ensure_future(_drain(receive, max_bytes(request), min(seconds, self._longest)))
+        task = asyncio.ensure_future(self._read(key, receive, max_bytes(request), min(seconds, self._longest)))
         self._clients[task] = key, peer
         self._shares[key] += 1
         task.add_done_callback(self._forget)
@@ -72,6 +73,31 @@ class Drains:
         self._longest = LAST
         for task in self._clients:
             task.get_loop().call_later(LAST, task.cancel)
+
+    async def _read(self, key: str, receive: Receive, left: int, seconds: float) -> bool:
+        """Read until the body ends, or a bound; whether it was the body. A cancellation, such as that of the server's
+        stop, only ends the reading.
+        """
+        now = asyncio.get_running_loop().time
+        end = now() + seconds
+        small = 0
+        try:
+            async with asyncio.timeout_at(min(end, now() + MAX_IDLE)) as limit:
+                while left > 0:
+                    message = await receive()
+                    if not message.get("more_body", False):  # whole, or the client is gone
+                        return True
+                    size = len(message.get("body", b""))
+                    del message  # the next one may be long in coming
+                    left -= max(size, _LEAST)
+                    small += size < _SMALL
+                    if small == _PARTS:
+                        small = 0
+                        await asyncio.sleep(_PAUSE * self._shares[key])
+                    limit.reschedule(min(end, now() + MAX_IDLE))
+        except (TimeoutError, asyncio.CancelledError):
+            await asyncio.sleep(LETTING_GO)
+        return False
 
     def _end(self, task: asyncio.Task[bool]) -> None:
         self._forget(task)  # at once: it takes a while to let go, and the next one is to end another
@@ -84,26 +110,3 @@ class Drains:
         self._shares[key] -= 1
         if not self._shares[key]:
             del self._shares[key]
-
-
-async def _drain(receive: Receive, left: int, seconds: float) -> bool:
-    """Read until the body ends, or a bound; whether it was the body. A cancellation, such as that of the server's stop,
-    only ends the reading.
-    """
-    now = asyncio.get_running_loop().time
-    end = now() + seconds
-    try:
-        async with asyncio.timeout_at(min(end, now() + MAX_IDLE)) as limit:
-            while left > 0:
-                message = await receive()
-                if not message.get("more_body", False):  # whole, or the client is gone
-                    return True
-                size = len(message.get("body", b""))
-                del message  # the next one may be long in coming
-                left -= size
-                if size < _SMALL:
-                    await asyncio.sleep(_GATHERING)
-                limit.reschedule(min(end, now() + MAX_IDLE))
-    except (TimeoutError, asyncio.CancelledError):
-        await asyncio.sleep(LETTING_GO)
-    return False
