@@ -21,7 +21,7 @@ from .live import PRODUCTION, Server, environment, free_port, read, server
 from .probe import probe
 
 pytestmark = pytest.mark.slow
-STUBBORN = ["/thread/1500", "/stubborn/2500"]
+STUBBORN = ["/thread/1500", "/threads/1500", "/stubborn/2500"]
 
 
 class Forever:

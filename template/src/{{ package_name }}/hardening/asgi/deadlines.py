@@ -6,8 +6,11 @@ One timer looks after all requests; one for each would cost more than the rest o
 """
 
 import asyncio
+import gc
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from math import ceil
 from typing import Any
 
@@ -15,6 +18,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from starlette.types import Message, Receive
 
+from ..core.log import request_id
 from ..core.problems import SERVICE_STOPS, Refusal
 from .places import Memory, Places
 
@@ -91,7 +95,7 @@ class Slot:
         if self._due is None or self._task is None or now < self._due:
             return
         task = self.receiving or self._task
-        is_in_thread = self._deadlines.is_in_thread(task)
+        is_in_thread = self.receiving is None and self._deadlines.is_in_thread(task)
         if self._is_in_thread and is_in_thread:
             return
         if self.overdue is None or self._is_in_thread:
@@ -149,8 +153,13 @@ class Deadlines:
         asyncio.get_running_loop().call_later(seconds, end)
 
     def is_in_thread(self, task: asyncio.Task[Any]) -> bool:
-        """Whether the task waits for a thread of the pool that `def` routes and dependencies run in."""
-        return self._threads is not None and task in self._threads.statistics().borrowers
+        """Whether a request's task, or another one that it has begun, waits for a thread of the pool that `def` routes and
+        dependencies run in.
+        """
+        if self._threads is None or not self._threads.borrowed_tokens:
+            return False
+        borrowers = self._threads.statistics().borrowers
+        return task in borrowers or any(_request_of(each) == _request_of(task) != "" for each in borrowers)
 
     def run(self, work: Awaitable[None], loop: asyncio.AbstractEventLoop) -> None:
         """Do something beside the request's own task."""
@@ -171,3 +180,14 @@ class Deadlines:
         self.watched = loop if self.slots else None
         if self.slots:
             loop.call_later(_INTERVAL, self.watch, loop)
+
+
+def _request_of(task: object) -> str:
+    """The id of the request in whose context a task runs."""
+    if not isinstance(task, asyncio.Task):
+        return ""
+    if sys.version_info >= (3, 12):
+        return task.get_context().get(request_id, "")
+    # It has one here as well, that no name leads to.
+    contexts = (each for each in gc.get_referents(task) if isinstance(each, Context))
+    return next((found for each in contexts if (found := each.get(request_id, ""))), "")

@@ -21,6 +21,7 @@ MAX_SUM = 16_777_216
 _READ_AHEAD = 262_144  # what the server reads of the next messages, and the frames around them
 _HEADER = 65_536
 _SMALL = 16_384  # pings and the like
+_PINGS = 8.0  # bytes of them a second, all day long
 
 
 class Receiver(Protocol):
@@ -39,8 +40,9 @@ class _Held:
 
     def __init__(self, connection: traffic.Connection, before: int) -> None:
         self.connection = connection
-        self.delivered, self.base, self.size = 0, min(before, connection.read()), 0
-        self.since = time.monotonic()
+        self.base: float = min(before, connection.read())
+        self.delivered, self.size = 0, 0.0
+        self.since = self._looked = time.monotonic()
 
     admitted = -1
     """After how many messages a large one was let in."""
@@ -49,6 +51,7 @@ class _Held:
         read = self.connection.read()
         if self.delivered != delivered:
             self.delivered, self.base = delivered, read
+        self.base, self._looked = min(read, self.base + _PINGS * (now - self._looked)), now
         self.size = read - self.base
         if self.size <= _SMALL:
             self.since = now
@@ -105,7 +108,7 @@ class Unfinished:
         self._find()
         now = time.monotonic()
         self._held = {each: held for each in sockets if (held := self._held.get(each)) is not None}
-        total = 0
+        total = 0.0
         for socket, held in self._held.items():
             try:
                 held.look(socket.delivered, now)

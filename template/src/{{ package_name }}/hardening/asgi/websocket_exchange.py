@@ -168,6 +168,13 @@ class WebSocketExchange(Exchange):
         if self.slot is not None and not self.finished:
             self.slot.cancel(refusal)
 
+    async def give_up(self, refusal: Refusal) -> None:
+        """Close the socket though its route does not stop, or answer its handshake."""
+        await super().give_up(refusal)
+        if self.status == 101:
+            self.note_once(refusal)
+            await self._close(close_code(refusal.status), "")
+
     async def _send_answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         if "websocket.http.response" in self.request.scope.get("extensions", ()):
             await self._start_with({"type": "websocket.http.response.start", "status": status, "headers": headers})

@@ -42,8 +42,10 @@ def _counted(address: str) -> bytes:
         return packed[2:6]
     if packed.startswith(b"\x20\x01\0\0"):  # Teredo, RFC 4380, 4: every bit of it is inverted
         return bytes(255 - each for each in packed[12:])
-    if packed.startswith(_NAT64_LOCAL):  # behind a prefix of /96, or of /48 (RFC 6052, 2.2)
-        return packed[12:] if any(packed[12:]) else packed[6:8] + packed[9:11]
+    if packed.startswith(_NAT64_LOCAL):
+        bits = packed[:8] + packed[9:]  # behind a prefix of /48, /56, /64 or /96 (RFC 6052, 2.2)
+        end = max(10, len(bits.rstrip(b"\0")))
+        return bits[end - 4 : end] if end < 13 else packed[12:]
     is_compatible = not any(packed[:12]) and any(packed[12:14])  # RFC 4291, 2.5.5.1; :: and ::1 are none
     return packed[12:] if is_compatible or packed.startswith((_NAT64, _TRANSLATED)) else packed
 
