@@ -2,6 +2,8 @@
 """What is stopped has stopped, or keeps its place: `hardening/asgi/deadlines.py`, `core/unread_answers.py`, `server.py`."""
 
 import asyncio
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -128,6 +130,30 @@ def test_a_stop_during_the_start_is_immediate(tmp_path: Path, seconds: float) ->
         assert "refused to gracefully stop" not in (tmp_path / "log").read_text()
     finally:
         running.process.kill()
+
+
+FIRST = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+"""What follows is process 1, as in a container."""
+
+
+@pytest.mark.skipif(
+    not shutil.which(FIRST[0]) or subprocess.run([*FIRST, "true"], capture_output=True, check=False).returncode != 0,  # noqa: S603
+    reason="nobody here may begin a namespace of processes",
+)
+def test_a_stop_is_heard_by_the_first_process_of_a_container_while_it_imports(tmp_path: Path) -> None:
+    package, log = type(probe()).__module__.partition(".")[0], tmp_path / "log"
+    command = [*FIRST, sys.executable, "-X", "importtime", "-m", package, "serve", "--port", str(free_port())]
+    with log.open("wb") as file:
+        running = subprocess.Popen(command, env=environment(**PRODUCTION), stderr=file)  # noqa: S603 - our own command line
+    try:
+        end = time.monotonic() + 20
+        while time.monotonic() < end and "fastapi" not in log.read_text():
+            time.sleep(0.01)
+        (first,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        os.kill(int(first), signal.SIGTERM)
+        assert running.wait(5) == 128 + signal.SIGTERM
+    finally:
+        running.kill()
 
 
 HANGS = """
