@@ -57,7 +57,7 @@ atexit.register(_runner.close)
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the one event loop of all tests, as a server has one."""
-    return _runner.run(work)
+    return _runner.get_loop().run_until_complete(work)  # `_runner.run` takes Ctrl-C over each time, at a price
 
 
 class Stall:

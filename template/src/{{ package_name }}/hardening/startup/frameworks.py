@@ -4,6 +4,7 @@ A name that is gone and read as `None` would open what it closes, in silence.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -51,7 +52,13 @@ def framework_findings() -> Iterator[Finding]:
         )
 
 
-def _missed() -> Iterator[str]:
+@cache
+def _missed() -> tuple[str, ...]:
+    """What FastAPI and Pydantic lack, asked once: nobody installs another release of them into a process that runs."""
+    return tuple(_tried())
+
+
+def _tried() -> Iterator[str]:
     try:
         app, outer, inner = FastAPI(openapi_url=None), APIRouter(), APIRouter(prefix="/b")
         inner.get("/{number}")(_probe)

@@ -77,5 +77,7 @@ def _bound_hint(param: Any, found: Open) -> str:
 def _try_bounds(param: Any) -> None:
     """Build the validator that the parameter gets when the application is sealed, so that it does not fail only then."""
     info = copy(param.field_info)
+    if any(isinstance(mark, Bounded) for mark in info.metadata):  # it has it by now
+        return
     info.metadata = [*info.metadata, Bounded()]
     type(param)(field_info=info, name=param.name, mode=param.mode, config=param.config)
