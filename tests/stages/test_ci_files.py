@@ -12,34 +12,10 @@ from verify.stages.configuration import workflows
 from verify.upkeep import larger_repository
 
 from ..conftest import Emit, commit, git
+from .pipelines import GITLAB, HARDENING, HONEST, MAKE, ON, VERIFY, Files, github, gitlab, script
 
 PACKAGE = "orders_api"
-VERIFY = "uv run --locked python -m verify"
-HARDENING = ".github/workflows/hardening.yml"
-GITLAB = ".gitlab-ci.yml"
-Files = dict[str, str]
 Look = Callable[..., list[Check]]
-ON = "on: [push, pull_request]\npermissions: {}\n"
-
-
-def github(step: str = f"run: {VERIFY}", *, job: str = "", on: str = ON, more: str = "") -> str:
-    """A workflow with one step."""
-    return f"{on}{more}jobs:\n  check:\n    runs-on: ubuntu-24.04\n{job}    steps:\n      - {step}\n"
-
-
-def script(*lines: str) -> str:
-    return github("run: |\n" + "\n".join(f"          {line}" for line in lines))
-
-
-def gitlab(more: str = "", line: str = VERIFY, before: str = "") -> str:
-    rules = "" if "rules" in more or "only" in more or "extends" in more else "  rules: [{when: always}]\n"
-    return f"{before}check:\n{rules}{more}  script:\n    - {line}\n"
-
-
-MAKE = {
-    "Makefile": "PYTHON ?= uv run python\n.PHONY: ci verify\nci: lint verify\nlint:\n\truff check\n"
-    "verify:\n\t@$(PYTHON) -m verify\n"
-}
 
 SABOTAGED: dict[str, tuple[Files, str]] = {
     # s08 to s10 and their siblings: a step that cannot fail
@@ -89,6 +65,32 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             "github.ref == 'refs/heads/never' && github.event_name == 'push'",
         )
     },
+    "a code that is not that of verify": (
+        {HARDENING: script(f"{VERIFY} | tee log", "exit ${PIPESTATUS[1]}")},
+        "insecure .*a pipe",
+    ),
+    "a shell by its path without -e": (
+        {HARDENING: script(VERIFY, "echo done").replace("- run", "- shell: /bin/bash {0}\n        run")},
+        "insecure .*set -e",
+    ),
+    "drafts alone": ({HARDENING: github(job="    if: github.event.pull_request.draft\n")}, "insecure .*does not hold"),
+    "on Windows alone, where the job is not": (
+        {HARDENING: github(f"if: runner.os == 'Windows'\n        run: {VERIFY}")},
+        "insecure .*does not hold",
+    ),
+    "the shell of Windows goes on": (
+        {HARDENING: script(VERIFY, "echo done").replace("ubuntu-24.04", "windows-2025")},
+        "unverified .*pwsh",
+    ),
+    "PowerShell that hides it": ({HARDENING: github(f"{{run: {VERIFY} || 1, shell: pwsh}}")}, "insecure .*hides"),
+    "an action that is given it": (
+        {HARDENING: github(f"{{uses: a/retry@{'a' * 40}, with: {{command: {VERIFY} || true}}}}")},
+        "unverified .*a/retry.* is not read",
+    ),
+    **{
+        f"a wrapper before what hides it: {line}": ({HARDENING: github(f"run: {line}"), **MAKE}, "insecure")
+        for line in ("timeout 9m make -i ci", f"nice -n 5 echo {VERIFY}", f"su ci -c '{VERIFY} || true'")
+    },
     "if: false of the job": ({HARDENING: github(job="    if: false\n")}, "insecure .*does not hold"),
     "a job that needs one that does not run": (
         {HARDENING: github(job="    needs: never\n") + "  never:\n    if: false\n    steps: [{run: 'true'}]\n"},
@@ -107,6 +109,8 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             "{push: {tags: ['v*']}}",
             "{push: {paths-ignore: ['**']}, pull_request: {paths-ignore: ['**/*.py']}}",
             "{pull_request: {paths: [docs/**]}}",
+            "{pull_request: {paths: [src, uv.lock]}}",
+            "{pull_request: {paths: ['**', '!**.lock']}}",
             "{pull_request: {types: [labeled]}}",
             "{pull_request: {branches-ignore: ['**']}}",
         )
@@ -159,6 +163,15 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             "MAKEFLAGS exported in GitLab": {GITLAB: gitlab(line="export MAKEFLAGS=i\n    - make ci"), **MAKE},
             "BASH_ENV of GitLab": {GITLAB: gitlab(before="variables: {BASH_ENV: x.sh}\n")},
             "ifdef": {HARDENING: github("run: make v"), "Makefile": f"v:\nifdef NO\n\t{VERIFY}\nendif\n"},
+            "a part of the system of a task": {
+                HARDENING: github("run: task v"),
+                "Taskfile.yml": f"tasks: {{v: {{platforms: [windows], cmds: ['{VERIFY}']}}}}\n",
+            },
+            "a task of Linux on Windows": {
+                HARDENING: github("run: task v").replace("ubuntu-24.04", "windows-2025"),
+                "Taskfile.yml": f"tasks: {{v: {{platforms: [linux], cmds: ['{VERIFY}']}}}}\n",
+            },
+            "a task of another file": {HARDENING: github("run: task ci:v"), "Taskfile.yml": "includes: {ci: ./ci}\n"},
             "status of a task": {
                 HARDENING: github("run: task v"),
                 "Taskfile.yml": f"tasks: {{v: {{status: ['true'], cmds: ['{VERIFY}']}}}}\n",
@@ -248,6 +261,19 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         "insecure .*none of",
     ),
     "gitlab: a variable": ({GITLAB: gitlab("  rules: [{if: '$PROOF == \"yes\"'}]\n")}, "unverified .*cannot be told"),
+    "gitlab: a variable, or never": (
+        {GITLAB: gitlab("  rules: [{if: $PROOF}, {when: never}]\n")},
+        "unverified .*cannot be told",
+    ),
+    "gitlab: never, by a variable": (
+        {GITLAB: gitlab("  rules: [{if: $SKIP, when: never}, {when: always}]\n")},
+        "unverified .*cannot be told",
+    ),
+    "gitlab: may fail, by a variable": (
+        {GITLAB: gitlab("  rules: [{if: $SOFT, allow_failure: true}, {when: always}]\n")},
+        "unverified .*cannot be told",
+    ),
+    "gitlab: files of one folder alone": ({GITLAB: gitlab("  rules: [{changes: [src/**, uv.lock]}]\n")}, "none of"),
     "gitlab: other files": ({GITLAB: gitlab("  rules: [{changes: [docs/**/*]}]\n")}, "insecure .*none of"),
     "gitlab: workflow": ({GITLAB: gitlab(before="workflow: {rules: [{when: never}]}\n")}, "insecure .*never"),
     "gitlab: || true": ({GITLAB: gitlab(line=f"{VERIFY} || true")}, "insecure .*hides"),
@@ -258,122 +284,6 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
     "gitlab: afterwards": ({GITLAB: f"check:\n  script: ['true']\n  after_script: ['{VERIFY}']\n"}, "insecure"),
     "gitlab: hidden": ({GITLAB: gitlab().replace("check:", ".check:")}, "insecure"),
     "gitlab: included from elsewhere": ({GITLAB: "include: {project: ci/all, file: /x.yml}\n"}, "unverified .*ci/all"),
-}
-
-HONEST: dict[str, Files] = {
-    "flow style (h01)": {
-        HARDENING: f"on: {{pull_request: {{}}}}\npermissions: {{}}\njobs: {{a: {{steps: [{{run: {VERIFY}}}]}}}}\n"
-    },
-    "tags beside it": {
-        HARDENING: github(),
-        ".github/workflows/release.yml": github("run: x", on="on: {push: {tags: ['v*']}}\npermissions: {}\n"),
-    },
-    "permissions of the job (h02)": {
-        HARDENING: github(on="on: pull_request\n", job="    permissions: {contents: read}\n")
-    },
-    "anchors": {HARDENING: github(more=f"x: &proof\n  run: {VERIFY}\n", step="*proof")},
-    "merge_group": {HARDENING: github(on="on: {merge_group: {}, pull_request: {branches: [main]}}\npermissions: {}\n")},
-    "not drafts": {
-        HARDENING: github(job="    if: github.event.pull_request.draft == false || github.event_name == 'push'\n")
-    },
-    "not in forks": {HARDENING: github(job="    if: github.event_name != 'schedule'\n")},
-    "a matrix": {
-        HARDENING: github(
-            f"run: {VERIFY}", job="    strategy: {matrix: {python: ['3.11', '3.14'], include: [{os: x}]}}\n"
-        )
-    },
-    "a command of a matrix": {
-        HARDENING: github("run: ${{ matrix.run }}", job=f"    strategy: {{matrix: {{run: [ruff, '{VERIFY}']}}}}\n")
-    },
-    "a folder of its own": {
-        HARDENING: script(VERIFY)
-        .replace("    steps:\n", "    steps:\n      - {uses: actions/checkout@" + "a" * 40 + ", with: {path: x}}\n")
-        .replace("- run", "- working-directory: x\n        run")
-    },
-    "paths": {HARDENING: github(on="on: {pull_request: {paths: ['src/**', uv.lock, '*.toml']}}\npermissions: {}\n")},
-    "paths that are left out": {
-        HARDENING: github(on="on: {pull_request: {paths-ignore: ['docs/**', '**.md']}}\npermissions: {}\n")
-    },
-    "branches by a pattern": {HARDENING: github(on="on: {push: {branches: [ma*, 'release/**']}}\npermissions: {}\n")},
-    "with words behind it": {
-        HARDENING: script("set -euo pipefail", f"{VERIFY} --thorough 2>&1 | tee proof.txt", "echo done")
-    },
-    "a summary when it fails": {
-        HARDENING: script(f"if ! {VERIFY}; then", "  cat log >> $GITHUB_STEP_SUMMARY", "  exit 1", "fi")
-    },
-    "kept and said later": {HARDENING: script("code=0", f"{VERIFY} || code=$?", "echo $code", "exit $code")},
-    "uv run -m": {HARDENING: github("run: uv run --locked -m verify")},
-    "its own python": {HARDENING: github("run: .venv/bin/python -X utf8 -m verify --format json")},
-    "a container": {HARDENING: github(f"run: docker compose run --rm ci {VERIFY}")},
-    "retried": {HARDENING: github(f"run: timeout 15m {VERIFY}")},
-    "shell: bash": {HARDENING: github(f"{{run: '{VERIFY} | tee x', shell: bash}}")},
-    "make": {HARDENING: github("run: make ci"), **MAKE},
-    "make that keeps going": {HARDENING: github("run: make -k -j 4 --no-print-directory ci"), **MAKE},
-    "make by uv for a member": {HARDENING: github("run: uv run --package x --only-group ci make ci"), **MAKE},
-    "make that says less": {HARDENING: github("run: make --quiet ci"), **MAKE},
-    "MAKEFLAGS of the makefile": {
-        HARDENING: github("run: make v"),
-        "Makefile": f"MAKEFLAGS += --warn-undefined-variables --no-builtin-rules -j4\nv:\n\t{VERIFY}\n",
-    },
-    "MAKEFLAGS of the workflow": {HARDENING: github("run: make ci", more="env: {MAKEFLAGS: -j 2}\n"), **MAKE},
-    "just that says less": {HARDENING: github("run: just --quiet v"), "justfile": f"v:\n    {VERIFY}\n"},
-    "make with a variable": {HARDENING: github("run: make ci PYTHON=.venv/bin/python"), **MAKE},
-    "just by uvx": {
-        HARDENING: github("run: uvx --from rust-just just --justfile justfile v"),
-        "justfile": f"v:\n    {VERIFY}\n",
-    },
-    "a login shell": {HARDENING: github(f"{{shell: 'bash -leo pipefail {{0}}', run: '{VERIFY} | tee x'}}")},
-    "a shell with options in full": {
-        HARDENING: github(f"{{shell: 'bash -o errexit -o nounset -o pipefail {{0}}', run: '{VERIFY} | tee x'}}")
-    },
-    "gitlab: only changes": {GITLAB: gitlab("  only: {refs: [merge_requests], changes: ['src/**/*', uv.lock]}\n")},
-    "gitlab: a file that is there": {GITLAB: gitlab("  rules: [{exists: [.gitlab-ci.yml]}]\n")},
-    "gitlab: one of several that is there": {
-        GITLAB: gitlab("  rules: [{exists: {paths: ['**.nope', /.gitlab-ci.yml]}}]\n")
-    },
-    "make in a folder": {HARDENING: github("run: make -C . verify"), **MAKE},
-    "just": {HARDENING: github("run: just proof"), "justfile": f"proof: lint\n    {VERIFY}\n\nlint:\n    ruff check\n"},
-    "task": {
-        HARDENING: github("run: task ci"),
-        "Taskfile.yml": f"tasks:\n  ci:\n    deps: [proof]\n  proof:\n    cmds: ['{VERIFY}']\n",
-    },
-    "a script": {
-        HARDENING: github("run: bash scripts/ci.sh"),
-        "scripts/ci.sh": f"#!/usr/bin/env bash\nset -euo pipefail\n{VERIFY} \\\n  --thorough\n",
-    },
-    "a composite action": {
-        HARDENING: github("uses: ./.github/actions/proof"),
-        ".github/actions/proof/action.yml": f"runs: {{using: composite, steps: [{{run: '{VERIFY}', shell: bash}}]}}\n",
-    },
-    "a reusable workflow": {
-        HARDENING: f"{ON}jobs:\n  check:\n    uses: ./.github/workflows/proof.yml\n    with: {{command: '{VERIFY}'}}\n",
-        ".github/workflows/proof.yml": github(
-            "run: ${{ inputs.command }}", on="on: {workflow_call: {inputs: {command: {type: string}}}}\n"
-        ),
-    },
-    "gitlab: rules": {
-        GITLAB: gitlab(
-            "  rules:\n    - if: $CI_PIPELINE_SOURCE == 'merge_request_event'\n"
-            "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n"
-        )
-    },
-    "gitlab: without tags": {GITLAB: gitlab("  rules: [{if: $CI_COMMIT_TAG, when: never}, {when: on_success}]\n")},
-    "gitlab: extends": {
-        GITLAB: gitlab(
-            "  extends: .base\n", before=".base: {rules: [{when: always}], before_script: [pip install uv]}\n"
-        )
-    },
-    "gitlab: an anchor in a script": {
-        GITLAB: f".p: &p [uv sync, '{VERIFY}']\nx:\n  rules: [{{if: $CI_MERGE_REQUEST_IID}}]\n  script: [*p, echo]\n"
-    },
-    "gitlab: a reference": {
-        GITLAB: f".p: {{script: ['{VERIFY}']}}\ncheck:\n  only: [merge_requests]\n  script: [!reference [.p, script]]\n"
-    },
-    "gitlab: include": {GITLAB: "include: [{local: /ci/*.yml}]\n", "ci/proof.yml": gitlab()},
-    "gitlab: only": {GITLAB: gitlab("  only: [merge_requests, main]\n")},
-    "gitlab: workflow": {
-        GITLAB: gitlab(before="workflow: {rules: [{if: $CI_MERGE_REQUEST_IID}, {if: $CI_COMMIT_BRANCH}]}\n")
-    },
 }
 
 

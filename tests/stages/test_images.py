@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from .test_deployed_files import SERVE, USER, Look, told
+from .deployments import SERVE, USER
+from .test_deployed_files import Look, told
 
 DIGEST = f"@sha256:{'0' * 64}"
 BASE = "FROM python:3.14-slim"

@@ -127,6 +127,16 @@ def test_a_query_that_nobody_checks_is_not_sent_to_what_changes_something() -> N
     assert [target for _, target, _ in service.asked if "?" in target] == []
 
 
+@pytest.mark.parametrize(("method", "is_bare"), [("HEAD", False), ("GET", True)])
+def test_an_error_of_a_route_that_only_takes_head_has_no_body_to_look_into(method: str, *, is_bare: bool) -> None:
+    service = Recorder()
+    service.ask = lambda *_, **__: Answer(422, [("content-type", "application/problem+json")])  # type: ignore[method-assign]
+
+    seen = errors.own_errors(arena(service, DiscoveredRoute(method, "/count", "/count")))
+
+    assert any("an unknown parameter" in each or "the route itself" in each for each in seen.faults) == is_bare
+
+
 def test_a_default_in_another_module_or_by_a_name_is_a_lasting_database_too(tmp_path: Path) -> None:
     package = tmp_path / "src" / PACKAGE
     package.mkdir(parents=True)

@@ -18,7 +18,9 @@ _TOKEN = re.compile(
 )
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1([^\n]*)\n.*?^[ \t]*\2[ \t]*$", re.DOTALL | re.MULTILINE)
 _ASSIGNED = re.compile(r"\w+\+?=")
-_SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
+_SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh", "su", "runuser")
+_BEFORE = ("exec", "command", "time", "env", "eval")
+_OF_BEFORE = re.compile(r"--?|-[ip]|--(ignore-environment|unset=\w+)")
 _CLOSING = {"then", "elif", "else", "fi", "do", "done", "esac", "}", ")", ";;"}
 
 
@@ -228,7 +230,8 @@ def _walk(chains: Sequence[_Chain], state: _State, lost: str, when: str, is_last
                 if chain.operators[place - 1] == "||" or is_test:
                     depends = f"it depends on `{' '.join(before.words)}`"
             for each in nodes:
-                piped = each is not nodes[-1] and not state.pipefail
+                asked = ["exit", f"${{PIPESTATUS[{nodes.index(each)}]}}"] == (_words(following) if following else [])
+                piped = each is not nodes[-1] and not state.pipefail and not asked
                 hidden = why or ("a pipe hides it, without `pipefail`" if piped else "")
                 yield from _of(each, state, hidden, depends, last and place == len(chain.pipelines) - 1)
 
@@ -274,10 +277,17 @@ def _of(node: _Node, state: _State, lost: str, when: str, last: bool) -> Iterato
 
 def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[Command]:
     env: dict[str, str] = {}
-    while words and (_ASSIGNED.match(words[0]) or words[0] in ("exec", "command", "time", "env", "eval")):
+    hands_on = ""
+    while words and (_ASSIGNED.match(words[0]) or words[0] in _BEFORE or hands_on):
         if _ASSIGNED.match(words[0]):
             name, _, value = words[0].partition("=")
             env[name] = value
+        elif words[0] in _BEFORE:
+            hands_on = words[0]
+        elif (hands_on, words[0]) in (("env", "-u"), ("env", "--unset"), ("exec", "-a")):
+            words = words[1:]
+        elif not _OF_BEFORE.fullmatch(words[0]):
+            break
         words = words[1:]
     if not words:
         return

@@ -3,15 +3,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pathspec import GitIgnoreSpec
-
 from ...common.conditions import decided
-from ...common.yaml import mapping, read, texts
+from ...common.yaml import mapping, pairs, read, texts
 from ...result import UnverifiedError
 from .steps import Step, changed
 
@@ -20,6 +19,13 @@ USUAL = ("main", "master", "trunk", "develop")
 CHANGES = ("pull_request", "merge_group", "push", "pull_request_target")
 """What happens when somebody changes the service. A proof that none of it starts is none of the change."""
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_SHELL = re.compile(
+    r"(?:(?:/usr)?/bin/(?:env )?)?(?P<name>bash|sh|dash|ash|zsh|ksh)(?:(?: -\S+| pipefail| errexit| nounset)* \{0\})?"
+)
+_SIMPLE = re.compile(r"[\w ./:=@-]*")
+"""A command that is the same in every shell, PowerShell among them, and fails as it does."""
+_SYSTEMS = {"windows": "Windows", "macos": "macOS", "ubuntu": "Linux", "linux": "Linux"}
+_WILD = re.compile(r"(\*\*/|\*\*|[*?+]|\[[^\]]*\]|\{[^}]*\})")
 
 
 class Workflows:
@@ -59,8 +65,9 @@ class Workflows:
         """Why an event does not start a workflow."""
         for key, ignores in (("paths", False), ("paths-ignore", True)):
             patterns = texts(filters.get(key))
-            if key in filters and patterns and any(matches(patterns, each) == ignores for each in self.touched):
-                return f"`{key}` leaves the service out"
+            left_out = [each for each in self.touched if matches(patterns, each) == ignores] if patterns else []
+            if left_out:
+                return f"`{key}` leaves {left_out[0]} out"
         for key, ignores in (("branches", False), ("branches-ignore", True)):
             patterns = texts(filters.get(key))
             if key not in filters or not self.branches:
@@ -87,6 +94,7 @@ class Workflows:
             "github.event.repository.default_branch": default,
             "github.base_ref": "" if event in ("push", "merge_group") else default,
             "github.event.repository.fork": False,
+            "github.event.pull_request.draft": False,  # what is one cannot be merged
             **{f"inputs.{name}": value for name, value in inputs.items()},
         }
         for name, job in jobs.items():
@@ -96,12 +104,15 @@ class Workflows:
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
             for values in _matrix(job):
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
+                runner = _filled(" ".join(texts(job.get("runs-on"))), facts).lower()
+                facts |= {"runner.os": system for word, system in _SYSTEMS.items() if word in runner}
                 state = Step(
                     "",
                     where,
                     lost="`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else "",
                     skipped=skipped,
                     unknown=unknown,
+                    system=str(facts.get("runner.os", "")),
                 )
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
@@ -169,18 +180,15 @@ class Workflows:
             if uses.startswith("./") and depth <= 3:
                 yield from self._composite(uses, step, about, depth)
             elif "run" in step:
-                shell = str(step.get("shell", defaults.get("shell", "")))
                 folder = _filled(
                     str(step.get("working-directory", defaults.get("working-directory", ""))), known
                 ).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
-                strict = shell in ("", "bash", "sh") or re.search(r"\s-(\w*e|o errexit)", shell) is not None
-                about = replace(about, folder=folder, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
-                if not re.fullmatch(r"|(bash|sh)(( -\S+| pipefail| errexit| nounset)* \{0\})?", shell) or "-c" in shell:
-                    about = replace(about, unknown=about.unknown or f"`shell: {shell}` is not read")
-                about = replace(about, unknown=about.unknown or changed(mapping(step.get("env"))))
-                yield about
+                about = replace(about, folder=folder, unknown=about.unknown or changed(mapping(step.get("env"))))
+                yield _by_shell(about, str(step.get("shell", defaults.get("shell", ""))))
+            elif any(re.search(r"-m\s+verify(?![.\w])", text) for _, text in pairs(step.get("with"))):
+                yield replace(about, command="", unknown=about.unknown or f"what {uses} does with it is not read")
 
     def _composite(self, uses: str, step: Mapping[str, Any], state: Step, depth: int) -> Iterator[Step]:
         folder = self.root / uses
@@ -197,17 +205,29 @@ class Workflows:
             for name, each in mapping(action.get("inputs")).items()
         }
         inputs |= {f"inputs.{name}": str(value) for name, value in mapping(step.get("with")).items()}
-        inner = mapping(action.get("runs")).get("steps")
+        inner, system = mapping(action.get("runs")).get("steps"), {"runner.os": state.system}
         if isinstance(inner, list):
             yield from self._list(
-                inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs, depth + 1
+                inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs | system, depth + 1
             )
+
+
+def _by_shell(step: Step, shell: str) -> Step:
+    """A step as its shell runs it; that of Windows is PowerShell, which goes on after a command that has failed."""
+    shell = shell or ("pwsh" if step.system == "Windows" else "bash -e {0}")
+    if (match := _SHELL.fullmatch(shell)) and "-c" not in shell:
+        named = shell == match["name"]
+        strict = named or re.search(r"\s-(\w*e|o errexit)", shell) is not None
+        return replace(step, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
+    known = shell in ("pwsh", "powershell", "cmd") and _SIMPLE.fullmatch(step.command.strip())
+    return replace(step, unknown=step.unknown or f"`shell: {shell}` is not read" * (not known))
 
 
 def _under(outer: Step, step: Step) -> Step:
     """A step with what holds of all that it stands in."""
     return replace(
         step,
+        system=step.system or outer.system,
         lost=outer.lost or step.lost,
         skipped=outer.skipped or step.skipped,
         unknown=outer.unknown or step.unknown,
@@ -236,7 +256,23 @@ def _filled(text: str, known: Mapping[str, Any]) -> str:
     return _EXPRESSION.sub(lambda match: str(known.get(match[1], "__expression__")), text)
 
 
-def matches(patterns: list[str], name: str) -> bool:
-    """Whether the last pattern that says something of a name lets it in; `*` ends at a slash, `**` does not."""
-    anchored = [f"!/{each[1:]}" if each.startswith("!") else f"/{each}" for each in patterns]
-    return GitIgnoreSpec.from_lines(anchored).match_file(name)
+def matches(patterns: list[str], name: str, *, of_gitlab: bool = False) -> bool:
+    """Whether the last pattern that says something of a name lets it in, by the rules of GitHub or by those of GitLab."""
+    found = False
+    for each in patterns:
+        said = "".join(_as_regex(part, of_gitlab) for part in _WILD.split(each.removeprefix("!")))
+        with suppress(re.error):
+            found = not each.startswith("!") if re.fullmatch(said, name) else found
+    return found
+
+
+def _as_regex(part: str, of_gitlab: bool) -> str:
+    if part in ("**/", "**", "*"):
+        return {"**/": "(?:.*/)?", "**": "[^/]*" if of_gitlab else ".*", "*": "[^/]*"}[part]
+    if part in ("?", "+") and not of_gitlab:
+        return part  # of the letter before it
+    if part == "?":
+        return "[^/]"
+    if part[:1] == "{" and of_gitlab:
+        return f"(?:{'|'.join(map(re.escape, part[1:-1].split(',')))})"
+    return part if part[:1] == "[" else re.escape(part)

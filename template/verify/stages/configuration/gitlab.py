@@ -138,7 +138,7 @@ class Pipeline:
     def _ruled(self, job: Mapping[str, Any], known: Mapping[str, Any]) -> "_Ruled":
         """Whether a job is part of the pipeline: the first of its rules that holds decides."""
         if isinstance(job.get("rules"), list):
-            unknown = ""
+            unknown = doubt = ""  # whether it runs at all, and whether it runs all the same
             for rule in (
                 mapping(each) for rules in job["rules"] for each in (rules if isinstance(rules, list) else [rules])
             ):
@@ -147,20 +147,25 @@ class Pipeline:
                 paths = texts(mapping(changes).get("paths") if isinstance(changes, dict) else changes)
                 exists = rule.get("exists")
                 present = texts(mapping(exists).get("paths") if isinstance(exists, dict) else exists)
-                if holds is False or (paths and not all(matches(paths, each) for each in self.touched)):
+                if holds is False or (paths and not all(matches(paths, each, of_gitlab=True) for each in self.touched)):
                     continue
                 plain = [each.strip("/") for each in present if not _NO_GLOB.search(each)]
                 if present and not any(each and any(self.root.glob(each)) for each in plain):
                     if len(plain) < len(present) or "project" in mapping(exists):
                         unknown = unknown or f"`exists: {listed(present)}` cannot be told"
                     continue
+                when = str(rule.get("when", job.get("when", "on_success")))
+                allowed = decided(rule.get("allow_failure", False), {}) is True
+                if holds is None and when in _RUNS and not allowed:
+                    doubt = doubt or f"`if: {rule['if']}` cannot be told"
+                    continue
                 if holds is None:
                     unknown = unknown or f"`if: {rule['if']}` cannot be told"
                     continue
-                when = str(rule.get("when", job.get("when", "on_success")))
-                allowed = decided(rule.get("allow_failure", False), {}) is True
+                if when not in _RUNS:
+                    unknown = unknown or doubt
                 return _Ruled("" if when in _RUNS or unknown else f"`when: {when}`", unknown, allowed)
-            return _Ruled("" if unknown else "none of its rules holds", unknown)
+            return _Ruled("" if unknown or doubt else "none of its rules holds", unknown or doubt)
         source = str(known["$CI_PIPELINE_SOURCE"])
         names = {"merge_request_event": {"merge_requests"}, "push": {"branches", "pushes", self.default}}[source]
         only, without = (_references(job.get(key)) for key in ("only", "except"))
@@ -172,7 +177,9 @@ class Pipeline:
             asked = mapping(job.get(key))
             if "variables" in asked:
                 return _Ruled(unknown=f"`{key}: variables` cannot be told")
-            if "changes" in asked and any(matches(texts(asked["changes"]), x) == leaves_out for x in self.touched):
+            if "changes" in asked and any(
+                matches(texts(asked["changes"]), x, of_gitlab=True) == leaves_out for x in self.touched
+            ):
                 return _Ruled(f"`{key}: changes` leaves the service out")
         when = str(job.get("when", "on_success"))
         return _Ruled("" if when in _RUNS else f"`when: {when}`")

@@ -14,8 +14,19 @@ from ...common.shell import Command, commands
 from ...result import Check, Options, Rule, listed
 
 SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "waitress", "waitress-serve", "fastapi")
-_INITS = ("tini", "dumb-init", "catatonit", "env", "nice", "nohup", "stdbuf", "sudo", "setpriv", "chpst")
-_INSTRUMENTS = ("opentelemetry-instrument", "ddtrace-run", "newrelic-admin", "run-program")
+_HAND_ON = {
+    **dict.fromkeys(("nohup", "setsid", "unbuffer", "catchsegv", "catatonit", "prlimit", "vault-env"), ("", 0)),
+    **dict.fromkeys(("gosu", "su-exec", "setuidgid", "s6-setuidgid", "taskset"), ("", 1)),
+    **{"tini": ("-p -e", 0), "dumb-init": ("-r --rewrite", 0), "nice": ("-n --adjustment", 0)},
+    **{"timeout": ("-s --signal -k --kill-after", 1), "ionice": ("-c --class -n --classdata", 0)},
+    **{"chrt": ("-T -P -D", 1), "numactl": ("-i -m -N -C -p", 0), "stdbuf": ("-i -o -e", 0)},
+    **{"sudo": ("-u --user -g --group -h -p -C -D -T -r -t", 0), "doas": ("-u -C", 0), "runuser": ("-u -g -G", 0)},
+    "chpst": ("-u -U -b -n -l -L -m -d -o -p -f -c -r -t -e -/", 0),
+    "opentelemetry-instrument": ("--traces_exporter --metrics_exporter --logs_exporter --service_name", 0),
+    **{"ddtrace-run": ("", 0), "newrelic-admin": ("", 1)},
+    "setpriv": ("--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --pdeathsig", 0),
+}
+"""What only starts a command: its options that take a value, and how many words stand before the command."""
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
 TAKE_A_VALUE = (
     *(
@@ -30,7 +41,7 @@ TAKE_A_VALUE = (
         "--python",
         "--index",
     ),
-    *("--group", "--no-group", "--only-group", "--default-index", "-u", "--user", "--reuid", "--regid"),
+    *("--group", "--no-group", "--only-group", "--default-index"),
 )
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
 _HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
@@ -154,9 +165,9 @@ def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
     words = list(argv)
     while words:
         name = words[0].rpartition("/")[2]
-        if name in (*_INITS, *_INSTRUMENTS):
-            del words[0]
-        elif name in ("gosu", "su-exec") or (name in _RUNNERS and words[1:2] == ["run"]):
+        if name in _HAND_ON:
+            words = handed_on(words)
+        elif name in _RUNNERS and words[1:2] == ["run"]:
             del words[:2]
         elif len(words) < len(argv) and words[0] == "-m":  # `uv run -m`
             words.insert(0, "python")
@@ -170,6 +181,21 @@ def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
         else:
             break
     return tuple(words)
+
+
+def handed_on(words: Sequence[str]) -> list[str]:
+    """The command that whatever only starts it starts; the words as they are if they are one."""
+    left = list(words)
+    while left and (found := _HAND_ON.get(left[0].rpartition("/")[2])):
+        with_value, before = found
+        del left[0]
+        while left and left[0].startswith("-"):
+            ends = left[0] == "--"
+            del left[: 2 if left[0] in with_value.split() else 1]
+            if ends:
+                break
+        del left[:before]
+    return left
 
 
 def _script(word: str, project: Path) -> Path | None:

@@ -10,7 +10,7 @@ from posixpath import join, normpath
 from ...common.shell import Command, commands
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
-from .start import TAKE_A_VALUE
+from .start import TAKE_A_VALUE, handed_on
 
 _SAY = {"echo", "printf", ":", "true", "false", "cat", "grep", "test", "[", "export", "alias", "which", "type", "git"}
 _REDUCED = re.compile(r"--(o(n(ly?)?)?|s\w*|ta\w*|h\w*)(=.*)?|-h")
@@ -57,6 +57,7 @@ class Step:
         unknown: Why it cannot be told whether it does, or what it does.
         errexit: Whether the shell ends at the first command that fails.
         pipefail: Whether a pipe fails with any of its commands.
+        system: On what it runs, as `runner.os` has it; empty if that is not said.
     """
 
     command: str
@@ -67,6 +68,7 @@ class Step:
     unknown: str = ""
     errexit: bool = True
     pipefail: bool = False
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
 
 def _arguments(command: Command) -> list[str] | None:
     """The arguments that verify gets; nothing if this is not verify."""
-    argv = command.argv
+    argv = handed_on(command.argv)
     for place, word in enumerate(argv[:-1]):
         if re.fullmatch(r"-\w*m", word) and argv[place + 1] == "verify":
             names = [each.rpartition("/")[2] for each in argv[:place]]
@@ -141,7 +143,7 @@ def changed(variables: Mapping[str, object]) -> str:
 def _directory(argv: tuple[str, ...]) -> str:
     """The folder that a command itself goes to: `uv --directory`, `make -C`."""
     for place, word in enumerate(argv[:-1]):
-        if word in ("--directory", "--project") or (word == "-C" and argv[0].endswith("make")):
+        if word in ("--directory", "--project") or (word == "-C" and (place == 0 or argv[0].endswith("make"))):
             return argv[place + 1]
         if word.startswith(("--directory=", "--project=")):
             return word.partition("=")[2]
@@ -150,7 +152,7 @@ def _directory(argv: tuple[str, ...]) -> str:
 
 def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
     """What a command runs out of another file."""
-    argv = [each for each in command.argv if each not in ("sudo", "time", "nice")]
+    argv = handed_on(command.argv)
     while len(argv) > 1 and argv[0] in ("uv", "uvx", "pipx", "poetry", "run", "tool", "npx"):
         argv = argv[1:]
         while argv and argv[0].startswith("-"):
@@ -197,13 +199,15 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     file = next((each for name in names if (each := folder / name).is_file()), None)
     if file is None:
         return
-    values: dict[str, str] = {}
+    values: dict[str, str] = {"MAKE": "make"}
     rules: dict[str, tuple[list[str], list[str]]] = {}
     current: list[str] = []
     conditional: list[str] = []
     conditions = 0
-    for line in re.sub(r"\\\n[ \t]*", " ", file.read_text(encoding="utf-8", errors="replace")).splitlines():
-        if match := re.match(r"(?:export\s+)?([\w-]+)\s*(?::|::|\?|\+)?=\s*(.*)", line):
+    for line in _lines(file):
+        if tool == "just" and (match := re.match(r"alias\s+([\w-]+)\s*:=\s*([\w-]+)", line)):
+            rules[match[1]] = ([match[2]], [])
+        elif match := re.match(r"(?:export\s+)?([\w-]+)\s*(?::|::|\?|\+)?=\s*(.*)", line):
             values[match[1]] = match[2].strip().strip("\"'")
         elif match := re.match(r"@?([\w./%-]+(?: [\w./%-]+)*)(?:\s+[^:=]+)?\s*::?(?!=)\s*([^#]*)", line):
             current = []
@@ -254,16 +258,28 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
             )
 
 
+def _lines(file: Path, depth: int = 0) -> Iterator[str]:
+    """The lines of a makefile, with those of the files that it includes."""
+    for line in re.sub(r"\\\n[ \t]*", " ", file.read_text(encoding="utf-8", errors="replace")).splitlines():
+        yield line
+        if (match := re.match(r"[-s]?(?:include|import)\s+[\"']?([\w./-]+)[\"']?\s*$", line)) and depth < 5:
+            path = file.parent / match[1]
+            yield from _lines(path, depth + 1) if path.is_file() else ()
+
+
 def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
     """The commands of Taskfile.yml."""
     file = next((each for each in sorted(folder.glob("[Tt]askfile*.y*ml"))), None)
     if file is None:
         return
     try:
-        tasks = mapping(read(file).get("tasks"))
+        values = read(file)
     except UnverifiedError as error:
         yield replace(step, command="", unknown=error.seen)
         return
+    tasks = mapping(values.get("tasks"))
+    if "includes" in values and any(":" in each for each in arguments):
+        yield replace(step, command="", unknown=step.unknown or f"what {file.name} includes is not read")
     todo, seen = [each for each in arguments if each in tasks] or ["default"], set()
     while todo:
         if (name := todo.pop(0)) in seen:
@@ -271,14 +287,23 @@ def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
         seen.add(name)
         task = mapping(tasks.get(name)) or {"cmds": tasks.get(name)}
         ignored = "`ignore_error` hides it" if str(task.get("ignore_error")).lower() == "true" else ""
-        depends = next((key for key in ("status", "if", "platforms") if key in task), "")
-        unknown = step.unknown or f"it depends on `{depends}`" * bool(depends)
+        unknown = step.unknown or _depends(task, step)
+        known = {**mapping(values.get("vars")), **mapping(task.get("vars"))}
         todo += [str(each.get("task", "")) if isinstance(each, dict) else str(each) for each in task.get("deps") or ()]
         for each in task["cmds"] if isinstance(task.get("cmds"), list) else [task.get("cmds") or task.get("cmd")]:
             described = mapping(each)
             todo += [str(described["task"])] if "task" in described else []
             hidden = "`ignore_error` hides it" if str(described.get("ignore_error")).lower() == "true" else ignored
-            own = next((f"it depends on `{key}`" for key in ("if", "platforms") if key in described), "")
+            own = _depends(described, step)
             for text in texts(described.get("cmd") if described else each):
                 where = f"{step.where}, {file.name} {name}"
+                text = re.sub(r"\{\{\s*\.(\w+)\s*\}\}", lambda m, known=known: str(known.get(m[1], "__value__")), text)  # type: ignore[misc]
                 yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown or own)
+
+
+def _depends(task: Mapping[str, object], step: Step) -> str:
+    """On what it depends whether a task, or a command of one, does anything; empty if on nothing."""
+    system = {"Windows": "windows", "macOS": "darwin"}.get(step.system, "linux")
+    here = system in (each.partition("/")[0] for each in texts(task.get("platforms")))
+    found = next((key for key in ("status", "if", "platforms") if key in task and not (key == "platforms" and here)), "")
+    return f"it depends on `{found}`" * bool(found)

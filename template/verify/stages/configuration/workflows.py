@@ -74,7 +74,7 @@ def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Pat
         remedy = "`uv run python -m verify.upkeep.larger_repository` writes what belongs there, and says where."
         if not subprocesses.run(["git", "ls-files", "."], project, 10).out:
             return RUNS_VERIFY.not_looked_at(f"{said}; nothing of this folder is committed yet", remedy)
-    return RUNS_VERIFY.insecure(said or "no job does", remedy)
+    return RUNS_VERIFY.insecure(said or "no job does", remedy if said else f"{remedy} {_VOUCH}")
 
 
 def _branches(root: Path) -> list[str]:
@@ -126,8 +126,9 @@ def _workflow(path: Path) -> Iterator[Check]:
 
     remedy = "Put `permissions: {}` at the top, and in each job only what it needs."
     top = workflow.get("permissions")
-    wide = [f"{key or 'permissions'}: {text}" for key, text in pairs(top) if text.startswith("write")]
     jobs = {str(name): mapping(job) for name, job in mapping(workflow.get("jobs")).items()}
+    of_one = len(jobs) == 1 and isinstance(top, dict)  # what is at the top is what the job names
+    wide = [f"{key or 'permissions'}: {text}" for key, text in pairs(top) if text.startswith("write") and not of_one]
     wide += [f"write-all in {name}" for name, job in jobs.items() if job.get("permissions") == "write-all"]
     on = workflow.get("on")
     called_only = on == "workflow_call" or (isinstance(on, dict) and set(on) == {"workflow_call"})
