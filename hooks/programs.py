@@ -18,41 +18,28 @@ LIMIT = 900.0  # seconds that one command may take
 
 # What uv says when something of the machine is in its way, and what to say instead; the first that fits.
 KNOWN_UV_ERRORS = [
-    (
-        r"no space left on device|not enough space on the disk|disk quota exceeded",
-        "The disk is full.",
-        "Free some space, then go on by hand with the commands below.",
-    ),
+    (r"no space left on device|not enough space on the disk|disk quota exceeded", "The disk is full. Free some space"),
     (
         r"read-only file system|permission denied|access is denied",
-        "A folder cannot be written to.",
-        "Make it writable (uv names it above), then go on by hand with the commands below.",
+        "A folder cannot be written to. Make it writable (uv names it above)",
     ),
     (
         r"toml parse error|failed to parse: `?\S*pyproject.toml",
-        "This pyproject.toml is no valid TOML; uv names the line above.",
-        "Correct it, then go on by hand with the commands below.",
+        "This pyproject.toml is no valid TOML; uv names the line above. Correct it",
     ),
     (
         r"no interpreter found|python requirement|python downloads are|querying python|failed to download.*cpython-3",
-        "There is no Python here that the service can run on.",
-        "Get one with `uv python install 3.13`, then go on by hand with the commands below.",
+        "There is no Python here that the service can run on. Get one with `uv python install 3.13`",
     ),
-    (
-        r"40[13] (unauthorized|forbidden)",
-        "The package index refused access.",
-        "Check its address and credentials, then go on by hand with the commands below.",
-    ),
+    (r"40[13] (unauthorized|forbidden)", "The package index refused access. Check its address and credentials"),
     (
         r"invalid peer certificate|certificate verify failed",
-        "The package index showed a certificate that is not trusted here.",
-        "Name your certificates in SSL_CERT_FILE, then go on by hand with the commands below.",
+        "The package index showed a certificate that is not trusted here. Name your certificates in SSL_CERT_FILE",
     ),
     (
         r"network (was|connectivity is) disabled|error sending request|failed to (fetch|download)|tcp connect error"
         r"|dns error|could not connect|timed out",
-        "The package index could not be reached.",
-        "Go online, or name an index that can be reached in UV_DEFAULT_INDEX, then go on with the commands below.",
+        "The package index could not be reached. Go online, or name an index that can be reached in UV_DEFAULT_INDEX",
     ),
 ]
 
@@ -166,8 +153,8 @@ class Programs:
 
 def explain(said: str, stage: str) -> str:
     """A sentence and its remedy for what uv printed when it failed."""
-    for pattern, sentence, remedy in KNOWN_UV_ERRORS:
+    for pattern, what in KNOWN_UV_ERRORS:
         if re.search(pattern, " ".join(said.split()), re.IGNORECASE):
-            return f"{sentence} {remedy}"
+            return f"{what}, then go on by hand with the commands below."
     command = "uv lock" if stage == "lock" else "uv sync --locked"
     return f"`{command}` failed. Run it in the folder to see all of what it says, then go on with the commands below."

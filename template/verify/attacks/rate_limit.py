@@ -65,13 +65,9 @@ def flood(
     began = time.monotonic()
     answer = client.get("/verify-nothing", disguise(0))
     granted = quota(answer)
-    if granted is None:
-        granted_for_now = (100, 900)
-    elif granted[0] > MOST:
-        raise _too_large(granted)
-    else:
-        granted_for_now = granted
-    limit, window = granted_for_now
+    limit, window = granted or (100, 900)
+    if limit > MOST:
+        raise _too_large(limit, window)
     served = 0
     while answer.status != 429:
         served += 1
@@ -79,13 +75,13 @@ def flood(
         if served > limit + elapsed * limit / window + 1:
             break
         if served > MOST or elapsed > SECONDS:
-            raise _too_large(granted_for_now)
+            raise _too_large(limit, window)
         answer = client.get("/verify-nothing", disguise(served))
     return served, answer, granted
 
 
-def _too_large(granted: tuple[int, int]) -> UnverifiedError:
-    words = f"the quota, {granted[0]} requests in {granted[1]} s, is too large to be used up here"
+def _too_large(limit: int, window: int) -> UnverifiedError:
+    words = f"the quota, {limit} requests in {window} s, is too large to be used up here"
     return UnverifiedError(f"{words}: verify sends {MOST} requests at most, and takes {SECONDS:g} s", SMALLER)
 
 
@@ -129,24 +125,25 @@ def burst(arena: Arena) -> Seen:
     )
 
 
+def _one_client(arena: Arena, disguise: Callable[[int], str], whose: str) -> Seen:
+    """Send requests that the proxy says are of these clients, all of whom have one quota."""
+    with Client(arena.real_service.port) as client:
+        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", disguise(n))])
+    fault = f"{served} requests {whose} were all answered"
+    return Seen(f"429 after {served} requests {whose}", [] if answer.status == 429 else [fault])
+
+
 @attacks("rate_limit.forwarded", "X-Forwarded-For makes no new client behind the proxy")
 def disguised_behind_proxy(arena: Arena) -> Seen:
     address = arena.fresh_client_address()
-    with Client(arena.real_service.port) as client:
-        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"203.0.113.{n % 250}, {address}")])
-    fault = f"{served} requests under changing addresses were all answered"
-    return Seen(
-        f"429 after {served} requests, whatever stands before the address that the proxy saw",
-        [] if answer.status == 429 else [fault],
+    return _one_client(
+        arena, lambda n: f"203.0.113.{n % 250}, {address}", "with changing addresses before the one that the proxy saw"
     )
 
 
 @attacks("rate_limit.ipv6", "addresses of one IPv6 network are one client")
 def ipv6(arena: Arena) -> Seen:
-    with Client(arena.real_service.port) as client:
-        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", f"2001:db8:7:7::{n + 1:x}")])
-    fault = f"{served} requests from one /64 were all answered"
-    return Seen(f"429 after {served} requests from one /64", [] if answer.status == 429 else [fault])
+    return _one_client(arena, lambda n: f"2001:db8:7:7::{n + 1:x}", "from one /64")
 
 
 def _forms(address: str) -> list[str]:
@@ -161,24 +158,21 @@ def _forms(address: str) -> list[str]:
 @attacks("rate_limit.embedded", "an IPv4 address is one client in whatever form IPv6 has for it")
 def embedded(arena: Arena) -> Seen:
     forms = _forms(arena.fresh_client_address())
-    with Client(arena.real_service.port) as client:
-        served, answer, _ = flood(client, lambda n: [("X-Forwarded-For", forms[n % len(forms)])])
-    fault = f"{served} requests of one address in {len(forms)} forms were all answered"
-    return Seen(f"429 after {served} requests in {len(forms)} forms", [] if answer.status == 429 else [fault])
+    return _one_client(arena, lambda n: forms[n % len(forms)], f"of one address in {len(forms)} forms")
 
 
 @attacks("rate_limit.customer", "an IPv6 customer has no quota for each of its networks", thorough=True)
 def customer(arena: Arena) -> Seen:
     with Client(arena.real_service.port) as client:
         answer = client.get("/verify-nothing", [("X-Forwarded-For", "2001:db8:7:100::1")])
-        granted = quota(answer) or (100, 900)
-        if (most := granted[0] * 24) > MOST:
-            raise _too_large(granted)
+        limit, window = quota(answer) or (100, 900)
+        if (most := limit * 24) > MOST:
+            raise _too_large(limit, window)
         served = 1
         while answer.status != 429 and served < most:
             answer = client.get("/verify-nothing", [("X-Forwarded-For", f"2001:db8:7:1{served % 256:02x}::1")])
             served += 1
-    fault = f"{served} requests from one /56 were all answered, where {granted[0]} are a quota"
+    fault = f"{served} requests from one /56 were all answered, where {limit} are a quota"
     return Seen(f"429 after {served} requests from one /56", [] if answer.status == 429 else [fault])
 
 

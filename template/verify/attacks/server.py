@@ -3,6 +3,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
@@ -35,39 +36,39 @@ FRAMINGS = {
 }
 
 
-def _refused(name: str, port: int, data: bytes, seconds: float) -> tuple[str, str]:
-    """What is answered to these bytes and then silence, and the fault if that is nothing for too long."""
-    began = time.monotonic()
-    with connect(port, seconds + SLACK) as connection:
-        connection.sendall(data)
-        try:
-            status = receive(connection, "POST").status
-        except TimeoutError:
-            return name, f"{name}: still waited for after {seconds + SLACK:g} s"
-    took = time.monotonic() - began
-    fault = f"{name}: answered {status}" if 200 <= status < 400 else ""
-    return f"{name}: {status or 'closed'} after {took:.1f} s", fault
+def _each(ask: Callable[[str, bytes], tuple[str, str]], messages: dict[str, bytes]) -> Seen:
+    """Send all of them at once; `ask` says what was seen of one, and the fault if there is one."""
+    with ThreadPoolExecutor(len(messages)) as pool:
+        results = list(pool.map(ask, messages, messages.values()))
+    return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
 
 
 @attacks("server.slow", "connections that say nothing, or only half, are closed in time")
 def slow(arena: Arena) -> Seen:
+    def wait(name: str, data: bytes) -> tuple[str, str]:
+        began = time.monotonic()
+        with connect(arena.probe_service.port, 1 + SLACK) as connection:
+            connection.sendall(data)
+            try:
+                status = receive(connection, "POST").status
+            except TimeoutError:
+                return name, f"{name}: still waited for after {1 + SLACK:g} s"
+        took = time.monotonic() - began
+        fault = f"{name}: answered {status}" if 200 <= status < 400 else ""
+        return f"{name}: {status or 'closed'} after {took:.1f} s", fault
+
     silences = {
         "nothing": b"",
         "half a header": HALF_A_HEADER,
         "half a body": HALF_A_BODY,
         "a route that hangs": raw("GET", "/slow"),
     }
-    with ThreadPoolExecutor(len(silences)) as pool:
-        results = list(
-            pool.map(lambda item: _refused(item[0], arena.probe_service.port, item[1], 1.0), silences.items())
-        )
-    return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
+    return _each(wait, silences)
 
 
 @attacks("server.dripping", "a header or a body that comes byte by byte is cut off", thorough=True)
 def dripping(arena: Arena) -> Seen:
-    def drip(item: tuple[str, bytes]) -> tuple[str, str]:
-        name, data = item
+    def drip(name: str, data: bytes) -> tuple[str, str]:
         began = time.monotonic()
         with connect(arena.probe_service.port, 0.1) as connection:
             connection.sendall(data)
@@ -84,9 +85,7 @@ def dripping(arena: Arena) -> Seen:
                 return name, f"{name}: still open after {1 + SLACK:g} s"
         return f"{name}: ended after {time.monotonic() - began:.1f} s", ""
 
-    with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(drip, {"a header": HALF_A_HEADER, "a body": HALF_A_BODY}.items()))
-    return Seen("; ".join(seen for seen, _ in results), [fault for _, fault in results if fault])
+    return _each(drip, {"a header": HALF_A_HEADER, "a body": HALF_A_BODY})
 
 
 @attacks("server.framing", "no message can be cut in two ways (request smuggling)")

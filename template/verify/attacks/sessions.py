@@ -38,11 +38,12 @@ def ask(probe: Service, *cookies: str, method: str = "GET", path: str = "/sessio
 
 @attacks("sessions.fixation", "nobody is signed in under an id that an attacker knows (fixation)")
 def fixation(arena: Arena) -> Seen:
-    own = cookie_set_by(sign_in(arena.probe_service, "mallory"))
+    probe = arena.probe_service
+    own = cookie_set_by(sign_in(probe, "mallory"))
     seen = {
-        "an id that the service did not make": ask(arena.probe_service, f"{COOKIE}={PLANTED}"),
-        "that id after someone has signed in with it": _after_sign_in(arena.probe_service, PLANTED),
-        "the attacker's own session after someone has signed in with it": _after_sign_in(arena.probe_service, own),
+        "an id that the service did not make": ask(probe, f"{COOKIE}={PLANTED}"),
+        "that id after someone has signed in with it": _after_sign_in(probe, PLANTED),
+        "the attacker's own session after someone has signed in with it": _after_sign_in(probe, own),
     }
     answered = expect(seen, 401)
     return Seen(f"{len(seen)} planted ids: {answered.text}", answered.faults)
@@ -55,19 +56,16 @@ def _after_sign_in(probe: Service, planted: str) -> Answer:
 
 @attacks("sessions.replay", "the cookie of a session that has ended is worth nothing (replay)")
 def replay(arena: Arena) -> Seen:
-    signed_out, everywhere, renewed = (
-        f"{COOKIE}={cookie_set_by(sign_in(arena.probe_service, name))}" for name in ("a", "b", "c")
-    )
-    alive = {
-        name: ask(arena.probe_service, each) for name, each in (("a", signed_out), ("b", everywhere), ("c", renewed))
-    }
-    out = ask(arena.probe_service, signed_out, method="DELETE")
-    ask(arena.probe_service, everywhere, method="DELETE", path="/session/all")
-    ask(arena.probe_service, renewed, method="POST", path="/session/renewed")
+    probe = arena.probe_service
+    signed_out, everywhere, renewed = (f"{COOKIE}={cookie_set_by(sign_in(probe, name))}" for name in ("a", "b", "c"))
+    alive = {name: ask(probe, each) for name, each in (("a", signed_out), ("b", everywhere), ("c", renewed))}
+    out = ask(probe, signed_out, method="DELETE")
+    ask(probe, everywhere, method="DELETE", path="/session/all")
+    ask(probe, renewed, method="POST", path="/session/renewed")
     seen = {
-        "after sign-out": ask(arena.probe_service, signed_out),
-        "after sign-out everywhere": ask(arena.probe_service, everywhere),
-        "after its id was renewed": ask(arena.probe_service, renewed),
+        "after sign-out": ask(probe, signed_out),
+        "after sign-out everywhere": ask(probe, everywhere),
+        "after its id was renewed": ask(probe, renewed),
     }
     answered = expect(seen, 401)
     faults = [*expect(alive, 200).faults, *answered.faults]
@@ -80,31 +78,31 @@ def replay(arena: Arena) -> Seen:
 
 @attacks("sessions.tossing", "cookies that were tossed in are not taken: doubled, without prefix, oversized")
 def tossed(arena: Arena) -> Seen:
-    answer = sign_in(arena.probe_service, "alice")
+    probe = arena.probe_service
+    answer = sign_in(probe, "alice")
     session = cookie_set_by(answer)
     seen = {
-        "two of its name": ask(arena.probe_service, f"{COOKIE}={session}; {COOKIE}={PLANTED}"),
-        "two lines": ask(arena.probe_service, f"{COOKIE}={PLANTED}", f"{COOKIE}={session}"),
-        "without its prefix": ask(arena.probe_service, f"session={session}"),
-        "with its prefix in small letters": ask(arena.probe_service, f"__host-session={session}"),
-        "in quotes": ask(arena.probe_service, f'{COOKIE}="{session}"'),
-        "oversized": ask(arena.probe_service, f"{COOKIE}={session * 100}"),
+        "two of its name": ask(probe, f"{COOKIE}={session}; {COOKIE}={PLANTED}"),
+        "two lines": ask(probe, f"{COOKIE}={PLANTED}", f"{COOKIE}={session}"),
+        "without its prefix": ask(probe, f"session={session}"),
+        "with its prefix in small letters": ask(probe, f"__host-session={session}"),
+        "in quotes": ask(probe, f'{COOKIE}="{session}"'),
+        "oversized": ask(probe, f"{COOKIE}={session * 100}"),
     }
     answered = expect(seen, 401)
-    alone = expect({"the cookie alone": ask(arena.probe_service, f"{COOKIE}={session}")}, 200)
+    alone = expect({"the cookie alone": ask(probe, f"{COOKIE}={session}")}, 200)
     return Seen(f"{len(seen)} tossed cookies: {answered.text}", [*answered.faults, *unsafe(answer), *alone.faults])
 
 
 @attacks("sessions.guessing", "few passwords are tried at once, and no owner is locked out")
 def guesses(arena: Arena) -> Seen:
-    owner = cookie_set_by(sign_in(arena.probe_service, "verify", path="/sign-in"), "__Host-device")
+    probe = arena.probe_service
+    owner = cookie_set_by(sign_in(probe, "verify", path="/sign-in"), "__Host-device")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
-            pool.map(lambda _: sign_in(arena.probe_service, "verify", path="/sign-in", guess="wrong"), range(50))
-        )
+        answers = list(pool.map(lambda _: sign_in(probe, "verify", path="/sign-in", guess="wrong"), range(50)))
     looked_at = sum(answer.status == 401 for answer in answers)
-    refused = sign_in(arena.probe_service, "verify", path="/sign-in")
-    known = sign_in(arena.probe_service, "verify", f"__Host-device={owner}", path="/sign-in")
+    refused = sign_in(probe, "verify", path="/sign-in")
+    known = sign_in(probe, "verify", f"__Host-device={owner}", path="/sign-in")
     faults = [] if looked_at == 5 else [f"{looked_at} guesses were looked at where 5 may be"]
     faults += expect({"a stranger": refused}, 429).faults + expect({"the owner, on a known device": known}, 201).faults
     return Seen(f"{looked_at} of {len(answers)} guesses were looked at, then 429; the owner's device signs in", faults)
@@ -112,18 +110,19 @@ def guesses(arena: Arena) -> Seen:
 
 @attacks("sessions.sockets", "a socket ends with its session, and is bounded as a request is")
 def sockets(arena: Arena) -> Seen:
-    cookie = f"{COOKIE}={cookie_set_by(sign_in(arena.probe_service, 'socket'))}"
+    probe = arena.probe_service
+    cookie = f"{COOKIE}={cookie_set_by(sign_in(probe, 'socket'))}"
     faults, seen = [], []
-    refused = expect({"no session": _opened(arena.probe_service, "/ws/session", "")[1]}, 401)
+    refused = expect({"no session": _opened(probe, "/ws/session", "")[1]}, 401)
     kinds = {"signed out": 3000, "a message of 2 MB": 1009, "half a message": 3008}
     for name, code in kinds.items():
-        connection, answer = _opened(arena.probe_service, "/ws/session", cookie)
+        connection, answer = _opened(probe, "/ws/session", cookie)
         with connection:
             if answer.status != 101:
                 faults.append(f"{name}: the handshake is answered {answer.status}")
                 continue
             if name == "signed out":
-                ask(arena.probe_service, cookie, method="DELETE", path="/session")
+                ask(probe, cookie, method="DELETE", path="/session")
                 began = time.monotonic()
             else:
                 size = 2_000_000 if "2 MB" in name else 100_000
@@ -135,7 +134,7 @@ def sockets(arena: Arena) -> Seen:
             faults += [] if closed in (0, code) else [f"{name}: closed with {closed} where {code} is right"]
             faults += [f"{name}: still open"] if closed is None else []
         if name == "signed out":
-            cookie = f"{COOKIE}={cookie_set_by(sign_in(arena.probe_service, 'socket'))}"
+            cookie = f"{COOKIE}={cookie_set_by(sign_in(probe, 'socket'))}"
     return Seen(f"{'; '.join(seen)}; no session: {refused.text}", [*faults, *refused.faults])
 
 

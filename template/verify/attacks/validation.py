@@ -15,26 +15,16 @@ from ..harness.routes import DiscoveredRoute
 attacks = Attacks("HARDENING.md, Validation: `hardening/steps/validation.py`, and models that inherit `ApiModel`.")
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 LARGE = ("Content-Length", "3000000000")
-HOSTILE = {
-    "NaN": b'{"name":"x","amount":NaN}',
-    "a number that is too large": b'{"number":1e999}',
-    "a name twice": b'{"name":"x","name":"y"}',
-    "a name twice, once escaped": b'{"name":"x","n\\u0061me":"y"}',
-    "half of a surrogate pair": b'{"name":"\\ud800"}',
-    "a NUL": b'{"name":"\\u0000"}',
-    "UTF-16": '{"name":"x"}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"name":"x"}',
-    "depth 65": b"[" * 65 + b"]" * 65,
-    "depth 10,000": b"[" * 10_000 + b"]" * 10_000,
-    "5,000 digits": b'{"integer":' + b"1" * 5000 + b"}",
-    "half of it": b'{"name":"x"',
-    "more after it": b'{"name":"x"}{}',
-}
+QUICK = (
+    "NaN", "1e999", "a name twice", "a name twice, once escaped", "a lone high surrogate", "a NUL", "UTF-16",
+    "a byte order mark", "depth 65", "depth 10,000", "a number of 5,000 digits", "half of it", "more after it",
+)  # fmt: skip
+"""One of each kind of the hostile JSON."""
 
 
 @attacks("validation.json", "JSON that parsers read differently is refused")
 def hostile_json(arena: Arena) -> Seen:
-    return expect({name: arena.probe("POST", "/pin", body=body) for name, body in HOSTILE.items()}, 400)
+    return expect({name: arena.probe("POST", "/pin", body=JSON[name]) for name in QUICK}, 400)
 
 
 @attacks("validation.json-corpus", "every hostile JSON that is known is refused by every kind of route", thorough=True)
