@@ -52,14 +52,16 @@ def early(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def message(target: str, headers: str, size: int, framing: str = "length", version: str = "1.1") -> list[bytes]:
+def message(
+    target: str, headers: str, size: int, framing: str = "length", version: str = "1.1", chunk: int = 20_000
+) -> list[bytes]:
     """The head with 20 kB of its body, and the rest in pieces."""
     body = b"a" * size
     if framing == "length":
         head, pieces = f"Content-Length: {size}\r\n", [body[at : at + 46_667] for at in range(20_000, size, 46_667)]
         first = body[:20_000]
     else:
-        head, chunks = "Transfer-Encoding: chunked\r\n", [body[at : at + 20_000] for at in range(0, size, 20_000)]
+        head, chunks = "Transfer-Encoding: chunked\r\n", [body[at : at + chunk] for at in range(0, size, chunk)]
         parts = [b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks]
         first, pieces = parts[0], [*parts[1:], b"0\r\n\r\n"]
     return [f"POST {target} HTTP/{version}\r\n{headers}{head}\r\n".encode() + first, *pieces]
@@ -95,6 +97,16 @@ def test_an_early_answer_arrives_and_the_connection_goes_on(
             answer = slowly(connection, message(target, headers, size, framing))
             assert answer.status == status
             assert_goes_on(connection, answer)
+
+
+@pytest.mark.parametrize(("size", "chunk"), [(100 * KB, 50), (2000 * KB, 1000)])
+def test_a_body_in_small_chunks_is_read_to_its_end(early: Server, size: int, chunk: int) -> None:
+    first, *rest = message("/nope", HEAD, size, "chunked", chunk=chunk)
+    pieces = b"".join(rest)
+    with early.connect() as connection:
+        answer = slowly(connection, [first, *(pieces[at : at + 50_000] for at in range(0, len(pieces), 50_000))])
+        assert answer.status == 404
+        assert_goes_on(connection, answer)
 
 
 def test_who_goes_on_after_a_408_reads_it(live: Server) -> None:

@@ -56,10 +56,13 @@ def test_an_unusual_answer_is_sent(live: Server, name: str) -> None:
         assert (answer.status, answer.body) == (200, b"abc" * (1 + (name == "in-parts")))
 
 
-def test_a_head_announces_the_length_that_it_does_not_have(live: Server) -> None:
+@pytest.mark.parametrize(("name", "status"), [("longer", 200), ("odd-length", 500)])
+def test_a_head_announces_the_length_that_it_does_not_have(live: Server, name: str, status: int) -> None:
     with live.connect() as connection:
-        connection.sendall(f"HEAD /wrong/longer HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        assert_hardened(read(connection, "HEAD"))
+        connection.sendall(f"HEAD /wrong/{name} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        answer = read(connection, "HEAD")
+        assert answer.status == status
+        assert_hardened(answer)
         connection.sendall(NEXT.encode())
 
         assert drain(connection).endswith(b"\r\n\r\n4")

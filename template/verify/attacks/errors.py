@@ -13,7 +13,7 @@ from ..harness.routes import DiscoveredRoute
 attacks = Attacks("HARDENING.md, Errors: `hardening/steps/errors.py` answers, the log has the rest.")
 CANARY = "verify-canary"
 DOCUMENTATION = (b"swagger", b"redoc", b'"openapi"')
-WRONG = ("longer", "longer-in-parts", "shorter", "too-long", "no-file", "no-bytes", "oddity", "interrupt", "cancelled")
+WRONG = ("longer", "longer-in-parts", "shorter", "too-long", "no-file", "no-bytes", "oddity", "exit", "cancelled")
 SECRET = "hunter2-secret"  # noqa: S105 - the probe raises it, so that it can be looked for
 
 

@@ -12,9 +12,13 @@ NEXT = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\npoisoned"
 
 
 class Oddity(BaseException):
-    """What no handler of exceptions catches."""
+    """What no handler of exceptions catches, and what does not tell where it was raised."""
 
     def __str__(self) -> str:
+        raise RuntimeError("canary")
+
+    @property
+    def __traceback__(self) -> Any:
         raise RuntimeError("canary")
 
 
@@ -45,6 +49,7 @@ BEFORE: dict[str, Sequence[Message | BaseException]] = {
     "name": [start((b"x canary", b"1")), body(b"abc")],
     "value": [start((b"x-canary", b"1\r\nx: y")), body(b"abc")],
     "no-bytes": [start(("x-canary", 1)), body(b"abc")],
+    "headers": [start(*((b"x-%d" % number, b"1") for number in range(30_000))), body(b"abc")],
     "status": [start(status="200"), body(b"abc")],
     "oddity": [Oddity()],
     "interrupt": [start(), KeyboardInterrupt()],
@@ -74,6 +79,10 @@ RIGHT: dict[str, Sequence[Message | BaseException]] = {
 """Unusual, and right."""
 
 
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
 async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer as the last part of the path says; a WebSocket is never answered."""
     if scope["type"] == "http":
@@ -82,6 +91,8 @@ async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
             task.cancel()
             await asyncio.sleep(1)
         for each in {**BEFORE, **AFTER, **RIGHT}[name]:
+            if isinstance(each, SystemExit):  # from a task of its own, as in a stream of Starlette's
+                await asyncio.ensure_future(_raise(each))
             if isinstance(each, BaseException):
                 raise each
             await send(dict(each))

@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""What a signal does to the server and to its workers, which a terminal or a service manager may tell as well."""
+"""What ends the server and its workers: a signal, which a terminal or a service manager may send as well, and nothing else."""
 
 import asyncio
 import os
@@ -78,8 +78,27 @@ def stop_once(begin_stop: Callable[[], float]) -> Callable[[], None]:
             add(sig, callback, *args)
 
     def serve() -> None:
+        _outlive_exits(loop)
         while waiting:
             add(*waiting.popitem())
 
     vars(loop)["add_signal_handler"] = add_once
     return serve
+
+
+def _outlive_exits(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a loop go on when a task of the application's raises SystemExit or KeyboardInterrupt, as a stream of Starlette's
+    may: that would end the loop, and leave a process that accepts what nobody answers.
+    """
+    run = loop.run_until_complete
+
+    def run_on(main: Any) -> Any:
+        future = asyncio.ensure_future(main, loop=loop)
+        while True:
+            try:
+                return run(future)
+            except (SystemExit, KeyboardInterrupt):  # the task has kept it, for whoever awaits the task
+                if future.done():
+                    raise
+
+    vars(loop)["run_until_complete"] = run_on

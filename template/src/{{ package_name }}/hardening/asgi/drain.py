@@ -28,7 +28,7 @@ LAST = 1.0
 LETTING_GO = 0.05
 """Seconds. Granian cuts a connection whose cancelled `receive` has not let go of the body when the call returns."""
 _SMALL, _LEAST = 16_384, 256  # bytes: of a part that is small, and what even the smallest counts for
-_PARTS, _PAUSE = 32, 0.005  # each part wakes the loop: after so many small ones it pauses, once for each drain of its client
+_PARTS, _PAUSE = 32, 0.005  # each part wakes the loop: after so many small ones a pause for each drain of the client
 
 
 def ends_connection(request: RequestContext) -> bool:

@@ -11,6 +11,7 @@ from .body_exchange import BodyExchange
 from .drain import MAX_IDLE
 from .response_headers import with_headers_of
 
+_MOST_HEADERS = 10_000  # Granian ends its process at 24,576
 _PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
@@ -132,18 +133,20 @@ class HttpExchange(BodyExchange):
         if self._runtime.services.routes.has_headers:
             headers = with_headers_of(self.request.policy, self.status, list(headers))
         headers = self._runtime.response_headers.finalize(self.request, self.status, headers)
+        if len(headers) > _MOST_HEADERS:
+            raise ValueError(f"{len(headers)} headers are more than the server outlives")
         start["headers"] = self._ending(headers) if self.request.has_body else headers
         return start
 
     def _declared_length(self, start: Message, kind: str) -> int | None:
         """How long the body is that a response announces, if it does and the server does not see to it."""
         lengths = {value for name, value in start["headers"] if name == b"content-length"}
-        if not lengths or kind != "http.response.body" or self.request.method == "HEAD" or self.status in (204, 304):
+        if not lengths or kind != "http.response.body":
             return None
         (length, *others) = lengths
         if others or not length.isdigit():
             raise ValueError(f"{sorted(lengths)!r} is no Content-Length")
-        return int(length)
+        return None if self.request.method == "HEAD" or self.status in (204, 304) else int(length)
 
     def _count_down(self, message: Message) -> None:
         """Stop a body that is not as long as announced: the rest would be read as the next response."""

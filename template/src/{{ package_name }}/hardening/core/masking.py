@@ -40,4 +40,7 @@ def describe(exc: BaseException) -> str:
         lines = traceback.format_tb(exc.__traceback__)
         faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
         return "".join([*lines, f"ResponseValidationError: {faults}"])
-    return "".join(traceback.format_exception(exc))
+    try:
+        return "".join(traceback.format_exception(exc))
+    except BaseException:  # noqa: BLE001 - its own attributes may raise what they like
+        return f"{type(exc).__name__}, which cannot be described"
