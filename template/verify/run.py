@@ -21,6 +21,8 @@ from .upkeep.prerequisites import first_command
 STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "overlay", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
+LATER = "tests.later"
+"""The rule whose check counts the tests that the quick tier leaves out."""
 ORDER = (
     Outcome.PROVED,
     Outcome.NOT_LOOKED_AT,
@@ -166,6 +168,7 @@ class Run:
             return
         proved = len(self.checks) - len(open_ends)
         beside = apart(check.outcome for check in open_ends)
+        left = "".join(f"; {check.seen}" for check in open_ends if check.id == LATER)
         outcome = overall(self.checks)
         words = {
             Outcome.PROVED: "all that was tried is proved" if self.not_made else f"all {'else ' * bool(beside)}proved",
@@ -175,7 +178,7 @@ class Run:
         screen.line(
             f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks"
             f"{f' of {self.options.only} alone' * bool(self.options.only)}"
-            f"{f', {beside}' * bool(beside)}; {words[outcome]}."
+            f"{f', {beside}' * bool(beside)}; {words[outcome]}{left}."
         )
 
     def _show(self, check: Check) -> None:

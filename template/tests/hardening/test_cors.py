@@ -50,6 +50,7 @@ def test_a_listed_origin_may_read_errors_too(target: str, status: int) -> None:
     assert answer["access-control-allow-origin"] == LISTED
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(("scheme", "env", "status"), [
     ("https", "production", 201), ("http", "production", 403), ("ftp", "production", 403), ("http", "development", 201),
     ("ftp", "development", 403),
@@ -81,6 +82,7 @@ def test_a_route_cannot_grant_more_than_the_list() -> None:
     assert request(shared(), "GET", "/own-headers", {"origin": LISTED})["access-control-allow-origin"] == LISTED
 
 
+@pytest.mark.costly
 def test_without_a_list_no_answer_speaks_of_cors() -> None:
     answer = request(probe(cors_origins=()), "GET", "/ok", {"origin": LISTED})
 

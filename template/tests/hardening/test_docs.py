@@ -40,6 +40,7 @@ def test_the_page_runs_under_its_policy_without_another_host() -> None:
         assert answer["content-type"].split(";")[0] in ("text/css", "text/javascript", "application/javascript")
 
 
+@pytest.mark.costly
 def test_the_document_tells_problems_limits_and_patterns() -> None:
     document = request(probe(env="development"), "GET", "/openapi.json").json
 
@@ -50,6 +51,7 @@ def test_the_document_tells_problems_limits_and_patterns() -> None:
     assert "application/problem+json" in responses["422"]["content"]
 
 
+@pytest.mark.costly
 def test_the_perimeter_stays_on() -> None:
     app = probe(env="development", rate_limit="1/1h")
 

@@ -23,6 +23,7 @@ def test_a_probe_of_the_platform_needs_no_right_host(path: str, host: str) -> No
     assert_hardened(answer)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("path", PATHS)
 def test_a_probe_uses_up_no_quota_and_is_never_refused(path: str) -> None:
     app = probe(rate_limit="1/1h")
@@ -64,6 +65,7 @@ def test_a_service_is_ready_again_when_what_it_needs_is_back() -> None:
     assert request(app, "GET", "/health/ready").status == 200
 
 
+@pytest.mark.costly
 def test_many_probes_at_once_make_one_look_up() -> None:
     asked: list[int] = []
 
@@ -78,6 +80,7 @@ def test_many_probes_at_once_make_one_look_up() -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.costly
 def test_a_look_up_may_stand_there_twice_and_have_no_hash() -> None:
     class Equal:
         __hash__ = None  # type: ignore[assignment]  # as of a dataclass

@@ -28,6 +28,7 @@ def of_its_router(app: Any) -> None:
     app.router.__class__ = Outer
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("change", [onto_routes, onto_a_router, of_its_router])
 def test_a_gate_that_a_lifespan_puts_onto_what_is_there_is_asked(change: Callable[[Any], None]) -> None:
     @asynccontextmanager

@@ -73,6 +73,7 @@ def test_every_kind_of_response_leaves_complete(status: int, method: str, target
         assert answer["content-type"] == "application/problem+json"
 
 
+@pytest.mark.costly
 def test_a_quota_that_is_used_up_leaves_complete() -> None:
     app = probe(rate_limit="1/1h")
     assert request(app, "GET", "/ok").status == 200
@@ -176,6 +177,7 @@ def test_a_client_that_leaves_costs_one_quiet_line(target: str, body: list[Any],
     assert happened == []
 
 
+@pytest.mark.costly
 def test_more_requests_at_once_than_the_cap_are_503_and_the_rest_is_served() -> None:
     app = probe(max_concurrency=2)
 
@@ -195,6 +197,7 @@ def test_health_is_answered_when_the_cap_is_reached() -> None:
     assert [answer.status for answer in answers] == [200, 503, 200]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("target", ["/boom", "/slow", "/stream", "/nope"])
 def test_what_went_wrong_takes_no_place_for_good(target: str) -> None:
     app = probe(max_concurrency=1)
@@ -213,6 +216,7 @@ def test_a_route_that_takes_too_long_is_stopped(logged: Lines) -> None:
     assert [line["event"] for line in logged()] == ["request_timed_out"]
 
 
+@pytest.mark.costly
 def test_the_time_out_of_the_setting_holds_where_a_route_says_nothing() -> None:
     app = probe(request_timeout="100ms")
 
@@ -220,12 +224,14 @@ def test_the_time_out_of_the_setting_holds_where_a_route_says_nothing() -> None:
     assert request(app, "GET", "/sleep/1").status == 200
 
 
+@pytest.mark.costly
 def test_the_time_out_holds_though_a_test_client_uses_one_event_loop_after_another() -> None:
     app = probe(request_timeout="50ms")
 
     assert [asyncio.run(exchange(app, "GET", "/sleep/1000")).status for _ in range(2)] == [503, 503]
 
 
+@pytest.mark.costly
 def test_a_response_that_has_begun_is_not_cut_by_the_time_out() -> None:
     answer = request(probe(request_timeout="50ms", body_timeout="50ms"), "GET", "/stream-slowly")
 
@@ -263,6 +269,7 @@ async def later(scope: Scope, receive: Receive, send: Send) -> None:
     happened.append("later")
 
 
+@pytest.mark.costly
 def test_what_goes_on_after_the_answer_is_not_cut_by_the_time_out(logged: Lines) -> None:
     app = probe(request_timeout="50ms")
     app.mount("/mounted-raw", later)
@@ -335,6 +342,7 @@ def test_a_refused_websocket_is_closed_where_the_server_knows_no_response() -> N
     assert messages == [{"type": "websocket.close", "code": 1008}]
 
 
+@pytest.mark.costly
 def test_websockets_use_up_the_same_quota() -> None:
     app = probe(rate_limit="1/1h")
     request(app, "GET", "/ok")

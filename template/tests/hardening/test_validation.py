@@ -81,6 +81,7 @@ def unsafe_routes() -> list[tuple[str, str]]:
     return routes
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -178,6 +179,7 @@ def test_a_body_has_the_size_that_its_route_takes(
         assert happened == []
 
 
+@pytest.mark.costly
 def test_the_limit_of_the_setting_holds() -> None:
     app = probe(max_body_bytes=20)
 
@@ -190,6 +192,7 @@ def impatient() -> ASGIApp:
     return assemble(made(body_timeout="100ms"))
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("target", ["/items", "/raw", "/mounted/items", "/mounted/raw", "/nested/deeper/items"])
 @pytest.mark.parametrize("body", [[Stall], [b'{"name":', Stall], [b'{"name":', b'"canary', Stall]], ids=len)
 def test_a_body_that_stalls_is_408_within_its_time(target: str, body: list[Part], logged: Lines) -> None:
@@ -206,6 +209,7 @@ def test_a_body_that_stalls_is_408_within_its_time(target: str, body: list[Part]
     assert "exception" not in line
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("target", ["/raw", "/items"])
 def test_it_is_behind_a_middleware_that_reads_in_a_task_of_its_own_too(target: str) -> None:
     async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -217,6 +221,7 @@ def test_it_is_behind_a_middleware_that_reads_in_a_task_of_its_own_too(target: s
     assert_problem(request(app, "POST", target, {"content-type": "application/json"}, [b"{", Stall]), 408)
 
 
+@pytest.mark.costly
 def test_a_route_may_give_more_time_for_its_body() -> None:
     began = time.monotonic()
 

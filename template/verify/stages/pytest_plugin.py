@@ -11,10 +11,12 @@ import pytest
 
 CASES = 2
 """Of the cases of one test, the quick tier takes so many, the first and the last among them."""
-SLOW, EVERY_CASE = "slow", "every_case"
-"""Markers: of tests that the quick tier leaves out, and of those of which it takes all cases."""
+SLOW, COSTLY, EVERY_CASE = "slow", "costly", "every_case"
+"""Markers: of tests that the quick tier leaves out, the second kind not in a pipeline, and of those of which it takes all
+cases."""
 MARKERS = [
     f"{SLOW}: takes a second or more, or waits for a server; left out of the quick tier of verify",
+    f"{COSTLY}: costs much, and others see each control on; left out of the quick tier of verify but in a pipeline",
     f"{EVERY_CASE}: each case is another claim; the quick tier of verify takes two cases of every other test",
 ]
 
@@ -22,7 +24,8 @@ MARKERS = [
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("verify")
     group.addoption("--verify-report", default="", help="where to write what came of the tests")
-    group.addoption("--verify-quick", action="store_true", help="a few cases of each test that takes no time")
+    group.addoption("--verify-quick", action="store_true", help="as --verify-cases, but no test that costs much")
+    group.addoption("--verify-cases", action="store_true", help="a few cases of each test that takes no time")
     group.addoption("--verify-not-slow", action="store_true", help="all cases of each test that is not marked slow")
 
 
@@ -37,15 +40,17 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_quick = config.getoption("--verify-quick")
-    if not is_quick and not config.getoption("--verify-not-slow"):
+    has_few_cases = is_quick or config.getoption("--verify-cases")
+    if not has_few_cases and not config.getoption("--verify-not-slow"):
         return
+    left = (SLOW, COSTLY) if is_quick else (SLOW,)
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker(SLOW) is None:
+        if not any(map(item.get_closest_marker, left)):
             tests[item.nodeid.partition("[")[0]].append(item)
     if not tests:  # a suite that is slow as a whole is still the only proof that there is
         return
-    selected = {id(item) for cases in tests.values() for item in (_some(cases) if is_quick else cases)}
+    selected = {id(item) for cases in tests.values() for item in (_some(cases) if has_few_cases else cases)}
     left_out = [item for item in items if id(item) not in selected]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if id(item) in selected]

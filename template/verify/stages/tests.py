@@ -24,6 +24,7 @@ RULES = {
     "owned": Rule("tests", "tests.owned", "the template's own tests pass"),
     "yours": Rule("tests", "tests.yours", "your tests pass"),
 }
+LATER = Rule("tests", "tests.later", "the rest of the template's own tests")
 
 
 class Suites:
@@ -34,10 +35,13 @@ class Suites:
         self.end = time.monotonic() + self.limit
         self.folder = tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True)
         arguments = {
-            "owned": ["-c", str(OWNED / "pytest.ini"), str(OWNED), *([] if options.thorough else ["--verify-quick"])],
+            "owned": [
+                *("-c", str(OWNED / "pytest.ini"), str(OWNED)),
+                *([] if options.thorough else ["--verify-quick"] if _is_by_hand() else ["--verify-cases"]),
+            ],
             "yours": [
                 *("--ignore", str(OWNED), *_without_coverage(options.project)),
-                *(["--verify-not-slow"] if _leaves_out_slow(options.thorough) else []),
+                *(["--verify-not-slow"] if _is_by_hand() and not options.thorough else []),
             ],
         }
         self.running = {}
@@ -51,9 +55,9 @@ class Suites:
                 self.running[name] = processes.start(command, options.project, environment, output)
 
 
-def _leaves_out_slow(is_thorough: bool) -> bool:
-    """Whether slow tests of the team wait: not in a pipeline, where nothing else may run them."""
-    return not is_thorough and os.environ.get("CI", "").lower() not in ("true", "1")
+def _is_by_hand() -> bool:
+    """Whether slow tests of the team and costly ones of ours may wait: not in a pipeline, where nothing else runs them."""
+    return os.environ.get("CI", "").lower() not in ("true", "1")
 
 
 def _without_coverage(project: Path) -> list[str]:
@@ -83,10 +87,13 @@ def stage(options: Options) -> Iterator[Check]:
         try:
             for suite in RULES:
                 code = processes.wait(suites.running[suite], suites.end - time.monotonic())
-                check = _judged(suite, code, Path(folder), suites.limit)
+                counts = _counts(Path(folder, f"{suite}.json"))
+                check = _judged(suite, code, counts, Path(folder), suites.limit)
                 if code == 5 and suite == "yours" and _has_no_route(options):
                     check = RULES[suite].not_looked_at("there is no test of yours yet, and no route of yours to test")
                 yield check
+                if suite == "owned" and (left := counts.get("left_out")):
+                    yield LATER.not_looked_at(f"{left} tests are left to --thorough")
         finally:
             for process in suites.running.values():
                 processes.end(process, 1.0)
@@ -104,16 +111,20 @@ def _has_no_route(options: Options) -> bool:
         return False
 
 
-def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
+def _counts(report: Path) -> dict[str, Any]:
+    try:
+        counts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        counts = {}
+    return counts
+
+
+def _judged(suite: str, code: int | None, counts: dict[str, Any], folder: Path, limit: float) -> Check:
     rule = RULES[suite]
     remedy = f"Run `uv run pytest{f' {OWNED.as_posix()}' if suite == 'owned' else ''}` and look at what it says."
     if code is None:
         seen = f"they were not over after {limit:g} s"
         return rule.unverified(seen, f"Make them faster, or use --thorough. {remedy}")
-    try:
-        counts: dict[str, Any] = json.loads((folder / f"{suite}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        counts = {}
     if counts.get("failed"):
         failures = [f"{test}: {reason}" for test, reason in counts["failures"].items()]
         more = f"; {len(failures) - 3} more" if failures[3:] else ""
@@ -121,10 +132,9 @@ def _judged(suite: str, code: int | None, folder: Path, limit: float) -> Check:
     words = [
         f"{counts[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if counts.get(kind)
     ]
-    if counts.get("left_out"):
-        left_out = "more with --thorough" if suite == "owned" else "deselected"
-        waits = suite == "yours" and _leaves_out_slow(limit == THOROUGH)
-        words.append(f"{counts['left_out']} {left_out}{', those marked slow until --thorough' if waits else ''}")
+    if counts.get("left_out") and suite == "yours":
+        waits = _is_by_hand() and limit != THOROUGH
+        words.append(f"{counts['left_out']} deselected{', those marked slow until --thorough' * waits}")
     seen = ", ".join(words)
     if code == 5 or (code == 0 and not counts.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"
