@@ -167,8 +167,8 @@ TABLE: dict[str, dict[str, Any]] = {
     "a container file or compose file": deployments.HONEST,
     "a manifest": test_manifests.HONEST,
 }
-"""Every honest change. Those of a service are made in one that is installed, and proved as a person does it; the files of
-the others are looked at by the check of their kind, in `tests/stages/`.
+"""Every honest change. Those of a service are made in one that is installed, and proved as a person does it; the files
+of the others are looked at by the check of their kind, in `tests/stages/`.
 """
 C5 = {"h01", "h02", "h05", "h06", "h07", "h08", "h09"}
 """The honest changes that were found red first."""

@@ -90,6 +90,11 @@ def read(project: Path, today: date) -> Acceptances:
     return found
 
 
+def may_be_accepted(check: Check) -> bool:
+    """Whether a team may live with what this check found."""
+    return not any(_refused({"check": check.id, "object": check.object}))
+
+
 def _refused(table: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Whatever an acceptance may not be about, however well it is formed."""
     check, reason, about = (str(table.get(name, "")) for name in ("check", "reason", "object"))

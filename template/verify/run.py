@@ -13,7 +13,7 @@ from typing import Any
 from . import acceptance
 from .attacks import STEPS
 from .common.addresses import masked
-from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, counted, overall, worst
+from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, counted, listed, overall, worst
 from .runner import processes, report
 from .runner.terminal import Terminal, printable
 from .upkeep.prerequisites import first_command
@@ -152,6 +152,14 @@ class Run:
         for check in sorted(shown, key=lambda each: ORDER.index(each.outcome)):
             screen.line()
             self._show(check)
+        red = [each for each in open_ends if each.outcome in (Outcome.INSECURE, Outcome.UNVERIFIED)]
+        named = dict.fromkeys(
+            f"{x.id}{f' of {x.object}' * bool(x.object)}" for x in red if acceptance.may_be_accepted(x)
+        )
+        if named:
+            said = f"accept its check and object in {acceptance.FILE} (HARDENING.md, Accepting)"
+            screen.line()
+            screen.line(f"To live with one of them, {said}: {listed(named)}.")
         screen.line()
         if self.overridden["ignored"]:
             screen.line(f"Ignored here: {', '.join(self.overridden['ignored'])}.")

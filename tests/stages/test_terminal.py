@@ -118,6 +118,22 @@ def test_the_verdict_stands_once_and_last(tmp_path: Path, outcomes: list[str], l
     assert stream.getvalue().count(" checks") == 1
 
 
+def test_what_may_be_accepted_is_named_as_the_acceptance_names_it(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    run = Run(Options(tmp_path, "orders_api"), Terminal(stream), [])
+    never = Rule("tests", "tests.yours", "your tests pass")
+    run.checks = [RULE.of("Dockerfile").insecure("a", "b"), RULE.unverified("a"), never.insecure("a", "b")]
+    run.checks += [Rule("audit", "audit.complete", "every package", "").unverified("a"), RULE.proved("a")]
+    run.stopped_at = None
+
+    run.summary()
+
+    assert "Accepting): docker.user of Dockerfile, docker.user.\n" in stream.getvalue()
+    run.checks = [never.insecure("a", "b")]
+    run.summary()
+    assert stream.getvalue().count("To live with") == 1
+
+
 def test_whoever_started_the_run_says_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFY_RUN_ID", "all-outcomes-1")
     stream = io.StringIO()

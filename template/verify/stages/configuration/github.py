@@ -105,14 +105,15 @@ class Workflows:
             for values in _matrix(job):
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
                 runner = _filled(" ".join(texts(job.get("runs-on"))), facts).lower()
-                facts |= {"runner.os": system for word, system in _SYSTEMS.items() if word in runner}
+                system = next((each for word, each in _SYSTEMS.items() if word in runner), "")
+                facts |= {"runner.os": system} if system else {}
                 state = Step(
                     "",
                     where,
                     lost="`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else "",
                     skipped=skipped,
                     unknown=unknown,
-                    system=str(facts.get("runner.os", "")),
+                    system=system,
                 )
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)

@@ -305,5 +305,7 @@ def _depends(task: Mapping[str, object], step: Step) -> str:
     """On what it depends whether a task, or a command of one, does anything; empty if on nothing."""
     system = {"Windows": "windows", "macOS": "darwin"}.get(step.system, "linux")
     here = system in (each.partition("/")[0] for each in texts(task.get("platforms")))
-    found = next((key for key in ("status", "if", "platforms") if key in task and not (key == "platforms" and here)), "")
+    found = next(
+        (key for key in ("status", "if", "platforms") if key in task and not (key == "platforms" and here)), ""
+    )
     return f"it depends on `{found}`" * bool(found)

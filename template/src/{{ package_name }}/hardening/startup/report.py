@@ -100,9 +100,14 @@ def _written(text: str | None, field: FieldInfo | None) -> str:
         return text.lower()
     if field is None or not any(getattr(each, "func", None) is seconds for each in field.metadata):
         return text
+    return _duration(text)
+
+
+def _duration(text: str | float) -> str:
+    """Seconds as a duration is written: `1m`."""
     milliseconds = round(float(text) * 1000)
     units = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
-    return next((f"{milliseconds // size}{unit}" for unit, size in units if milliseconds % size == 0), text)
+    return next((f"{milliseconds // size}{unit}" for unit, size in units if milliseconds % size == 0), str(text))
 
 
 def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
@@ -144,7 +149,8 @@ def _plain(value: Any) -> Any:
 
 
 def _cells(route: dict[str, Any]) -> list[str]:
-    policy = "; ".join(f"{name}={value}" for name, value in route["policy"].items())
+    written = ((name, _duration(x) if isinstance(x, float) else x) for name, x in route["policy"].items())
+    policy = "; ".join(f"{name}={value}" for name, value in written)
     return [route["route"], route["access"] or "undeclared", policy]
 
 
