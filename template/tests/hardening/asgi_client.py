@@ -4,13 +4,14 @@
 import asyncio
 import atexit
 import json
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Scope, Send
 
 from verify.common import answer
 from verify.common.answer import HOST
@@ -18,6 +19,7 @@ from verify.common.answer import HOST
 __all__ = ["HOST", "Answer"]
 
 CLIENT = "203.0.113.9"
+P = ParamSpec("P")
 T = TypeVar("T")
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -58,6 +60,16 @@ atexit.register(_runner.close)
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the one event loop of all tests, as a server has one."""
     return _runner.get_loop().run_until_complete(work)  # `_runner.run` takes Ctrl-C over each time, at a price
+
+
+def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Let a test wait: it is a coroutine function, and runs on that loop."""
+
+    @wraps(test)
+    def waited(*arguments: P.args, **named: P.kwargs) -> None:
+        run(test(*arguments, **named))
+
+    return waited
 
 
 class Stall:
@@ -188,6 +200,31 @@ def handshake(
 
     run(asyncio.wait_for(app(scope, receive, send), 10))
     return messages
+
+
+async def get_and_stay(app: ASGIApp, target: str, send: Send, client: str = CLIENT) -> None:
+    """Send one GET of a client that stays, and give `send` each message that comes back."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError("the client stays")
+
+    await app(scope_of("http", target, (), client, method="GET", scheme="http"), receive, send)
+
+
+async def started(app: ASGIApp, said: list[Any] | None = None) -> list[Any]:
+    """Start an application as a server does, and stop it; what it says."""
+    said = [] if said is None else said
+    waiting = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Message:
+        return waiting.pop(0)
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    return said
 
 
 def _dumps(value: Any) -> bytes:

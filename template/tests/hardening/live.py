@@ -129,19 +129,6 @@ def read(connection: socket.socket, method: str = "GET") -> Answer:
         return Answer(response.status, response.getheaders(), response.read())
 
 
-def drain(connection: socket.socket) -> bytes:
-    """Everything that comes until the server closes the connection."""
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = connection.recv(65536)
-        except ConnectionResetError:
-            part = b""
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-
-
 @contextmanager
 def server(log: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     """A server that is ready, and gone afterwards."""

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from verify.common.raw_http import until_closed
+
 from .asgi_client import HOST, Answer
-from .live import Server, drain, read, server
+from .live import Server, read, server
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +83,7 @@ def assert_goes_on(connection: socket.socket, answer: Answer) -> None:
     """The next request is answered, or the connection was said to close and does."""
     if "close" in answer.all("connection"):
         connection.settimeout(4)
-        assert drain(connection) == b""
+        assert until_closed(connection) == b""
     else:
         connection.sendall(NEXT)
         assert read(connection).status == 200
@@ -156,7 +158,7 @@ def test_who_asks_before_sending_is_answered_and_not_invited(early: Server) -> N
     with early.connect() as connection:
         connection.sendall(head.encode())
         connection.settimeout(5)
-        received = drain(connection)
+        received = until_closed(connection)
 
     assert received.startswith(b"HTTP/1.1 415 ")
     assert b"\r\nconnection: close\r\n" in received
@@ -170,7 +172,7 @@ def test_the_answer_does_not_wait_for_the_body(early: Server) -> None:
         assert read(connection, "POST").status == 404
         took = time.monotonic() - began
         connection.settimeout(6)
-        assert drain(connection) == b""
+        assert until_closed(connection) == b""
 
     assert took < 1
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .asgi_client import exchange, request, run, together
+from .asgi_client import exchange, in_loop, request, run, together
 from .assertions import assert_hardened, assert_problem
 from .conftest import Lines
 from .probe import at_the_root, made, probe, shared
@@ -106,7 +106,8 @@ def test_a_look_up_that_hangs_is_a_no() -> None:
 
 
 @pytest.mark.slow
-def test_a_look_up_that_cleans_up_for_long_delays_no_answer_and_is_not_asked_beside_itself(logged: Lines) -> None:
+@in_loop
+async def test_a_look_up_that_cleans_up_for_long_delays_no_answer_and_is_not_asked_beside_itself(logged: Lines) -> None:
     """Drivers of databases tell a server that stands still, and wait for what it says to that."""
     over, asked = asyncio.Event(), list[str]()
 
@@ -121,15 +122,12 @@ def test_a_look_up_that_cleans_up_for_long_delays_no_answer_and_is_not_asked_bes
             if len(asked) == 1:
                 raise OSError("nobody is left to hear of it")
 
-    async def statuses() -> list[int]:
-        app, found = at_the_root(made(), ready=[stands_still]), []
-        for is_over in (False, False, True):
-            if is_over:
-                over.set()
-            found.append((await asyncio.wait_for(exchange(app, "GET", "/health/ready"), 30)).status)
-            await asyncio.sleep(1.05)
-        return found
-
-    assert run(statuses()) == [503, 503, 200]
+    app, found = at_the_root(made(), ready=[stands_still]), []
+    for is_over in (False, False, True):
+        if is_over:
+            over.set()
+        found.append((await asyncio.wait_for(exchange(app, "GET", "/health/ready"), 30)).status)
+        await asyncio.sleep(1.05)
+    assert found == [503, 503, 200]
     assert len(asked) == 2
     assert [line["reason"] for line in logged()] == ["TimeoutError"] * 2

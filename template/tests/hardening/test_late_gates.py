@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .asgi_client import request, run
-from .test_gates import GUARDED, Outer, Wrapped, asks, assert_same, bare, early, endpoint, hardened, live, pair
+from .asgi_client import request, run, started
+from .test_gates import GUARDED, Outer, Wrapped, asks, assert_same, bare, early, endpoint, hardened, pair
 
 
 def onto_routes(app: Any) -> None:
@@ -39,7 +39,7 @@ def test_a_gate_that_a_lifespan_puts_onto_what_is_there_is_asked(change: Callabl
     apps = bare(lifespan=lifespan), hardened(lifespan=lifespan)
     for app in apps:
         early(app)
-        run(live(app))
+        run(started(app))
 
     assert 403 in assert_same(apps, [*GUARDED, "GET /early"])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from .asgi_client import Answer, Leave, Stall, exchange, handshake, request, run, scope_of, together
+from .asgi_client import Answer, Leave, Stall, exchange, get_and_stay, handshake, in_loop, request, run, together
 from .assertions import assert_hardened, assert_problem
 from .conftest import Lines
 from .probe import happened, probe, shared
@@ -91,32 +91,22 @@ def test_a_trailing_slash_redirects_nowhere() -> None:
 def test_a_stream_is_not_buffered() -> None:
     seen: list[str] = []
 
-    async def receive() -> Message:
-        await asyncio.sleep(10)
-        return {"type": "http.disconnect"}
-
     async def send(message: Message) -> None:
         seen.append(f"{len(happened)} made, {message.get('body', b'').decode().strip() or 'headers'}")
 
-    scope = scope_of("http", "/stream", (), "203.0.113.9", method="GET", scheme="http")
-    run(shared()(scope, receive, send))
+    run(get_and_stay(shared(), "/stream", send))
 
     assert seen[:4] == ["1 made, headers", "1 made, part 0", "2 made, part 1", "3 made, part 2"]
 
 
 def test_a_stream_that_breaks_is_cut_not_ended(logged: Lines) -> None:
-    scope = scope_of("http", "/stream-breaks", (), "203.0.113.9", method="GET", scheme="http")
     messages: list[Message] = []
-
-    async def receive() -> Message:
-        await asyncio.sleep(10)
-        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         messages.append(message)
 
     with pytest.raises(Exception, match="canary in the middle"):
-        run(shared()(scope, receive, send))
+        run(get_and_stay(shared(), "/stream-breaks", send))
 
     answer = Answer.of(messages)
     assert answer.body == b"part\n"
@@ -283,9 +273,6 @@ def test_what_goes_on_after_the_answer_is_not_cut_by_the_time_out(logged: Lines)
 def test_a_header_that_the_server_refuses_is_answered_500(logged: Lines) -> None:
     messages: list[Message] = []
 
-    async def receive() -> Message:
-        raise AssertionError("nobody reads")
-
     async def send(message: Message) -> None:
         if any(each in message.get("headers", ()) for each in ((b"x-own", b"yes"), (b"subject:", b"x"))):
             raise ValueError("not a header")
@@ -301,8 +288,7 @@ def test_a_header_that_the_server_refuses_is_answered_500(logged: Lines) -> None
     app.routes.insert(0, app.routes.pop())
     for target, told in (("/own-headers", "not a header"), ("/mounted-raw/x", "b'subject:' is no header")):
         messages.clear()
-        scope = scope_of("http", target, (), "203.0.113.9", method="GET", scheme="http")
-        run(app(scope, receive, send))
+        run(get_and_stay(app, target, send))
 
         assert_problem(Answer.of(messages), 500)
         (line,) = logged()
@@ -357,26 +343,24 @@ def test_each_websocket_is_one_line(logged: Lines) -> None:
     assert [(line["event"], line["status"]) for line in logged()] == [("request", 101), ("unhandled_error", 500)]
 
 
-def test_a_shutdown_waits_for_background_tasks() -> None:
+@in_loop
+async def test_a_shutdown_waits_for_background_tasks() -> None:
     app = probe()
     order: list[str] = []
 
-    async def serve() -> None:
-        waiting = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-        running: list[asyncio.Task[Answer]] = []
+    waiting = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    running: list[asyncio.Task[Answer]] = []
 
-        async def receive() -> Message:
-            if len(waiting) == 1:
-                running.append(asyncio.create_task(exchange(app, "GET", "/background")))
-                await asyncio.sleep(0.02)
-            return waiting.pop(0)
+    async def receive() -> Message:
+        if len(waiting) == 1:
+            running.append(asyncio.create_task(exchange(app, "GET", "/background")))
+            await asyncio.sleep(0.02)
+        return waiting.pop(0)
 
-        async def send(message: Message) -> None:
-            order.append(message["type"])
-            order.extend(happened)
+    async def send(message: Message) -> None:
+        order.append(message["type"])
+        order.extend(happened)
 
-        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
-        await asyncio.gather(*running)
-
-    run(serve())
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    await asyncio.gather(*running)
     assert order == ["lifespan.startup.complete", "lifespan.shutdown.complete", "background"]

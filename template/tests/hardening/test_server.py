@@ -19,9 +19,11 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from verify.common.raw_http import until_closed
+
 from .asgi_client import HOST, Answer
 from .assertions import assert_hardened, assert_problem
-from .live import Server, drain, read, server
+from .live import Server, read, server
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +37,7 @@ def post(target: str, headers: str, body: str, host: str = HEAD) -> str:
 
 def seconds_until_closed(connection: socket.socket) -> tuple[float, bytes]:
     began = time.monotonic()
-    received = drain(connection)
+    received = until_closed(connection)
     return time.monotonic() - began, received
 
 
@@ -85,7 +87,7 @@ def test_without_uvloop_the_loop_of_asyncio_does_as_well(tmp_path: Path) -> None
 def test_nothing_listens_but_http_1(live: Server) -> None:
     with live.connect() as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-        assert b"\x00\x00" not in drain(connection)[:9]
+        assert b"\x00\x00" not in until_closed(connection)[:9]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +166,7 @@ def test_a_connection_whose_body_stalls_does_not_stay_open(live: Server) -> None
             connection.sendall(STALLS[0].encode())
             assert read(connection, "POST").status == 408
             connection.settimeout(3)
-            assert drain(connection) == b""
+            assert until_closed(connection) == b""
 
 
 def test_a_body_that_drips_is_408(live: Server) -> None:
@@ -213,7 +215,7 @@ def test_an_ambiguous_framing_never_yields_a_second_request(live: Server, sent: 
     with live.connect() as connection:
         connection.sendall(sent.encode())
         connection.shutdown(socket.SHUT_WR)
-        received = drain(connection)
+        received = until_closed(connection)
 
     first = received.partition(b"\r\n")[0]
     assert first == b"" or first.startswith(b"HTTP/1.1 4")
@@ -243,7 +245,7 @@ def test_what_the_server_refuses_itself_is_a_bare_4xx_and_closed(live: Server, s
     with live.connect() as connection:
         with suppress(OSError):  # it closes as soon as it has read enough
             connection.sendall(sent.encode())
-        received = drain(connection)
+        received = until_closed(connection)
 
     assert received == b"" or received.startswith(b"HTTP/1.1 4")
     assert b"granian" not in received.lower()
@@ -298,7 +300,7 @@ def test_a_stream_that_breaks_is_not_taken_for_whole(live: Server) -> None:
 def test_head_sends_no_body(live: Server, target: str) -> None:
     with live.connect() as connection:
         connection.sendall(f"HEAD {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
-        received = drain(connection)
+        received = until_closed(connection)
 
     assert received.endswith(b"\r\n\r\n")
     assert received.count(b"\r\n\r\n") == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from .asgi_client import HOST, Answer, exchange, request, run, scope_of
+from .asgi_client import HOST, Answer, exchange, get_and_stay, in_loop, request
 from .assertions import assert_problem
 from .conftest import Lines
 from .live import PRODUCTION, Server, environment, free_port, read, server
@@ -26,39 +26,26 @@ pytestmark = pytest.mark.slow
 STUBBORN = ["/thread/1500", "/threads/1500", "/stubborn/2500"]
 
 
-class Forever:
-    """A client that has sent all, and stays."""
-
-    async def receive(self) -> Message:
-        await asyncio.sleep(60)
-        return {"type": "http.disconnect"}
-
-
 @pytest.mark.parametrize("target", STUBBORN)
-def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: str, logged: Lines) -> None:
+@in_loop
+async def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: str, logged: Lines) -> None:
     app = probe(max_concurrency=1)
 
-    async def ask() -> tuple[bool, list[int]]:
-        messages: list[Message] = []
-        answered = asyncio.Event()
+    messages: list[Message] = []
+    answered = asyncio.Event()
 
-        async def send(message: Message) -> None:
-            messages.append(message)
-            if message["type"] == "http.response.body":
-                answered.set()
+    async def send(message: Message) -> None:
+        messages.append(message)
+        if message["type"] == "http.response.body":
+            answered.set()
 
-        scope = scope_of("http", target, (), "203.0.113.9", method="GET", scheme="http")
-        overdue = asyncio.ensure_future(app(scope, Forever().receive, send))
-        await answered.wait()
-        is_over = overdue.done()
-        assert_problem(Answer.of(messages), 503)
-        statuses = [(await exchange(app, "GET", "/ok")).status]
-        await overdue
-        return is_over, [*statuses, (await exchange(app, "GET", "/ok")).status]
-
-    is_over, statuses = run(ask())
-    assert not is_over, "the client waits for what is overdue"
-    assert statuses == [503, 200]
+    overdue = asyncio.ensure_future(get_and_stay(app, target, send))
+    await answered.wait()
+    assert not overdue.done(), "the client waits for what is overdue"
+    assert_problem(Answer.of(messages), 503)
+    assert (await exchange(app, "GET", "/ok")).status == 503
+    await overdue
+    assert (await exchange(app, "GET", "/ok")).status == 200
     lines = [line for line in logged() if line.get("path", target) == target]
     assert [line["event"] for line in lines] == ["work_goes_on", "request_timed_out"]
 

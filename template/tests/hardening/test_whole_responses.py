@@ -5,11 +5,12 @@ import http.client
 
 import pytest
 
+from verify.common.raw_http import until_closed
 from verify.probe.misbehaving import AFTER, BEFORE, RIGHT
 
 from .asgi_client import HOST, Answer, handshake
 from .assertions import assert_hardened, assert_problem
-from .live import Server, drain, read
+from .live import Server, read
 from .probe import shared
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ def test_an_answer_that_is_none_is_a_whole_500(live: Server, name: str) -> None:
         connection.sendall(f"GET /wrong/{name} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert_problem(read(connection), 500)
         connection.sendall(NEXT.encode())
-        received = drain(connection)
+        received = until_closed(connection)
 
     assert received.startswith(b"HTTP/1.1 200")
     assert received.endswith(b"\r\n\r\n4"), "what came before it was read as the next response"
@@ -37,7 +38,7 @@ def test_an_answer_that_is_none_is_a_whole_500(live: Server, name: str) -> None:
 def test_half_an_answer_is_cut(live: Server, name: str) -> None:
     with live.connect() as connection:
         connection.sendall(f"GET /wrong/{name} HTTP/1.1\r\nHost: {HOST}\r\n\r\n{NEXT}".encode())
-        received = drain(connection)
+        received = until_closed(connection)
 
     assert received.count(b"HTTP/1.1") <= 1
     assert b"poisoned" not in received
@@ -65,7 +66,7 @@ def test_a_head_announces_the_length_that_it_does_not_have(live: Server, name: s
         assert_hardened(answer)
         connection.sendall(NEXT.encode())
 
-        assert drain(connection).endswith(b"\r\n\r\n4")
+        assert until_closed(connection).endswith(b"\r\n\r\n4")
 
 
 def test_a_websocket_that_is_neither_accepted_nor_refused_is_refused() -> None:

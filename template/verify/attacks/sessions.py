@@ -113,10 +113,10 @@ def sockets(arena: Arena) -> Seen:
     probe = arena.probe_service
     cookie = f"{COOKIE}={cookie_set_by(sign_in(probe, 'socket'))}"
     faults, seen = [], []
-    refused = expect({"no session": _opened(probe, "/ws/session", "")[1]}, 401)
+    refused = expect({"no session": _opened(probe, "")[1]}, 401)
     kinds = {"signed out": 3000, "a message of 2 MB": 1009, "half a message": 3008}
     for name, code in kinds.items():
-        connection, answer = _opened(probe, "/ws/session", cookie)
+        connection, answer = _opened(probe, cookie)
         with connection:
             if answer.status != 101:
                 faults.append(f"{name}: the handshake is answered {answer.status}")
@@ -138,10 +138,10 @@ def sockets(arena: Arena) -> Seen:
     return Seen(f"{'; '.join(seen)}; no session: {refused.text}", [*faults, *refused.faults])
 
 
-def _opened(probe: Service, target: str, cookie: str) -> tuple[socket.socket, Answer]:
+def _opened(probe: Service, cookie: str) -> tuple[socket.socket, Answer]:
     """A connection with a handshake, and what that was answered."""
     connection = connect(probe.port, 6.0)
-    connection.sendall(raw("GET", target, [*HANDSHAKE, ("Cookie", cookie or "a=b")]))
+    connection.sendall(raw("GET", "/ws/session", [*HANDSHAKE, ("Cookie", cookie or "a=b")]))
     head = b""
     while not head.endswith(b"\r\n\r\n") and (part := connection.recv(1)):
         head += part
