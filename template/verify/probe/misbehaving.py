@@ -18,7 +18,7 @@ class Oddity(BaseException):
         raise RuntimeError("canary")
 
     @property
-    def __traceback__(self) -> Any:
+    def __traceback__(self) -> Any:  # type: ignore[override]
         raise RuntimeError("canary")
 
 
