@@ -10,15 +10,18 @@ import asyncio
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
 from ..core.peers import canonical
+from ..steps.client import client_key
 from .deadlines import Peer
 from .traffic import FD, Traffic, opened
 
 _SLICE, _PAUSE = 64, 0.005  # connections that are looked at in one go, less than a millisecond, and seconds between
+_SOON = 0.1  # seconds to the next look where connections ran out: others are queued before the listener
 
 served: tuple[int, int] | None = None
 """The port, and how many connections a worker may have. `serve` sets it before it forks, where there is enough to see."""
@@ -28,6 +31,8 @@ class _Waiting(NamedTuple):
     """A connection that waits for a request."""
 
     descriptor: int
+    client: str
+    """Whose share it is counted to."""
     idle: int
     """Milliseconds since anything was sent or received."""
     received: int
@@ -73,6 +78,7 @@ class Connections:
         self._busy, self._header_timeout = busy, header_timeout
         self._waiting: dict[int, _Waiting] = {}
         self._to_cut: set[Peer] = set()
+        self._is_crowded = False
 
     def cut(self, peer: Peer | None) -> None:
         """Shut a connection down at the next look: the server lets one go only when its client has read what is left."""
@@ -81,9 +87,9 @@ class Connections:
 
     async def watch(self) -> None:
         """Look through them again and again, if `serve` has asked for it."""
-        interval = min(1.0, self._header_timeout / 4)
         paused = 0.0
         while served is not None:
+            interval = _SOON if self._is_crowded else min(1.0, self._header_timeout / 4)
             await asyncio.sleep(interval)
             with suppress(OSError):
                 # Not by the clock: while a route blocks the loop, a header may have come that nobody here knows of.
@@ -115,13 +121,16 @@ class Connections:
                     if (name := (canonical(host), number)) in to_cut:
                         connection.shutdown(socket.SHUT_RDWR)
                     elif name not in busy:
-                        self._look_at(connection, descriptor, before, elapsed)
+                        self._look_at(connection, descriptor, client_key(name[0]), before, elapsed)
             await asyncio.sleep(_PAUSE)
-        if total > most * 0.9:
+        self._is_crowded = total > most * 0.9
+        if self._is_crowded:
             self._make_room(total - int(most * 0.75))
         return len(descriptors) / _SLICE * _PAUSE
 
-    def _look_at(self, connection: socket.socket, descriptor: int, before: dict[int, _Waiting], elapsed: float) -> None:
+    def _look_at(
+        self, connection: socket.socket, descriptor: int, client: str, before: dict[int, _Waiting], elapsed: float
+    ) -> None:
         inode, (idle, received, answers) = os.fstat(connection.fileno()).st_ino, Traffic.of(connection)
         seconds, old = 0.0, before.get(inode)
         if old is not None and old.answers == answers:
@@ -132,11 +141,15 @@ class Connections:
         if seconds >= self._header_timeout:
             connection.shutdown(socket.SHUT_RDWR)
         else:
-            self._waiting[inode] = _Waiting(descriptor, idle, received, answers, seconds)
+            self._waiting[inode] = _Waiting(descriptor, client, idle, received, answers, seconds)
 
     def _make_room(self, number: int) -> None:
-        """Shut down those that have waited longest."""
-        longest = sorted(self._waiting.items(), key=lambda item: -item[1].idle)
-        for inode, waiting in longest[:number]:
-            with suppress(OSError), opened(waiting.descriptor, inode) as connection:
+        """Shut down those that have waited longest, of the clients that hold most: a crowd pushes out its own."""
+        held: Counter[str] = Counter()
+        ranked = []
+        for inode, waiting in sorted(self._waiting.items(), key=lambda item: item[1].idle):
+            held[waiting.client] += 1
+            ranked.append((held[waiting.client], waiting.idle, inode, waiting.descriptor))
+        for *_, inode, descriptor in sorted(ranked, reverse=True)[:number]:
+            with suppress(OSError), opened(descriptor, inode) as connection:
                 connection.shutdown(socket.SHUT_RDWR)
