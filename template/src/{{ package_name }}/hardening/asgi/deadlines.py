@@ -83,6 +83,10 @@ class Slot:
         self._held += size
         return True
 
+    def hold_up_to(self, size: int) -> bool:
+        """Hold at least so many bytes in all, if there is room for them."""
+        return size <= self._held or self.hold(size - self._held)
+
     def cancel(self, refusal: Refusal) -> None:
         """Cancel the request's task now, with `refusal` as the answer."""
         self._due, self._refusal = time.monotonic(), refusal

@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """The messages of one HTTP request and its response: counted, timed, completed."""
 
+import asyncio
 import os
 
 from starlette.types import Message, Receive
@@ -86,14 +87,15 @@ class HttpExchange(BodyExchange):
                 raise OSError("the answer to HEAD has no body to stream")
             return
         slot = self.slot
-        if message.get("more_body", False):
-            await self._send_part(message)
-            return
         if len(body) > _PART:  # the server would keep all that is not read
+            await self._hold_part(len(body))
             last = len(body) - 1 - (len(body) - 1) % _PART
             for at in range(0, last, _PART):
                 await self._send_part({**message, "body": body[at : at + _PART]})
             message["body"] = body[last:]
+        if message.get("more_body", False):
+            await self._send_part(message)
+            return
         if self._is_read or not self.request.has_body:  # as most are; a call more is 1% of a request
             self.finished = True
             await self.raw_send(message)
@@ -114,6 +116,12 @@ class HttpExchange(BodyExchange):
             is_overdue = self.slot is not None and self.slot.overdue is not None  # it has had its time
             self.drain = self._read_on(MAX_IDLE if is_overdue else self._body_timeout)
 
+    async def _hold_part(self, size: int) -> None:
+        """End a stream if there is no memory for a part of it that is larger than all before it."""
+        if self.slot is not None and not self.slot.hold_up_to(size):
+            self.slot.cancel(OVERLOADED)
+            await asyncio.sleep(self._runtime.body_timeout)
+
     async def _send_part(self, message: Message) -> None:
         self._is_stream = True
         slot = self.slot
@@ -121,6 +129,7 @@ class HttpExchange(BodyExchange):
             slot.set_deadline(self._runtime.body_timeout, READER_TIMEOUT)
         message["more_body"] = True  # the server takes 1 for no
         await self.raw_send(message)
+        await asyncio.sleep(0)  # where the client has left, that took no time: no one else would ever come to run
         if slot is not None:
             slot.clear_deadline()
 
