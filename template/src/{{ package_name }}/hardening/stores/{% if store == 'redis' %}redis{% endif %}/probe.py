@@ -5,12 +5,12 @@ from contextlib import suppress
 from hashlib import sha256
 from urllib.parse import urlsplit
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
+from hiredis import ReplyError
 
 from ...core.log import log
 from ...settings import HardeningSettings
-from .calls import Call, Script, exchange
+from .calls import Call, Command, Script
+from .wire import Wire
 
 _EVICTION = "A full Redis forgets who is being refused. Set maxmemory-policy noeviction, or give it one of its own."
 _SHARED = (
@@ -48,25 +48,17 @@ class Probe:
         """The question, for who sends it."""
         return _ProbeCall(self)
 
-    async def ask(self, connection: AbstractConnection) -> None:
-        """Write.
-
-        Raises:
-            RedisError, OSError: It is not possible.
-        """
-        await exchange(connection, [self.call()])
-
     def compare(self, found: bytes | None) -> None:
         """Say once who else is there."""
         if found is not None and found != self.deployment.encode() and not self._is_shared:
             self._is_shared = True
             log("warning", "store_shared", hint=_SHARED)
 
-    async def look_at_memory(self, connection: AbstractConnection) -> None:
+    async def look_at_memory(self, wire: Wire) -> None:
         """Say that Redis may forget what it is told, if it says so."""
-        with suppress(RedisError, ValueError):
-            await connection.send_command("INFO", "memory")
-            lines = (await connection.read_response()).decode().splitlines()
+        with suppress(ValueError):
+            await wire.ask(info := Command("INFO", "memory"))
+            lines = info.future.result().decode().splitlines()
             memory = dict(line.split(":", 1) for line in lines if ":" in line)
             if int(memory.get("maxmemory", 0)) and memory.get("maxmemory_policy") != "noeviction":
                 log("warning", "store_may_forget", policy=memory["maxmemory_policy"], hint=_EVICTION)
