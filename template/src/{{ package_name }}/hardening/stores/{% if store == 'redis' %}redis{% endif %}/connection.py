@@ -17,7 +17,7 @@ from ..base import StoreUnavailableError
 from .address import Address
 from .calls import Argument, Call, Script
 from .links import CONNECT, INTERVAL, Links
-from .probe import Probe
+from .probe import NEAR, Probe
 from .queue import DOUBT, CallQueue
 from .wire import reason
 
@@ -25,8 +25,6 @@ TIMEOUT = 0.1
 """Seconds that a request waits at most, whatever for and however often it asks."""
 CONNECTIONS = 4
 """Connections of one process."""
-_AT_ONCE = 0.01
-"""Seconds within which an answer is no wait: a route may ask hundreds of times."""
 _FORGET = 1.0
 """Seconds after its first wait in which a request, or a connection of days, may wait again: for the next message."""
 Answer = TypeVar("Answer")
@@ -50,7 +48,7 @@ class RedisConnection:
 
     A call that is late is asked again on another connection if its script may run twice; else a probe is, and if that is
     answered at once, the call is given up. So an answer that is late is told from a server that says nothing, which opens
-    the breaker; and a request, whatever it asks, waits in vain for `TIMEOUT` in all.
+    the breaker; and a request, however often it asks, waits for `TIMEOUT` in all.
 
     Args:
         address: Where Redis is.
@@ -72,7 +70,7 @@ class RedisConnection:
         return self._open_since is not None
 
     async def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
-        """Run a script: one round trip, within `TIMEOUT`.
+        """Run a script: one round trip, within what is left of the request's `TIMEOUT`.
 
         Args:
             script: What to run. In a cluster its keys must be in one slot.
@@ -91,14 +89,20 @@ class RedisConnection:
         Raises:
             StoreUnavailableError: There is none.
         """
-        queue = self._queue
         try:
-            return await future
-        finally:
-            if (seconds := queue.now() - call.asked) > _AT_ONCE:
-                if (waits := _waits.get()) is None or waits.is_over():
-                    _waits.set(waits := _Waits())
-                waits.seconds += seconds
+            answer = await future
+        except StoreUnavailableError:
+            self._note(self._queue.now() - call.asked)
+            raise
+        if (seconds := self._links.heard - call.asked) > NEAR:
+            self._note(seconds)
+        return answer
+
+    def _note(self, seconds: float) -> None:
+        """Know for the next call of this request how long it has waited."""
+        if (waits := _waits.get()) is None or waits.is_over():
+            _waits.set(waits := _Waits())
+        waits.seconds += seconds
 
     def patience(self) -> float:
         """How many seconds the request that is running may still wait."""

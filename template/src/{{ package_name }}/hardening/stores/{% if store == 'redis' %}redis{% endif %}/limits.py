@@ -123,8 +123,9 @@ class _Acquisitions(Call):
             own = decisions[start : start + number]
             start += number
             if not future.done():
-                refused = next((index for index, remaining in enumerate(own, 1) if remaining < 0), number)
-                future.set_result(own[:refused])
+                if number > 1:  # what comes after a refusal was not decided
+                    own = own[: next((index for index, each in enumerate(own, 1) if each < 0), number)]
+                future.set_result(own)
 
     def fail(self) -> None:
         self._is_over = True

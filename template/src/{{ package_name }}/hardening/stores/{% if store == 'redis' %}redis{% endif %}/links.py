@@ -135,6 +135,7 @@ class Links:
                 async with asyncio.timeout(self._timeout):
                     await wire.ask(self._probe.call())
                 async with asyncio.timeout(CONNECT):
+                    await self._probe.look_at_distance(wire)
                     await self._probe.look_at_memory(wire)
         except BaseException:
             if wire is not None:
