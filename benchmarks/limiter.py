@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from .bench import Bench, Section
+from .bench import KINDS, Bench, Section
 from .check import check
 from .contenders import Contender, hardened
 from .figures import spread
@@ -21,6 +21,8 @@ from .stacks import PEERS, python, service
 
 KEYS = (1_000, 10_000, 100_000, 1_000_000)
 DECISIONS = 2_000
+ALONE = {f"{kind}, one connection": replace(load, connections=1) for kind, load in KINDS.items()}
+"""Who asks alone waits for nobody: requests that come together are decided in one call, and none waits for another."""
 CAP = 100_000
 """Keys that the store of a service remembers; those beyond share counters."""
 
@@ -69,6 +71,7 @@ def workers(bench: Bench) -> Section:
         plan = replace(bench.plan, server=_all(cores), load=load)
         try:
             section = replace(bench, plan=plan).timed(pinned, pairs)
+            section["alone"] = replace(bench, plan=plan).timed(pinned[:2], pairs[:1], ALONE)
         except LoadError as error:
             raise LoadError(
                 f"{error} A 503 means that Redis took longer than 0.1 s: see what else is at work."

@@ -88,8 +88,10 @@ def limiter(section: Section, name: str) -> str:
 
 
 def workers(section: Section, name: str) -> str:
-    """Throughput and percentiles on one worker and on two."""
-    return f"{throughput(section, name)}\n\n{latency(section, name)}\n\n{section['where']}"
+    """Throughput and percentiles on one worker and on two, and on one connection."""
+    parts = [section, *([section["alone"]] if "alone" in section else [])]
+    tables = [show(part, name) for part in parts for show in (throughput, latency)]
+    return "\n\n".join([*tables, section["where"]])
 
 
 def latency(section: Section, name: str) -> str:

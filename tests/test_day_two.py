@@ -174,7 +174,7 @@ def test_a_redis_that_is_full_or_gone_comes_back_without_a_restart(installed: Em
 
         ask_redis(port, "config", "set", "maxmemory", "1")
         until(lambda: service.ask("GET", "/session") == 503)
-        assert '"event":"store_away","reason":"OutOfMemoryError"' in log.read_text()
+        assert '"event":"store_away","reason":"OOM"' in log.read_text()
         assert service.ask("GET", "/nowhere") == 404  # counted in the process
         look.run(tmp_path, ADMIN_STORE=redis_url(port))
         until(lambda: log.read_text().count('"event":"store_back"') == 1)

@@ -23,9 +23,6 @@ Claim: TypeAlias = tuple[str, Quota]
 class StoreUnavailableError(Exception):
     """The store gives no answer, and nothing may be decided without it: 503."""
 
-    waited = 0.0
-    """Seconds."""
-
 
 class Store(Protocol):
     """What counts. All that a request claims is decided in one call, so that a store elsewhere is asked once."""

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 
 from ..core.log import log
 from .base import Record, SessionStore, StoreUnavailableError
@@ -150,7 +151,7 @@ class RevokingSessions:
         pending[name] = max(asked, pending.get(name, asked))
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
-            self._task = loop.create_task(self._work())
+            self._task = loop.create_task(self._work(), context=Context())  # no part of the request
 
     async def _work(self) -> None:
         pause = FIRST

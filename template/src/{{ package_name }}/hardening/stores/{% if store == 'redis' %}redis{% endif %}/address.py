@@ -1,17 +1,21 @@
 # Owned by the template: an update rewrites this file.
 """`APP_STORE_URL`, read strictly: an address that is nearly right would count elsewhere, or in the clear."""
 
+import asyncio
 import re
+import ssl
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+
+from .calls import Command
+from .wire import Wire
 
 LOOK_UP = 0.25
 """Seconds for each Sentinel, or node of a cluster, to say where the keys are."""
@@ -99,48 +103,64 @@ class Address(NamedTuple):
         passwords = (self.options["password"], self.sentinel_options["password"])
         return not self.is_encrypted and any(passwords) and not all(_is_private(host) for host, _ in self.hosts)
 
-    async def connect(self, key: str) -> AbstractConnection:
+    async def connect(self, key: str) -> Wire:
         """A new connection to the server that holds a key. Names, the master and a cluster's nodes are looked up anew.
 
         It has no time-outs: the caller has.
 
         Raises:
-            RedisError, OSError: There is none.
+            RedisError, ReplyError, OSError, EOFError: There is none.
         """
-        common: dict[str, Any] = {
-            "socket_connect_timeout": None,
-            "socket_timeout": None,
+        loop, tls = asyncio.get_running_loop(), self._tls() if self.is_encrypted else None
+        if self.kind == "unix":
+            _, wire = await loop.create_unix_connection(Wire, self.path)
+        else:
+            _, wire = await loop.create_connection(Wire, *await self._find(key), ssl=tls)
+        user, password, database = (self.options.get(name) for name in ("username", "password", "db"))
+        first = [Command("AUTH", *([user] if user else []), password)] if password else []
+        first += [Command("SELECT", database)] if database else []
+        try:
+            if first:
+                await wire.ask(*first)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    async def _find(self, key: str) -> tuple[str, int]:
+        """Host and port of the server that holds a key."""
+        # Of several hosts one that is silent must leave time to ask the next.
+        impatient: dict[str, Any] = {
+            "socket_connect_timeout": LOOK_UP,
+            "socket_timeout": LOOK_UP,
             "retry": Retry(NoBackoff(), 0),
             "driver_info": None,
             "protocol": 2,  # no greeting: a connection is ready a round trip sooner
         }
-        # Of several hosts one that is silent must leave time to ask the next.
-        impatient = {**common, "socket_connect_timeout": LOOK_UP, "socket_timeout": LOOK_UP}
-        if self.kind == "cluster":
-            nodes = [ClusterNode(host, port) for host, port in self.hosts]
-            cluster = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **impatient, **self.options)
-            try:
-                await cluster.nodes_manager.initialize()  # and not what commands there are, which any node may be asked
-                node = cluster.get_node_from_key(key)
-            finally:
-                for kind in ("nodes_cache", "startup_nodes"):
-                    await cluster.nodes_manager.aclose(kind)
-            assert node is not None  # noqa: S101 - only replicas may be none
-            connection = node.connection_class(**{**node.connection_kwargs, **common})
-            await connection.connect()  # type: ignore[no-untyped-call]
-            return connection
-        if self.kind == "unix":
-            client = Redis(unix_socket_path=self.path, **common, **self.options)
-        else:
-            host, port = self.hosts[0]
-            if self.kind == "sentinel":
-                options = {**impatient, **self.sentinel_options}
-                async with Sentinel(self.hosts, sentinel_kwargs=options) as sentinel:  # type: ignore[no-untyped-call]
-                    host, port = await sentinel.discover_master(self.master)
-            client = Redis(host=host, port=port, **common, **self.options)
-        made: AbstractConnection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-        await made.connect()  # type: ignore[no-untyped-call]
-        return made
+        if self.kind == "sentinel":
+            options = {**impatient, **self.sentinel_options}
+            async with Sentinel(self.hosts, sentinel_kwargs=options) as sentinel:  # type: ignore[no-untyped-call]
+                host, port = await sentinel.discover_master(self.master)
+            return host, int(port)
+        if self.kind != "cluster":
+            return self.hosts[0]
+        nodes = [ClusterNode(host, port) for host, port in self.hosts]
+        cluster = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **impatient, **self.options)
+        try:
+            await cluster.nodes_manager.initialize()  # and not what commands there are, which any node may be asked
+            node = cluster.get_node_from_key(key)
+        finally:
+            for kind in ("nodes_cache", "startup_nodes"):
+                await cluster.nodes_manager.aclose(kind)
+        assert node is not None  # noqa: S101 - only replicas may be none
+        return node.host, int(node.port)
+
+    def _tls(self) -> ssl.SSLContext:
+        """Made anew for each connection: files are replaced before they expire."""
+        context = ssl.create_default_context(cafile=self.options.get("ssl_ca_certs"))
+        if certificate := self.options.get("ssl_certfile"):
+            context.load_cert_chain(certificate, self.options.get("ssl_keyfile"))
+        return context
 
 
 _QUERY = {"unix": ("db",), "sentinel": ("sentinel_username", "sentinel_password")}

@@ -1,13 +1,12 @@
 # Owned by the template: an update rewrites this file.
-"""What is asked of Redis: scripts, many of them in one write."""
+"""What is asked of Redis: commands, most of them scripts."""
 
 import asyncio
 from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError
+from hiredis import pack_command
 
 from ..base import StoreUnavailableError
 
@@ -30,10 +29,9 @@ class Script:
 class Call:
     """A script that is to run, and the future of who waits for its answer. In a cluster its keys must be in one slot."""
 
-    asked = 0.0
-    is_hasty = False
-    """Whether it is given up when others are doubted, since its request has waited in vain before."""
-    is_sent = is_repeated = False
+    asked = doubted = ends = 0.0
+    """When it was asked, when it is late, and when whoever waits goes on."""
+    is_sent = is_repeated = is_answered = False
 
     def __init__(self, script: Script, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> None:
         self.script, self._keys, self._arguments = script, keys, arguments
@@ -43,6 +41,13 @@ class Call:
     def is_over(self) -> bool:
         """Whether nobody waits for the answer any more."""
         return self.future.done()
+
+    def command(self, *, is_known: bool = True) -> bytes:
+        """What is sent: the digest of the script, or its text to a server that does not know it."""
+        keys, arguments = self.operands()
+        what = ("EVALSHA", self.script.digest) if is_known else ("EVAL", self.script.text)
+        packed: bytes = pack_command((*what, len(keys), *keys, *arguments))  # type: ignore[arg-type]
+        return packed
 
     def operands(self) -> tuple[Sequence[str], Sequence[Argument]]:
         """`KEYS` and `ARGV`, when the call is sent."""
@@ -60,34 +65,17 @@ class Call:
     def fail(self) -> None:
         """Let whoever waits go on without an answer."""
         if not self.is_over:
-            self.future.set_exception(self.unavailable())
+            self.future.set_exception(StoreUnavailableError())
             self.future.exception()  # nobody waits for that of a probe
 
-    def unavailable(self) -> StoreUnavailableError:
-        """What whoever waits is told, and how long that was."""
-        error = StoreUnavailableError()
-        error.waited = asyncio.get_running_loop().time() - self.asked
-        return error
 
+class Command(Call):
+    """A command that is none of a script."""
 
-async def exchange(connection: AbstractConnection, calls: Sequence[Call]) -> None:
-    """Send calls in one write and hand over their answers; what the server has forgotten is sent again as text.
+    def __init__(self, *words: Argument) -> None:
+        super().__init__(Script(""))
+        self._words = words
 
-    Raises:
-        RedisError, OSError: The connection broke, or the server refuses.
-        TypeError, ValueError: An answer is none of its script.
-    """
-    sent = [(call, *call.operands()) for call in calls]
-    commands = [("EVALSHA", call.script.digest, len(keys), *keys, *arguments) for call, keys, arguments in sent]
-    while commands:
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        unknown = []
-        for item in sent:
-            try:
-                answer = await connection.read_response()
-            except NoScriptError:
-                unknown.append(item)
-            else:
-                item[0].succeed(answer)
-        sent = unknown
-        commands = [("EVAL", call.script.text, len(keys), *keys, *arguments) for call, keys, arguments in sent]
+    def command(self, *, is_known: bool = True) -> bytes:
+        packed: bytes = pack_command(self._words)  # type: ignore[arg-type]
+        return packed

@@ -8,8 +8,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from ...core.log import log
 from ...settings import HardeningSettings
@@ -17,15 +17,30 @@ from ..base import StoreUnavailableError
 from .address import Address
 from .calls import Argument, Call, Script
 from .links import CONNECT, INTERVAL, Links
-from .probe import Probe
+from .probe import NEAR, Probe
 from .queue import DOUBT, CallQueue
+from .wire import reason
 
 TIMEOUT = 0.1
-"""Seconds that a call waits at most, whatever for, and a request in vain."""
+"""Seconds that a request waits at most, whatever for and however often it asks."""
 CONNECTIONS = 4
 """Connections of one process."""
-_FORGET = 5.0
+_FORGET = 1.0
+"""Seconds after its first wait in which a request, or a connection of days, may wait again: for the next message."""
 Answer = TypeVar("Answer")
+
+
+class _Waits:
+    """What a request has waited, with the tasks that it has begun since."""
+
+    def __init__(self) -> None:
+        self.seconds, self._since = 0.0, time.monotonic()
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._since + _FORGET
+
+
+_waits: ContextVar[_Waits | None] = ContextVar("waits", default=None)
 
 
 class RedisConnection:
@@ -33,7 +48,7 @@ class RedisConnection:
 
     A call that is late is asked again on another connection if its script may run twice; else a probe is, and if that is
     answered at once, the call is given up. So an answer that is late is told from a server that says nothing, which opens
-    the breaker; and a request, whatever it asks, waits in vain for `TIMEOUT` in all.
+    the breaker; and a request, however often it asks, waits for `TIMEOUT` in all.
 
     Args:
         address: Where Redis is.
@@ -48,7 +63,6 @@ class RedisConnection:
         self._address, self._fallback = address, fallback
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open_since: float | None = None
-        self._wasted = WeakKeyDictionary[asyncio.Task[Any], tuple[float, float]]()
 
     @property
     def is_open(self) -> bool:
@@ -56,7 +70,7 @@ class RedisConnection:
         return self._open_since is not None
 
     async def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
-        """Run a script: one round trip, within `TIMEOUT`.
+        """Run a script: one round trip, within what is left of the request's `TIMEOUT`.
 
         Args:
             script: What to run. In a cluster its keys must be in one slot.
@@ -67,43 +81,45 @@ class RedisConnection:
             StoreUnavailableError: There is no answer.
         """
         self.submit(call := Call(script, keys, arguments))
-        return await self.answer(call.future)
+        return await self.answer(call, call.future)
 
-    async def answer(self, future: asyncio.Future[Answer]) -> Answer:
-        """Wait for an answer, and know for the next one of this request how long it waited in vain.
+    async def answer(self, call: Call, future: asyncio.Future[Answer]) -> Answer:
+        """Wait for an answer to a call, or to a part of it.
 
         Raises:
-            StoreUnavailableError: It did not.
+            StoreUnavailableError: There is none.
         """
         try:
             answer = await future
-        except StoreUnavailableError as error:
-            if (task := asyncio.current_task()) is not None:
-                self._wasted[task] = self.wasted() + error.waited, time.monotonic()
+        except StoreUnavailableError:
+            self._note(self._queue.now() - call.asked)
             raise
-        if self._wasted and (task := asyncio.current_task()) is not None:
-            self._wasted.pop(task, None)
+        if (seconds := self._links.heard - call.asked) > NEAR:
+            self._note(seconds)
         return answer
 
-    def wasted(self) -> float:
-        """How many seconds the request that is running, which is a task, has waited in vain since its last answer."""
-        if not self._wasted or (task := asyncio.current_task()) is None:
-            return 0.0
-        seconds, at = self._wasted.get(task, (0.0, 0.0))
-        return seconds if time.monotonic() < at + _FORGET else 0.0
+    def _note(self, seconds: float) -> None:
+        """Know for the next call of this request how long it has waited."""
+        if (waits := _waits.get()) is None or waits.is_over():
+            _waits.set(waits := _Waits())
+        waits.seconds += seconds
+
+    def patience(self) -> float:
+        """How many seconds the request that is running may still wait."""
+        waits = _waits.get()
+        return TIMEOUT if waits is None or waits.is_over() else TIMEOUT - waits.seconds
 
     def submit(self, call: Call) -> None:
         """Let a call wait for its turn.
 
         Raises:
-            StoreUnavailableError: Redis is away.
+            StoreUnavailableError: Redis is away, or there is no time left to wait for it.
         """
         if self._loop is not asyncio.get_running_loop():
             self._begin()
-        if self._open_since is not None or (wasted := self.wasted()) > TIMEOUT * (1 - DOUBT):
+        if self._open_since is not None or (patience := self.patience()) <= 0:
             raise StoreUnavailableError
-        call.is_hasty = wasted > 0
-        self._queue.add(call)
+        self._queue.add(call, patience)
         self._links.wake()
 
     async def open(self) -> None:
@@ -119,6 +135,7 @@ class RedisConnection:
         self._queue.clear()
         if tasks := self._links.stop():
             await asyncio.wait(tasks, timeout=CONNECT)
+        await asyncio.sleep(0)  # sockets are closed in the next turn
 
     async def ping(self) -> bool:
         """Whether Redis lets us write just now."""
@@ -142,7 +159,7 @@ class RedisConnection:
         now = time.monotonic()
         if self._open_since is None:
             self._open_since = now
-            log("error", "store_away", reason=type(error).__name__, meanwhile=self._fallback)
+            log("error", "store_away", reason=reason(error), meanwhile=self._fallback)
         self._queue.clear()
         self._links.stop()
         # At once, unless it was tried just now: who lets a probe write and nobody else is not to be asked all the time.
@@ -155,25 +172,22 @@ class RedisConnection:
 
     def _doubt(self, call: Call) -> None:
         """It is late: is it the answer that is late, or Redis that is silent?"""
-        if call.is_hasty:
-            call.fail()
-            return
         is_asked_again = call.script.is_repeatable and self._queue.add_again(call)
         if not is_asked_again and call is not self._probing:
             if self._probing is None or self._probing.is_over:
                 self._probing = self._probe.call()
-                self._queue.add(self._probing)
+                self._queue.add(self._probing, TIMEOUT)
             self._probing.future.add_done_callback(lambda _: self._end_early(call))
         self._links.wake()
 
     def _end_early(self, call: Call) -> None:
         """Give a call up if enough of its time is left for its request to ask again."""
-        if asyncio.get_running_loop().time() - call.asked < TIMEOUT * (1 - DOUBT):
+        if self._queue.now() < call.ends - (call.ends - call.asked) * DOUBT:
             call.fail()
 
     def _give_up(self, call: Call) -> None:
         """Time is up: part with a connection that does not answer, and with Redis if nothing was heard since."""
-        is_silent = not call.is_over and self._links.heard < call.asked
+        is_silent = (call.is_sent or not call.is_over) and self._links.heard <= call.asked
         call.fail()
         if is_silent:
             self._open_breaker(TimeoutError())

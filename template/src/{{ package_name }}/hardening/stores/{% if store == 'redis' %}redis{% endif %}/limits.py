@@ -13,7 +13,7 @@ from ..base import Claim, StoreUnavailableError
 from ..memory import MemoryStore
 from .address import Address
 from .calls import Argument, Call, Script
-from .connection import RedisConnection
+from .connection import TIMEOUT, RedisConnection
 
 # Times are seconds of the server's clock since 2025-06-15, to keep microseconds in a double. A stored time more than one
 # window ahead is stale (the clock was set back, or the quota changed) and is clamped, so that the wait is as told.
@@ -27,25 +27,32 @@ _ACQUIRE = Script(
     _NOW
     + """
 local decisions, is_refused = {}, false
+local found, known, intervals, windows = redis.call('MGET', unpack(KEYS)), {}, {}, {}
+for at = 2, #ARGV, 2 do
+    intervals[at - 2], windows[at - 2] = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+end
 for i, key in ipairs(KEYS) do
     local code = string.byte(ARGV[1], i)
     is_refused = is_refused and code % 2 == 1
     decisions[i] = 0
     if not is_refused then
-        local at = code - code % 2 + 2
-        local interval, window = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-        local stored = tonumber(redis.call('GET', key) or 0)
+        code = code - code % 2
+        local interval, window = intervals[code], windows[code]
+        local stored = known[key] or tonumber(found[i] or 0)
         local arrival = math.min(math.max(stored, now), now + window) + interval
         local remaining = window - (arrival - now)
         is_refused = remaining < -interval * 1e-3
         if not is_refused then
-            redis.call('SET', key, arrival, 'PX', math.max(math.ceil((arrival - now) * 1000), 1))
+            known[key] = arrival
             remaining = math.max(remaining, 0)
         elseif stored > now + window then
-            redis.call('SET', key, now + window, 'PX', math.ceil(window * 1000))
+            known[key] = now + window
         end
         decisions[i] = math.floor(remaining * 1e9)
     end
+end
+for key, arrival in pairs(known) do
+    redis.call('SET', key, arrival, 'PX', math.max(math.ceil((arrival - now) * 1000), 1))
 end
 return decisions
 """
@@ -88,7 +95,7 @@ class _Acquisitions(Call):
 
     def takes(self, number: int) -> bool:
         """Whether a request with so many claims may be added."""
-        if self.is_sent or self.is_over or self.is_hasty or len(self._codes) + number > _TOGETHER:
+        if self.is_sent or self.is_over or len(self._codes) + number > _TOGETHER:
             return False
         return self._loop is asyncio.get_running_loop()
 
@@ -116,14 +123,15 @@ class _Acquisitions(Call):
             own = decisions[start : start + number]
             start += number
             if not future.done():
-                refused = next((index for index, remaining in enumerate(own, 1) if remaining < 0), number)
-                future.set_result(own[:refused])
+                if number > 1:  # what comes after a refusal was not decided
+                    own = own[: next((index for index, each in enumerate(own, 1) if each < 0), number)]
+                future.set_result(own)
 
     def fail(self) -> None:
         self._is_over = True
         for _, future in self._requests:
             if not future.done():
-                future.set_exception(self.unavailable())
+                future.set_exception(StoreUnavailableError())
 
 
 class RedisStore:
@@ -151,10 +159,11 @@ class RedisStore:
     async def acquire(self, claims: Sequence[Claim]) -> list[float]:
         """See `Store.acquire`."""
         try:
-            if (call := self._next) is None or not call.takes(len(claims)) or self.connection.wasted():
+            if (call := self._next) is None or not call.takes(len(claims)) or self.connection.patience() < TIMEOUT:
+                is_shared = self.connection.patience() == TIMEOUT
                 self.connection.submit(call := _Acquisitions(self._prefix))
-                self._next = call
-            decisions = await self.connection.answer(call.add(claims))
+                self._next = call if is_shared else None
+            decisions = await self.connection.answer(call, call.add(claims))
         except StoreUnavailableError:
             if self._is_closed:
                 raise

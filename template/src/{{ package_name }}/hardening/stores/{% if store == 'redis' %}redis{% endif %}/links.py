@@ -1,33 +1,23 @@
 # Owned by the template: an update rewrites this file.
-"""Connections to Redis: made in the background, and each with a task that sends what waits."""
+"""Connections to Redis: made in the background, and given what waits as soon as they are free."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, MovedError, ResponseError
+from hiredis import ReplyError
 
 from .address import Address
-from .calls import Call, exchange
+from .calls import Call
 from .probe import Probe
 from .queue import CallQueue
+from .wire import Wire
 
 CONNECT = 1.0
 """Seconds that a new connection has for a name, TLS, a password and its first answer. No call waits for that."""
 INTERVAL = 0.5
 """Seconds between two tries to connect."""
-_REFUSALS = (ResponseError, BusyLoadingError, TypeError, ValueError)
-
-
-class _Link:
-    """A connection, the task that works on it, and what is under way."""
-
-    task: asyncio.Task[None]
-    connection: AbstractConnection | None = None
-    calls: Sequence[Call] = ()
-    wake: asyncio.Future[None] | None = None
-    is_ready = False
+_REFUSALS = (ReplyError, TypeError, ValueError)
 
 
 class Links:
@@ -55,120 +45,117 @@ class Links:
     ) -> None:
         self._address, self._probe, self._queue, self._size, self._timeout = address, probe, queue, size, timeout
         self._on_ready, self._on_failure = on_ready, on_failure
-        self._all: list[_Link] = []
-        self._idle: list[_Link] = []
-        self._watchers: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wires: list[Wire] = []
+        self._idle: list[Wire] = []
         self._is_waking = False
         self.settled = asyncio.Event()
         """Set when as many as wanted are ready, or one has failed."""
         self.heard = self.tried = float("-inf")
-        """When Redis last answered, by the loop's clock, and when a connection was last tried, by the machine's."""
+        """When Redis last answered, by the queue's clock, and when a connection was last tried, by the machine's."""
 
     def add(self, delay: float = 0.0) -> None:
         """Make one more connection, after so many seconds."""
-        link = _Link()
-        self._all.append(link)
-        link.task = asyncio.create_task(self._run(link, delay))
+        self._tasks.add(self._loop.create_task(self._make(delay)))
 
     def wake(self) -> None:
-        """Let one that is free take what waits, in the next turn of the loop: all that this turn asks."""
-        if self._queue and self._idle and not self._is_waking:
-            wake = self._idle.pop().wake
-            if wake is not None and not wake.done():
-                self._is_waking = True
-                wake.set_result(None)
+        """Let one that is free take what waits, at the end of this turn of the loop: all that the turn asks."""
+        if self._idle and not self._is_waking:
+            self._is_waking = True
+            self._loop.call_soon(self._send)
 
     def stop(self) -> set[asyncio.Task[None]]:
         """Close all; the tasks that end."""
-        tasks = {*(link.task for link in self._all), *self._watchers} - {asyncio.current_task()}
+        tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
-        self._all, self._idle, self._watchers, self._is_waking = [], [], [], False
+        for wire in self._wires:
+            wire.close()
+        self._tasks, self._wires, self._idle = set(), [], []
         return tasks
 
     def replace(self, call: Call) -> None:
         """Part with a connection whose calls are over, and that does not answer this one of them."""
-        for link in [each for each in self._all if call in each.calls and all(other.is_over for other in each.calls)]:
-            link.task.cancel()
-            self._forget(link)
+        for wire in [each for each in self._wires if call in each.calls and all(other.is_over for other in each.calls)]:
+            wire.close()
+            self._wires.remove(wire)
             self.add()
 
-    async def _watch(self) -> None:
-        """Look at those that are idle: what was closed meanwhile is replaced before a request needs it."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            for link in list(self._idle):
-                if link.connection is not None and await link.connection.can_read():
-                    self._idle.remove(link)
-                    self._lose(link, EOFError())
-                    link.task.cancel()
+    def _send(self) -> None:
+        self._is_waking = False
+        while self._idle and (calls := self._queue.take()):
+            self._idle.pop().send(calls)
 
-    async def _run(self, link: _Link, delay: float) -> None:
-        """Connect, then send what waits and hand over the answers, as long as the connection holds."""
+    def _hear(self) -> None:
+        self.heard = self._queue.now()
+
+    def _free(self, wire: Wire) -> None:
+        if calls := self._queue.take():
+            wire.send(calls)
+        else:
+            self._idle.append(wire)
+
+    async def _make(self, delay: float) -> None:
+        task = asyncio.current_task()
         try:
             await asyncio.sleep(delay)
-            connection = await self._connect(link)
-            while True:
-                if not self._queue:
-                    self._idle.append(link)
-                    link.wake = link.task.get_loop().create_future()
-                    await link.wake
-                if await connection.can_read():
-                    raise EOFError  # closed while nobody asked
-                link.calls = self._queue.take()
-                self._is_waking = False
-                self.wake()
-                await exchange(connection, link.calls)
-                self.heard, link.calls = link.task.get_loop().time(), ()
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no answer
-            self._lose(link, error)
-        finally:
-            if link.connection is not None:
-                await link.connection.disconnect(nowait=True)
+            wire = await self._connect()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no connection
+            self.settled.set()
+            if task not in self._tasks:  # given up already
+                return
+            self._tasks.discard(task)
+            if self._wires:
+                self.add(INTERVAL)
+            else:
+                self._on_failure(error)
+            return
+        self._tasks.discard(task)
+        self._wires.append(wire)
+        wire.on_data, wire.on_free, wire.on_lost = self._hear, self._free, self._lose
+        wire.made = time.monotonic()
+        self._on_ready()
+        while len(self._wires) + len(self._tasks) < self._size:
+            self.add()
+        if len(self._wires) == self._size:
+            self.settled.set()
+        if wire.is_lost:
+            self._lose(wire, EOFError())
+        else:
+            self._free(wire)
 
-    async def _connect(self, link: _Link) -> AbstractConnection:
+    async def _connect(self) -> Wire:
+        wire = None
         try:
             async with asyncio.timeout(CONNECT):
-                link.connection = await self._address.connect(self._probe.key)
-                await self._probe.ask(link.connection)
-            if not any(each.is_ready for each in self._all):
+                wire = await self._address.connect(self._probe.key)
+                await wire.ask(self._probe.call())
+            if not self._wires:
                 async with asyncio.timeout(self._timeout):
-                    await self._probe.ask(link.connection)
+                    await wire.ask(self._probe.call())
                 async with asyncio.timeout(CONNECT):
-                    await self._probe.look_at_memory(link.connection)
+                    await self._probe.look_at_distance(wire)
+                    await self._probe.look_at_memory(wire)
+        except BaseException:
+            if wire is not None:
+                wire.close()
+            raise
         finally:
             self.tried = time.monotonic()
-        link.is_ready = True
-        self._on_ready()
-        self._watchers = self._watchers or [asyncio.create_task(self._watch())]
-        while len(self._all) < self._size:
-            self.add()
-        if all(each.is_ready for each in self._all):
-            self.settled.set()
-        return link.connection
+        return wire
 
-    def _lose(self, link: _Link, error: Exception) -> None:
-        """A connection broke, or could not be made."""
-        if link not in self._all:  # given up already
-            return
-        self.settled.set()
-        if link.is_ready and isinstance(error, _REFUSALS) and not isinstance(error, MovedError):
+    def _lose(self, wire: Wire, error: Exception) -> None:
+        """A connection broke, or Redis refuses."""
+        is_moved = isinstance(error, ReplyError) and str(error).startswith("MOVED ")
+        if isinstance(error, _REFUSALS) and not is_moved:
             self._on_failure(error)
             return
-        self._forget(link)
-        for call in link.calls:
-            if not (isinstance(error, MovedError) or call.script.is_repeatable) or not self._queue.add_again(call):
+        self._wires.remove(wire)
+        if wire in self._idle:
+            self._idle.remove(wire)
+        for call in wire.calls:
+            if not (is_moved or call.script.is_repeatable) or not self._queue.add_again(call):
                 call.fail()
-        if link.is_ready:
-            self.add()
-        elif any(each.is_ready for each in self._all):
-            self.add(INTERVAL)
-        else:
-            self._on_failure(error)
-
-    def _forget(self, link: _Link) -> None:
-        self._all.remove(link)
-        if link in self._idle:
-            self._idle.remove(link)
-        self._is_waking = False  # it may have been the one
+        self.add(INTERVAL if self._wires and time.monotonic() < wire.made + INTERVAL else 0.0)
         self.wake()

@@ -1,22 +1,24 @@
 # Owned by the template: an update rewrites this file.
 """What a new connection is asked before requests use it: may it write, does Redis forget, and who else writes there?"""
 
+import time
 from contextlib import suppress
 from hashlib import sha256
 from urllib.parse import urlsplit
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
-
 from ...core.log import log
 from ...settings import HardeningSettings
-from .calls import Call, Script, exchange
+from .calls import Call, Command, Script
+from .wire import Wire
 
+NEAR = 0.01
+"""Seconds within which an answer is no wait: a route may ask hundreds of times."""
 _EVICTION = "A full Redis forgets who is being refused. Set maxmemory-policy noeviction, or give it one of its own."
 _SHARED = (
     "Another service of this package name, or this one with other hosts or another database, keeps its limits and "
     "sessions here: whoever is signed in there may be signed in here. Give each a database number or a Redis of its own."
 )
+_FAR = "A request waits 100 ms for Redis in all, and one that asks often has no time for that. Put Redis nearer."
 _PROBE = Script(
     """
 local found = redis.call('GET', KEYS[1])
@@ -42,19 +44,11 @@ class Probe:
         urls = [urlsplit(str(value)) for name, value in settings if name.endswith("_url") and name != "store_url"]
         places = [(url.hostname, url.path) for url in urls]
         self.deployment = sha256(repr((sorted(settings.allowed_hosts), places)).encode()).hexdigest()[:16]
-        self._is_shared = False
+        self._is_shared = self._is_far = False
 
     def call(self) -> Call:
         """The question, for who sends it."""
         return _ProbeCall(self)
-
-    async def ask(self, connection: AbstractConnection) -> None:
-        """Write.
-
-        Raises:
-            RedisError, OSError: It is not possible.
-        """
-        await exchange(connection, [self.call()])
 
     def compare(self, found: bytes | None) -> None:
         """Say once who else is there."""
@@ -62,11 +56,22 @@ class Probe:
             self._is_shared = True
             log("warning", "store_shared", hint=_SHARED)
 
-    async def look_at_memory(self, connection: AbstractConnection) -> None:
+    async def look_at_distance(self, wire: Wire) -> None:
+        """Say once that the way to Redis is long: the least of three, since this process may be late."""
+        trips = []
+        for _ in range(3):
+            began = time.monotonic()
+            await wire.ask(self.call())
+            trips.append(time.monotonic() - began)
+        if min(trips) > NEAR and not self._is_far:
+            self._is_far = True
+            log("warning", "store_far", milliseconds=round(min(trips) * 1000), hint=_FAR)
+
+    async def look_at_memory(self, wire: Wire) -> None:
         """Say that Redis may forget what it is told, if it says so."""
-        with suppress(RedisError, ValueError):
-            await connection.send_command("INFO", "memory")
-            lines = (await connection.read_response()).decode().splitlines()
+        with suppress(ValueError):
+            await wire.ask(info := Command("INFO", "memory"))
+            lines = info.future.result().decode().splitlines()
             memory = dict(line.split(":", 1) for line in lines if ":" in line)
             if int(memory.get("maxmemory", 0)) and memory.get("maxmemory_policy") != "noeviction":
                 log("warning", "store_may_forget", policy=memory["maxmemory_policy"], hint=_EVICTION)

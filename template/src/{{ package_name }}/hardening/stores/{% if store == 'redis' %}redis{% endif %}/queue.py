@@ -4,11 +4,15 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 from .calls import Call
 
 _TOGETHER = 128
-_LATE = 0.02
+_TICK = 0.01
+"""Seconds between two looks at what is not answered."""
+_LATE = 0.025
+"""Seconds that a look counts at most: this process, and not Redis, was late for the rest."""
 DOUBT = 0.4
 """The part of its time after which a call is late: so much is left to the request that asks again."""
 
@@ -17,29 +21,33 @@ class CallQueue:
     """Calls in the order in which they were asked.
 
     Args:
-        timeout: Seconds that a call waits at most, to be sent and answered.
-        on_doubt: What to do with one that has been sent and is late, or is hasty.
-        on_end: What to do when its time is over, whether it was answered or not since `on_doubt`.
+        timeout: Seconds after which one that was not answered says something of Redis.
+        on_doubt: What to do with one that is late.
+        on_end: What to do with one that is that old.
     """
 
     def __init__(self, timeout: float, on_doubt: Callable[[Call], None], on_end: Callable[[Call], None]) -> None:
         self._timeout, self._on_doubt, self._on_end = timeout, on_doubt, on_end
         self._loop = asyncio.get_running_loop()
-        self._unsent, self._young, self._old = deque[Call](), deque[Call](), deque[Call]()
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._is_late = False
+        self._unsent, self._asked = deque[Call](), list[Call]()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._clock = self._ticked = 0.0
 
-    def __bool__(self) -> bool:
-        """Whether there is something to send."""
-        return bool(self._unsent)
+    def now(self) -> float:
+        """Seconds that have passed while there was something to wait for.
 
-    def add(self, call: Call) -> None:
-        """Let a call wait for its turn."""
-        call.asked = self._loop.time()
+        Those in which this process was late are not among them: an answer may be there, unread.
+        """
+        return self._clock + min(self._loop.time() - self._ticked, _LATE)
+
+    def add(self, call: Call, seconds: float) -> None:
+        """Let a call wait for its turn and its answer, so long at most."""
+        if self._ticker is None:
+            self._tick_later()
+        call.asked = now = self.now()
+        call.doubted, call.ends = now + seconds * DOUBT, now + seconds
         self._unsent.append(call)
-        self._young.append(call)
-        if self._sweeper is None:
-            self._sweep_at(call.asked + self._timeout * DOUBT)
+        self._asked.append(call)
 
     def add_again(self, call: Call) -> bool:
         """Let a call be sent a second time, unless it was; whether it is."""
@@ -60,31 +68,33 @@ class CallQueue:
 
     def clear(self) -> None:
         """Let all go on without an answer."""
-        for call in (*self._young, *self._old):
+        for call in self._asked:
             call.fail()
-        for calls in (self._unsent, self._young, self._old):
-            calls.clear()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
+        self._unsent.clear()
+        self._asked.clear()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
 
-    def _sweep_at(self, due: float) -> None:
-        self._sweeper = self._loop.call_at(due, self._sweep, due)
+    def _tick_later(self) -> None:
+        self._clock, self._ticked = self.now(), self._loop.time()
+        self._ticker = self._loop.call_later(_TICK, self._tick)
 
-    def _sweep(self, due: float) -> None:
-        now, self._sweeper = self._loop.time(), None
-        self._is_late = now > due + _LATE and not self._is_late
-        if self._is_late:  # it is this process that was late, and the answers may be there, unread
-            self._sweep_at(now + _LATE)
-            return
-        late = self._timeout * DOUBT
-        while self._young and (self._young[0].is_over or self._young[0].asked + late <= now):
-            if not (call := self._young.popleft()).is_over:
-                self._old.append(call)
-                if call.is_sent or call.is_hasty:
-                    self._on_doubt(call)
-        while self._old and self._old[0].asked + self._timeout <= now:
-            self._on_end(self._old.popleft())
-        if self._sweeper is None and (self._young or self._old):
-            waits = ((self._young, late), (self._old, self._timeout))
-            self._sweep_at(min(calls[0].asked + seconds for calls, seconds in waits if calls) + 0.001)
+    def _tick(self) -> None:
+        """Look at what is not answered. What would be over before the next look is."""
+        self._clock, self._ticked = self.now(), self._loop.time()
+        soon = self._clock + _TICK
+        asked = [call for call in self._asked if call.doubted == inf or not call.is_answered]
+        self._asked = [call for call in asked if soon < call.asked + self._timeout]
+        for call in asked:
+            if soon >= call.asked + self._timeout:
+                self._on_end(call)
+        for call in list(self._asked):
+            if soon >= call.ends:
+                call.fail()
+            elif self._clock >= call.doubted and call.is_sent and not call.is_over:
+                call.doubted = inf
+                self._on_doubt(call)
+        self._ticker = None
+        if self._asked:
+            self._tick_later()
