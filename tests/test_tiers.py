@@ -1,6 +1,9 @@
-"""The quick tier of verify leaves out what is marked for it, `--thorough` runs it, and plain pytest knows the marks."""
+"""The quick tier of verify leaves out what is marked for it, `--thorough` runs it, and plain pytest knows the marks.
+What is left is red with each control off.
+"""
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -10,10 +13,13 @@ from typing import Any
 
 import pytest
 from verify.result import Options
+from verify.runner.environment import clean
 from verify.stages import tests
-from verify.stages.pytest_plugin import CASES, EVERY_CASE, MARKERS, SLOW
+from verify.stages.pytest_plugin import CASES, COSTLY, EVERY_CASE, MARKERS, SLOW
 
 from .conftest import REPOSITORY, Emit
+from .controls_off import OFF
+from .owner_imports import package_of
 
 OWNED = REPOSITORY / "template" / "tests" / "hardening"
 MARK = re.compile(r"pytest\.mark\.(\w+)")
@@ -51,25 +57,50 @@ def test_pytest_as_a_command_of_its_own_finds_what_the_owned_tests_import(servic
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_quick_tier_leaves_out_all_that_is_slow(service: Path) -> None:
+@pytest.mark.parametrize(("tier", "left_out"), [("--verify-quick", (SLOW, COSTLY)), ("--verify-cases", (SLOW,))])
+def test_a_tier_leaves_out_what_is_marked_for_it(service: Path, tier: str, left_out: tuple[str, ...]) -> None:
     everything = collected(service, *CHOSEN)
-    slow, every_case = (set(collected(service, *CHOSEN, "-m", name)) for name in (SLOW, EVERY_CASE))
-    quick = collected(service, *CHOSEN, "--verify-quick")
+    marked = {name: set(collected(service, *CHOSEN, "-m", name)) for name in (SLOW, COSTLY, EVERY_CASE)}
+    left = {case for name in left_out for case in marked[name]}
+    quick = collected(service, *CHOSEN, tier)
 
-    assert slow
-    assert every_case
-    assert not slow & set(quick)
-    assert every_case <= set(quick)
+    assert all(marked.values())
+    assert not left & set(quick)
+    assert marked[EVERY_CASE] - left <= set(quick)
     cases: dict[str, list[str]] = {}
     for case in everything:
-        if case not in slow:
+        if case not in left:
             cases.setdefault(case.partition("[")[0], []).append(case)
     for test, all_of_it in cases.items():
         taken = [case for case in quick if case.partition("[")[0] == test]
-        if not every_case & set(all_of_it):
+        if not marked[EVERY_CASE] & set(all_of_it):
             assert len(taken) == min(CASES, len(all_of_it)), test
             assert {taken[0], taken[-1]} == {all_of_it[0], all_of_it[-1]}
-    assert slow <= set(everything), "without --verify-quick, as verify --thorough runs it, all of them run"
+    assert left <= set(everything), "with neither, as verify --thorough runs it, all of them run"
+    modules = {case.partition("::")[0] for case in everything if case not in marked[SLOW]}
+    assert modules == {case.partition("::")[0] for case in quick}, "of each module something is left"
+
+
+@pytest.mark.world
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each control is turned off in a process of its own")
+def test_the_quick_tier_is_red_with_any_control_off(service: Path, tmp_path: Path) -> None:
+    """What the template proves elsewhere and a service leaves to --thorough is that each is right to its last case."""
+    environment = {
+        **clean(),
+        "PYTHONPATH": f"{REPOSITORY / 'tests'}{os.pathsep}{service}",
+        "CONTROL_PACKAGE": package_of(service),
+        "CONTROLS_SEEN": str(tmp_path / "seen.json"),
+    }
+    command = [str(service / ".venv/bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "controls_off"]
+
+    done = subprocess.run(
+        [*command, *CHOSEN, "--verify-quick", "--tb=no"],
+        cwd=service, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    seen: dict[str, str] = json.loads((tmp_path / "seen.json").read_text())
+    assert seen.keys() == OFF.keys(), done.stdout + done.stderr
+    assert [name for name, failed in seen.items() if not failed] == []
 
 
 def test_the_quick_tier_leaves_out_slow_tests_of_the_team_and_no_case_of_another(service: Path) -> None:
@@ -94,6 +125,8 @@ def test_slow_tests_of_the_team_run_in_its_pipeline(
     tests.Suites(Options(project=tmp_path, package="x", thorough=thorough)).folder.cleanup()
 
     assert [("--verify-not-slow" in command) for command in started] == [False, left_out]
+    tiers = [word for word in started[0] if word in ("--verify-quick", "--verify-cases")]
+    assert tiers == ([] if thorough else ["--verify-quick"] if left_out else ["--verify-cases"])
 
 
 def test_every_mark_marks_tests_that_there_are(service: Path) -> None:
@@ -107,8 +140,8 @@ def test_every_mark_marks_tests_that_there_are(service: Path) -> None:
         if "store_url: str" in path.read_text():
             marked.setdefault(path.name.removesuffix(".jinja"), set()).update(of_a_store)
 
-    assert {name for names in marked.values() for name in names} == {SLOW, EVERY_CASE}
-    for name in (SLOW, EVERY_CASE):
+    assert {name for names in marked.values() for name in names} == {SLOW, COSTLY, EVERY_CASE}
+    for name in (SLOW, COSTLY, EVERY_CASE):
         files = {case.partition("::")[0] for case in collected(service, *CHOSEN, "-m", name)}
         assert files == {file for file, names in marked.items() if name in names}
 

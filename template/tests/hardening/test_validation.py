@@ -81,7 +81,6 @@ def unsafe_routes() -> list[tuple[str, str]]:
     return routes
 
 
-@pytest.mark.costly
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -179,7 +178,6 @@ def test_a_body_has_the_size_that_its_route_takes(
         assert happened == []
 
 
-@pytest.mark.costly
 def test_the_limit_of_the_setting_holds() -> None:
     app = probe(max_body_bytes=20)
 

@@ -92,7 +92,11 @@ def costs(arena: Arena) -> Seen:
     }
     seen, faults = [], []
     for name, (wrong, right) in mistakes.items():
-        refused, taken = _seconds(arena, wrong, 422), _seconds(arena, right, 204)
+        refused = taken = float("inf")  # of three the shortest, of fewer where the first leave no doubt
+        for _ in range(3):
+            if not refused <= taken < float("inf") or arena.thorough:
+                refused = min(refused, _seconds(arena, wrong, 422))
+                taken = min(taken, _seconds(arena, right, 204))
         seen.append(f"{name} in {refused:.2f} s, valid in {taken:.2f} s")
         if not refused <= 2 * taken + 0.1 < float("inf"):
             faults.append(f"{seen[-1]}: whoever sends such bodies stops the service for all others")
@@ -106,14 +110,13 @@ def _deep(value: object) -> object:
 
 
 def _seconds(arena: Arena, value: object, status: int) -> float:
-    """How long an answer takes, of three the shortest; for ever if it is another one or none in time."""
-    body, times = json.dumps(value, separators=(",", ":")).encode(), [float("inf")]
-    for _ in range(3):
-        start = monotonic()
-        with suppress(TimeoutError):
-            if arena.probe("POST", "/table", body=body).status == status:
-                times.append(monotonic() - start)
-    return min(times)
+    """How long an answer takes; for ever if it is another one or none in time."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    start = monotonic()
+    with suppress(TimeoutError):
+        if arena.probe("POST", "/table", body=body).status == status:
+            return monotonic() - start
+    return float("inf")
 
 
 @attacks("validation.query", "query parameters that nobody declared, or that come twice, are refused")

@@ -105,4 +105,6 @@ class Reporter:
     def _reason(report: pytest.TestReport) -> str:
         lines = report.longreprtext.splitlines()
         said = [line[1:].strip() for line in lines if line.startswith("E ")]
+        if said[:1] == ["AssertionError"]:  # assertions are plain, so the line of the test says more
+            said = [line[1:].strip() for line in lines if line.startswith(">")]
         return (said or lines[-1:] or ["it failed"])[0][:200]
