@@ -28,6 +28,8 @@ NEVER = {
     "settings.accepted": "its reason stands in the policy of the route",
 }
 """What nobody may accept, by its id or by what that begins with, and why."""
+DOUBTS = ("skipped", "missing", "not understood")
+"""Objects of `audit.complete` that are no package: with one of them accepted the audit would be blind."""
 
 
 @dataclass
@@ -103,6 +105,8 @@ def _refused(table: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "check", f"{check} cannot be accepted: {why}", "Mend what it says."
     if check.startswith("audit.") and not about and not why:
         yield "object", f"{check} is accepted of one package alone", 'Name it: object = "the-package".'
+    if check == "audit.complete" and about in DOUBTS:
+        yield "object", f"`{about}` is no package, but an answer that cannot be believed", "Mend what it says."
     for key, text in (("check", check), ("object", about)):
         if "*" in text:
             yield key, f"`{text}`: an acceptance names one {key}, and never a pattern", "Copy it from the report."

@@ -183,6 +183,11 @@ def counted(outcomes: Iterable[Outcome]) -> str:
     return ", ".join([*said, *filter(None, [apart(every)])])
 
 
+def number(count: int, noun: str) -> str:
+    """How many of something, in words: `1 route`, `2 routes`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def listed(names: Iterable[str], at_most: int = 5) -> str:
     """Some names, and how many more there are."""
     every = list(names)

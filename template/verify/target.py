@@ -18,7 +18,7 @@ from .attacks.headers import lacking, telling
 from .common.answer import Answer
 from .harness.arena import EVIL, Seen
 from .harness.remote import NOTHING, EndedError, Target, is_proxy, proxy_of
-from .result import Check, Options, Rule
+from .result import Check, Options, Rule, number
 
 ADDRESS = Rule("target", "target.address", "the address can be read")
 MARK = NOTHING.strip("/")
@@ -228,7 +228,7 @@ def _cookies(target: Target) -> Seen:
     answers = [target.ask("GET", ""), target.ask("GET", NOTHING)]
     count = sum(len(answer.all("set-cookie")) for answer in answers)
     faults = [fault for answer in answers for fault in unsafe(answer)]
-    seen = f"{count} cookies, each with its flags" if count else "no cookie was set"
+    seen = f"{number(count, 'cookie')}, each with its flags" if count else "no cookie was set"
     return Seen(seen, faults, _is_foreign(answers))
 
 

@@ -103,6 +103,8 @@ def test_what_is_proved_needs_no_acceptance(tmp_path: Path) -> None:
             )
         ],
         ({"check": '"audit.complete"', "object": None}, 1, "of one package alone"),
+        ({"check": '"audit.complete"', "object": '"missing"'}, 3, "is no package"),
+        ({"check": '"audit.complete"', "object": '"not understood"'}, 3, "is no package"),
     ],
 )  # fmt: skip
 def test_an_acceptance_that_does_not_hold_is_red(

@@ -118,6 +118,16 @@ def test_advisories_on_later_pages_or_by_other_spellings_count(prove: Prove) -> 
     assert {"CVE-0000-7", "CVE-0000-8", "GHSA-7"} <= set(re.split(r"\W*[ ,]\W*", found["seen"])), found["seen"]
 
 
+@pytest.mark.parametrize("more", [{"affected": None}, {"affected": []}, {"affected": None, "aliases": None}])
+def test_an_advisory_that_names_no_package_is_about_what_was_asked_for(prove: Prove, more: dict[str, None]) -> None:
+    with serving({**advisory("PYSEC-0000-9", "click", None), **more}) as osv:
+        checks = prove("audit", osv=osv.address, prepare=SHORT)
+
+    (found,) = [each for each in checks if each["outcome"] == "insecure"]
+    assert "click" in found["object"], told(checks)
+    assert "PYSEC-0000-9" in found["name"]
+
+
 def test_a_workspace_has_one_lock_for_all_of_its_members(prove: Prove, service: Path) -> None:
     other = service.parent / "other"
     other.mkdir()
@@ -247,7 +257,7 @@ def test_an_answer_that_falls_short_is_not_believed(prove: Prove, change: str, b
 
 def test_an_advisory_that_pip_audit_drops_is_not_taken_for_none(prove: Prove) -> None:
     with serving(advisory("PYSEC-0000-3", "click", "99", schema="2.0.0")) as osv:
-        refuses(prove("audit", osv=osv.address, prepare=SHORT), "1 advisories were not understood")
+        refuses(prove("audit", osv=osv.address, prepare=SHORT), "not understood of the advisories: 1; ")
 
 
 def test_without_uv_or_a_lock_there_is_no_answer(prove: Prove, service: Path) -> None:

@@ -76,6 +76,22 @@ def test_no_line_of_the_progress_or_the_report_is_wider_than_the_terminal(
 
 
 @POSIX
+def test_a_colour_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{'INSECURE':>12} {'x' * 40} and"
+
+    def draw(screen: Terminal) -> None:
+        screen.line(screen.paint(text, "INSECURE") + " more" * 9)
+        screen.line(screen.paint("INSECURE", "INSECURE") + " more" * 14)
+
+    drawing = drawn(80, draw, monkeypatch)
+    lines = shown(drawing)
+
+    assert lines[0] == f"{text} more more more more"
+    assert lines[2] == f"INSECURE{' more' * 14}"
+    assert drawing.count("\x1b[31;1m") == drawing.count("\x1b[0m") == 2
+
+
+@POSIX
 def test_a_command_to_copy_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     command = "uv run --locked python -m verify.update --decline renovate.json --reason 'Dependabot'"
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from ..common.answer import Answer
 from ..harness.arena import NOT_TRIED, Arena, Attacks, Seen
 from ..harness.routes import DiscoveredRoute
+from ..result import number
 
 attacks = Attacks("HARDENING.md, Cookies: set it with `set_cookie`; `hardening/steps/cookies.py` adds what is missing.")
 FLAGS = ("secure", "httponly", "samesite")
@@ -67,6 +68,6 @@ def own_cookies(arena: Arena) -> Seen:
         answer = arena.ask(route.method, route.target, [] if route.is_safe else [("Host", "evil.example")])
         found = unsafe(answer, route.script_cookies)
         count = len(answer.all("set-cookie"))
-        return f"{count} cookies" if count else f"{NOT_TRIED}it set no cookie", ", ".join(found)
+        return number(count, "cookie") if count else f"{NOT_TRIED}it set no cookie", ", ".join(found)
 
     return arena.each(arena.routes, ask)

@@ -27,6 +27,7 @@ _COLOURS = {
     "not looked at": "2",
     "not run": "2",
 }
+_PAINTED = re.compile(r"(\x1b\[[\d;]+m)(.*?)\x1b\[0m")
 _FRAMES = "|/-\\"
 _HINT_AFTER = 5.0
 
@@ -64,15 +65,19 @@ class Terminal:
         No password or token of an address is in it.
         """
         text = masked(text)
-        if not self._moves or whole or len(text) < self._width:
+        plain = _PAINTED.sub(r"\2", text)
+        if not self._moves or whole or len(plain) < self._width:
             self._write(f"{text}\n")
             return
-        indent = " " * (len(text) - len(text.lstrip()) + 4)
-        kept = re.sub(r"`[^`]*`", lambda match: match[0].replace(" ", "\0"), text)
+        indent = " " * (len(plain) - len(plain.lstrip()) + 4)
+        kept = re.sub(r"`[^`]*`", lambda match: match[0].replace(" ", "\0"), plain)
         rows = textwrap.wrap(
             kept, self._width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
-        self._write("\n".join(rows).replace("\0", " ") + "\n")
+        said = "\n".join(rows).replace("\0", " ")
+        for colour, painted in _PAINTED.findall(text):
+            said = said.replace(painted, f"{colour}{painted}\x1b[0m", 1)
+        self._write(f"{said}\n")
 
     @property
     def _width(self) -> int:

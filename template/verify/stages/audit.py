@@ -84,7 +84,7 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
             seen, "Run it again; if it stays, report it to the template."
         )
     if answer.warnings:
-        seen = f"{len(answer.warnings)} advisories were not understood: {answer.warnings[0]}"
+        seen = f"not understood of the advisories: {len(answer.warnings)}; {answer.warnings[0]}"
         yield COMPLETE.of("not understood", COMPLETE.name).unverified(
             seen, "Upgrade pip-audit: `uv lock --upgrade-package pip-audit`."
         )

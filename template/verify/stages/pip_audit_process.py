@@ -43,14 +43,17 @@ def request(session: Any, method: str, url: str, **options: Any) -> Any:
         records, token = [*records, *data.get("vulns", ())], data.get("next_page_token")
         if token and time.monotonic() > _end:
             raise requests.Timeout("its pages do not end")
-    for record in records:
-        record.pop("published", None)
-        if record.get("affected"):  # what is about no package, but a repository, is no part of an answer about one
-            record["affected"] = [each for each in record["affected"] if "package" in each]
-        for affected in record.get("affected") or ():
-            affected["package"]["name"] = canonicalize_name(affected["package"]["name"])
-    answer._content = json.dumps({"vulns": records}).encode()
+    answer._content = json.dumps({"vulns": [*map(_plain, records)]}).encode()
     return answer
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as pip-audit reads it. What is about no package, but a repository, is no part of an answer about one."""
+    known = {name: value for name, value in record.items() if value is not None and name != "published"}
+    about = [each for each in known.get("affected", ()) if each.get("package")]
+    for each in about:
+        each["package"]["name"] = canonicalize_name(each["package"]["name"])
+    return {**known, "affected": [{name: value for name, value in each.items() if value is not None} for each in about]}
 
 
 def _asked(session: Any, method: str, url: str, options: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...common.entries import SENTENCE, is_sentence
 from ...harness.service import declared_environment, hidden_names
-from ...result import Check, Options, Rule, UnverifiedError, listed
+from ...result import Check, Options, Rule, UnverifiedError, listed, number
 from ...runner import subprocesses
 from .start import files_of_team
 
@@ -110,7 +110,7 @@ def stage(options: Options) -> Iterator[Check]:
         seen = f"{listed(unread)} has no default, and verify takes no value from outside"
         yield SAFE.unverified(seen, remedy)
     elif bool(errors) != (output.code == 1) or output.code not in (0, 1):
-        seen = f"check ends with {output.code} and {len(errors)} errors"
+        seen = f"check ends with {output.code} and {number(len(errors), 'error')}"
         yield SAFE.unverified(seen, by_hand(options))
     else:
         for each in output.data["findings"]:
@@ -118,7 +118,7 @@ def stage(options: Options) -> Iterator[Check]:
             judge = rule.insecure if each["level"] == "error" else rule.warning
             yield judge(str(each["message"]), str(each["hint"]))
         if not errors:
-            yield SAFE.proved(f"{len(output.data['routes'])} routes, no error; {said}")
+            yield SAFE.proved(f"{number(len(output.data['routes']), 'route')}, no error; {said}")
     if not unread:
         yield _refusal(unset)
     for name in hidden_names(options.project):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...common.yaml import mapping, pairs, read
-from ...result import Check, Options, Rule, UnverifiedError, listed
+from ...result import Check, Options, Rule, UnverifiedError, listed, number
 from ...runner import subprocesses
 from ...upkeep.larger_repository import root_of
 from ...upkeep.template_repo import ANSWERS, recorded_answers
@@ -122,7 +122,7 @@ def _workflow(path: Path) -> Iterator[Check]:
         remedy = "Put the full hash of a commit behind the @, and the release as a comment; Renovate and Dependabot keep it up."
         yield pinned.insecure(listed(loose), remedy)
     else:
-        yield pinned.proved(f"{len(used)} actions")
+        yield pinned.proved(number(len(used), "action"))
 
     remedy = "Put `permissions: {}` at the top, and in each job only what it needs."
     top = workflow.get("permissions")
