@@ -7,6 +7,7 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -62,9 +63,10 @@ def check_of(form: Form, content_type: str) -> Check | None:
     return _Multipart(form, content_type) if _library is not None else None
 
 
-def _text(content: bytes | bytearray) -> str:
+def _text(decode: Callable[[], str]) -> str:
+    """What decodes to a text, if it has no NUL in it."""
     try:
-        text = content.decode()
+        text = decode()
     except UnicodeDecodeError:
         raise InvalidBodyError("a form that is not in UTF-8") from None
     if "\0" in text:
@@ -99,8 +101,8 @@ class _Urlencoded(_Fields):
             raise InvalidBodyError("a form that is not percent-encoded")
         for pair in filter(None, self._body.split(b"&")):
             name, _, value = pair.replace(b"+", b" ").partition(b"=")
-            _text(unquote_to_bytes(bytes(value)))
-            self._take(_text(unquote_to_bytes(bytes(name))))
+            _text(unquote_to_bytes(bytes(value)).decode)
+            self._take(_text(unquote_to_bytes(bytes(name)).decode))
 
 
 class _Multipart(_Fields):
@@ -140,10 +142,10 @@ class _Multipart(_Fields):
         self._value += data[start:end]
 
     def _header_end(self) -> None:
-        name = _text(self._name).lower()
+        name = _text(self._name.decode).lower()
         if name in self._headers:
             raise InvalidBodyError("a header stands twice in one part")
-        self._headers[name] = _text(self._value).strip()
+        self._headers[name] = _text(self._value.decode).strip()
         self._name, self._value = bytearray(), bytearray()
 
     def _headers_finished(self) -> None:
@@ -171,14 +173,8 @@ class _Multipart(_Fields):
         self._decode(b"", is_last=True)
 
     def _decode(self, content: bytes, *, is_last: bool) -> None:
-        if self._decoder is None:
-            return
-        try:
-            text = self._decoder.decode(content, is_last)
-        except UnicodeDecodeError:
-            raise InvalidBodyError("a form that is not in UTF-8") from None
-        if "\0" in text:
-            raise InvalidBodyError("a NUL character")
+        if self._decoder is not None:
+            _text(partial(self._decoder.decode, content, is_last))
 
     def _end(self) -> None:
         self._is_ended = True
