@@ -206,6 +206,12 @@ def _signalled(subject: Subject, number: signal.Signals, after: float, **variabl
     process.variables = {**process.variables, **variables}
     with process:
         if after:
+            while (
+                subject.prefix
+                and process.worker() == process.first().pid
+                and time.perf_counter() < process.began + PATIENCE
+            ):
+                time.sleep(0.05)  # `serve` makes the application once itself, before it starts a worker that does
             time.sleep(after)
         else:
             process.wait(f"{subject.prefix}/ping")
@@ -223,8 +229,8 @@ def _signalled(subject: Subject, number: signal.Signals, after: float, **variabl
 
 
 def term_while_it_starts(subject: Subject) -> str:
-    """A worker that takes 4 s to make the application, told to stop meanwhile; `serve` makes it twice."""
-    return _signalled(subject, signal.SIGTERM, 7.5 if subject.prefix else 1.5, SLOW_START="4")
+    """A worker that takes 4 s to make the application, told to stop meanwhile."""
+    return _signalled(subject, signal.SIGTERM, 1.5, SLOW_START="4")
 
 
 def hangup(subject: Subject) -> str:

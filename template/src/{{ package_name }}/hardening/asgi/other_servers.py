@@ -23,7 +23,10 @@ NOT_BOUNDED = (
     "`Server`, and who may set the client's address by X-Forwarded-For"
 )
 """What holds under `serve` alone."""
-LEFT_TO_PROXY = "how many connections one address may have, and the name in the answer to a broken WebSocket handshake"
+LEFT_TO_PROXY = (
+    "how many connections one address may have, and the headers of what the server answers itself: to a header that is "
+    "none or too large, and to a broken WebSocket handshake, where it says its name"
+)
 """What no server here bounds: HARDENING.md, Stand behind a proxy, has the lines."""
 
 _KNOWN = re.compile(r"[\\/](uvicorn|hypercorn|granian|gunicorn|daphne)[\\/]")
