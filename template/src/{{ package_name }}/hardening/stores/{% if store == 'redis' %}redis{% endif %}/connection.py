@@ -115,11 +115,14 @@ class RedisConnection:
         Raises:
             StoreUnavailableError: Redis is away, or there is no time left to wait for it.
         """
+        self._submit(call, self.patience())
+
+    def _submit(self, call: Call, seconds: float) -> None:
         if self._loop is not asyncio.get_running_loop():
             self._begin()
-        if self._open_since is not None or (patience := self.patience()) <= 0:
+        if self._open_since is not None or seconds <= 0:
             raise StoreUnavailableError
-        self._queue.add(call, patience)
+        self._queue.add(call, seconds)
         self._links.wake()
 
     async def open(self) -> None:
@@ -140,7 +143,7 @@ class RedisConnection:
     async def ping(self) -> bool:
         """Whether Redis lets us write just now."""
         with suppress(StoreUnavailableError):
-            self.submit(call := self._probe.call())
+            self._submit(call := self._probe.call(), TIMEOUT)
             await call.future
         return self._open_since is None
 

@@ -11,7 +11,7 @@ from ...settings import HardeningSettings
 from .calls import Call, Command, Script
 from .wire import Wire
 
-NEAR = 0.01
+NEAR = 0.02
 """Seconds within which an answer is no wait: a route may ask hundreds of times."""
 _EVICTION = "A full Redis forgets who is being refused. Set maxmemory-policy noeviction, or give it one of its own."
 _SHARED = (
