@@ -4,6 +4,7 @@ FastAPI copies each: a megabyte of unknown names took ten times what a valid one
 """
 
 from collections.abc import Callable, Iterator
+from math import inf, log
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,9 +15,12 @@ from .problems import MAX_ERRORS
 from .schemas import COLLECTIONS, NESTED, children, definitions, known
 
 MANY = 64
-"""Values in an input above which it is large; of a smaller one each mistake is listed."""
+"""Values in an input above which it is large, where few mistakes may be made in each; of a smaller one each mistake is listed."""
+_MISTAKES = 5 * MANY
+"""In an input that is not large: a value may be tried as each member of a union, and lack each field of it."""
 _FEW = 6
 """Levels above which an input is large, where a union is within itself: each multiplies the work."""
+_EXACT = ("str", "int", "float", "bool")
 _NAMED = {"model-fields": "fields", "typed-dict": "fields", "dataclass-args": "fields", "arguments": "arguments_schema"}
 _OBJECTS = (*_NAMED, "dict")
 _LISTS = (*COLLECTIONS, "tuple")
@@ -45,9 +49,14 @@ class FailFast:
         self._all = validator
         self._mistakes = Mistakes()
         self._definitions = definitions(schema)
-        self._most_levels = float("inf")
+        self._most_each: dict[str, tuple[int, int]] = {}
+        self._most_levels: float = inf
+        self._most_values: float = min(MANY, _MISTAKES / max(self._most_mistakes(schema)))
         classes = {id(each["cls"]): each["cls"] for each in _within(schema) if isinstance(each.get("cls"), type)}
         self._first = validator_of(self._copy(schema, {}, frozenset(), False), classes.values())
+        self._sized: Any = (dict, list)
+        if _holds(schema, "json"):  # a text may be as much as it has characters
+            self._sized, self._most_values = (dict, list, str), min(self._most_values, self._most_levels)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._all, name)
@@ -58,7 +67,7 @@ class FailFast:
         Raises:
             ValidationError: The input is not valid; a large one may have more mistakes than are listed.
         """
-        if not _is_large(value, self._most_levels):
+        if not self._is_large(value):
             return self._all.validate_python(value, **options)
         self._mistakes.forget()
         try:
@@ -70,6 +79,34 @@ class FailFast:
             self._mistakes.forget()
         raise ValidationError.from_exception_data("", [{"type": TOO_MANY, "loc": (), "input": None}])
 
+    def _is_large(self, value: Any) -> bool:
+        left, levels = self._most_values, self._most_levels
+        level: list[Any] = [value]
+        while held := [each for each in level if isinstance(each, self._sized)]:
+            left, levels = left - sum(map(len, held)), levels - 1
+            if left < 0 or levels < 0:
+                return True
+            values = (each.values() if isinstance(each, dict) else each for each in held if not isinstance(each, str))
+            level = [each for several in values for each in several]
+        return False
+
+    def _most_mistakes(self, schema: dict[str, Any]) -> tuple[int, int]:
+        """Of a value itself, and of any that is in it: for a union those of each member."""
+        kind = schema.get("type", "")
+        if kind == "definition-ref":
+            ref = schema["schema_ref"]
+            if ref not in self._most_each:
+                self._most_each[ref] = 1, 1  # within itself
+                self._most_each[ref] = self._most_mistakes(self._definitions.get(ref, {}))
+            return self._most_each[ref]
+        inner = [self._most_mistakes(each) for key, _, each in children(schema) if key != "definitions"]
+        own, most = [each for each, _ in inner] or [1], max((each for _, each in inner), default=1)
+        if kind == "union":
+            return sum(own), len(own) * most
+        if kind in _NAMED:
+            return max(1, sum(map(_is_required, children(schema)))), max(*own, most)
+        return (1, max(*own, most)) if kind in (*_LISTS, "dict") else (max(own), most)
+
     def _copy(self, schema: Any, config: Any, within: frozenset[str], is_counted: bool) -> Any:
         if isinstance(schema, list):
             return [self._copy(each, config, within, is_counted) for each in schema]
@@ -78,6 +115,8 @@ class FailFast:
         if not isinstance(schema, dict) or schema.get("on_error", "raise") != "raise":  # its mistakes are none
             return schema
         kind, config, copy = schema.get("type", ""), schema.get("config", config), dict(schema)
+        if kind == "json" and self._is_otherwise_of_json(schema, config):
+            return schema
         is_within_list, within = _LIST in within, within | {schema.get("ref", ""), _LIST if kind in _LISTS else ""}
         is_tried = kind in _ATTEMPTS and _holds(schema, *_OBJECTS, "definition-ref")
         grows = self._grows(schema)
@@ -118,31 +157,39 @@ class FailFast:
                     return True
         return False
 
-    def _members(self, schema: Any, config: Any, within: frozenset[str]) -> Any:
+    def _is_otherwise_of_json(self, schema: dict[str, Any], config: Any) -> bool:
+        """Whether what is strict takes from a text of JSON what it does not take from Python: a function would be between."""
+        every = [schema, *(self._definitions.get(ref, {}) for ref in _refs(schema, self._definitions))]
+        inner = [each for one in every for each in _within(one)]
+        configs = [config, *(each["config"] for each in inner if "config" in each)]
+        return any(each.get("strict") and each["type"] not in _EXACT for each in inner) or any(
+            each.get("strict") or "val_json_bytes" in each for each in configs
+        )
+
+    def _members(self, schema: Any, config: Any, within: frozenset[str], times: int = 1) -> Any:
         if isinstance(schema, list):
-            return [self._members(each, config, within) for each in schema]
+            times = sum(self._is_recursive(each, within) for each in schema)
+            return [self._members(each, config, within, times) for each in schema]
         if isinstance(schema, tuple):
-            return (self._members(schema[0], config, within), *schema[1:])
+            return (self._members(schema[0], config, within, times), *schema[1:])
         grows = self._grows(schema)
         copy = self._copy(schema, config, within, grows)
         if not grows:
             return copy
-        is_recursive = not within.isdisjoint(_refs(schema, self._definitions))
+        is_recursive = self._is_recursive(schema, within)
         if is_recursive:
-            self._most_levels = _FEW
-        copy = _around("function-before", self._mistakes.member(is_recursive), copy)
+            few = _FEW if times < 2 else log(self._most_values, times)
+            self._most_levels = min(self._most_levels, few)
+        copy = _around("function-before", self._mistakes.member(is_recursive, schema.get("schema_ref", "")), copy)
         return _around("function-after", self._mistakes.is_member, copy) if is_recursive else copy
 
+    def _is_recursive(self, member: Any, within: frozenset[str]) -> bool:
+        schema = member[0] if isinstance(member, tuple) else member
+        return not within.isdisjoint(_refs(schema, self._definitions))
 
-def _is_large(value: Any, most_levels: float) -> bool:
-    left, level = MANY, [value]
-    while level:
-        held = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
-        level = [each for values in held for each in values]
-        left, most_levels = left - len(level), most_levels - 1
-        if left < 0 or most_levels < 0:
-            return True
-    return False
+
+def _is_required(child: tuple[str, str, dict[str, Any]]) -> bool:
+    return child[2].get("schema", {}).get("type") != "default" and child[2].get("required") is not False
 
 
 def _around(kind: str, function: Callable[..., Any], schema: dict[str, Any]) -> dict[str, Any]:

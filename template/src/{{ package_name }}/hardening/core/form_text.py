@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from math import inf
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +26,7 @@ _PARAMETER = re.compile(r'[ \t]*;[ \t]*([a-z]+\*?)=("(?:[^"\\]|\\.)*"|[^\s";]+)'
 _DISPOSITION = re.compile(rf"form-data(?:{_PARAMETER.pattern})*[ \t;]*", re.IGNORECASE)
 _CHARSET = re.compile(r'charset[ \t]*=[ \t]*"?(?!(?:utf-?8|us-ascii)\b)', re.IGNORECASE)
 _BOUNDARY = re.compile(r";\s*boundary[*0-9]*\s*=", re.IGNORECASE)  # browsers say boundary in its value, too
+_NOT_ASCII = re.compile(rb"[\0]|%(?:00|[89a-f])", re.IGNORECASE)  # or no text at all
 _NOT_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f]|^[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)")
 _PLAIN = ("7bit", "8bit", "binary")
 
@@ -45,8 +47,13 @@ UNDECLARED = Form({}, is_open=True)
 """What a route that reads a form by itself says of it: nothing."""
 
 
-def check_of(form: Form, content_type: str) -> Check | None:
+def check_of(form: Form, content_type: str, most: int) -> Check | None:
     """What the body of a form has to pass, or `None` if the content type is none of a form.
+
+    Args:
+        form: What the route declares.
+        content_type: As the header has it.
+        most: Fields and files, above which the framework refuses a form; it would tell when all of it is parsed.
 
     Raises:
         InvalidBodyError: The content type itself can be read in two ways.
@@ -57,10 +64,10 @@ def check_of(form: Form, content_type: str) -> Check | None:
     if _CHARSET.search(content_type):
         raise InvalidBodyError("a form that is not in UTF-8")
     if media_type == URLENCODED:
-        return _Urlencoded(form)
+        return _Urlencoded(form, most)
     if len(_BOUNDARY.findall(content_type)) != 1:
         raise InvalidBodyError("no boundary, or two")
-    return _Multipart(form, content_type) if _library is not None else None
+    return _Multipart(form, most, content_type) if _library is not None else None
 
 
 def _text(decode: Callable[[], str]) -> str:
@@ -75,9 +82,15 @@ def _text(decode: Callable[[], str]) -> str:
 
 
 class _Fields:
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, most: int) -> None:
         self._form = form
+        self._most = inf if form is UNDECLARED else most  # else the route asks for as many as it likes
         self._seen: set[str] = set()
+
+    def _count(self, number: int) -> None:
+        self._most -= number
+        if self._most < 0:
+            raise InvalidBodyError("more fields than a form may have")
 
     def _take(self, name: str) -> None:
         repeats = self._form.fields.get(name)
@@ -89,8 +102,8 @@ class _Fields:
 
 
 class _Urlencoded(_Fields):
-    def __init__(self, form: Form) -> None:
-        super().__init__(form)
+    def __init__(self, form: Form, most: int) -> None:
+        super().__init__(form, most)
         self._body = bytearray()
 
     def __call__(self, piece: bytes, is_last: bool) -> None:
@@ -99,17 +112,21 @@ class _Urlencoded(_Fields):
             return
         if not self._body.isascii():  # to the framework it is Latin-1, to others UTF-8
             raise InvalidBodyError("a form that is not percent-encoded")
+        self._count(self._body.count(b"&"))
+        if _NOT_ASCII.search(self._body):
+            _text(unquote_to_bytes(bytes(self._body)).decode)
+        if self._form is UNDECLARED:
+            return
         for pair in filter(None, self._body.split(b"&")):
-            name, _, value = pair.replace(b"+", b" ").partition(b"=")
-            _text(unquote_to_bytes(bytes(value)).decode)
+            name = pair.partition(b"=")[0].replace(b"+", b" ")
             self._take(_text(unquote_to_bytes(bytes(name)).decode))
 
 
 class _Multipart(_Fields):
     """Follows the parser that the framework uses, and looks at what that lets pass."""
 
-    def __init__(self, form: Form, content_type: str) -> None:
-        super().__init__(form)
+    def __init__(self, form: Form, most: int, content_type: str) -> None:
+        super().__init__(form, most)
         _, parameters = _library.parse_options_header(content_type)
         self._headers: dict[str, str] = {}
         self._name, self._value = bytearray(), bytearray()
@@ -133,6 +150,7 @@ class _Multipart(_Fields):
             raise InvalidBodyError("a form without its end")
 
     def _part_begin(self) -> None:
+        self._count(1)
         self._headers = {}
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:

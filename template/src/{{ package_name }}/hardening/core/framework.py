@@ -221,10 +221,19 @@ class Way:
     by_path: bool = True
     """Whether the framework's own classes alone have decided so far, by path and method."""
     routers: list[APIRouter] = field(default_factory=list)
+    most_fields: int = 1000
+    """Of a form, as Starlette has it, or as the most that a router or a route grants itself."""
+    most_files: int = 1000
+
+    def _note_limits(self, thing: Any) -> None:
+        limits = getattr(thing, "form_limits", None) or {}
+        self.most_fields = max(self.most_fields, limits.get("max_fields", 0))
+        self.most_files = max(self.most_files, limits.get("max_files", 0))
 
     def walk(self, router: APIRouter) -> Iterator[tuple[RouteContext, bool]]:
         """Each route as it stands, and whether path and method alone lead to it; frontends, asked last, at the end."""
         self.routers.append(router)
+        self._note_limits(router)
         self.by_path = self.by_path and _is_plain(router)
         yield from self._walk(router.routes)
         lasts: Callable[[], Iterator[Any]] = getattr(router, "_iter_low_priority_routes", lambda: iter(()))
@@ -235,10 +244,12 @@ class Way:
             if isinstance(route, Inclusion):
                 router = route.original_router
                 self.routers.append(router)
+                self._note_limits(getattr(route, "include_context", None))
                 self.by_path = self.by_path and _is_own(route, Inclusion) and _is_plain(router)
                 yield from self._walk(route.effective_candidates())
                 continue
             context = _context_of(route)
+            self._note_limits(context.original_route)
             self.by_path = self.by_path and _matches_by_path(context)
             yield context, self.by_path
 

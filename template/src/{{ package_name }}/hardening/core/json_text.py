@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from .problems import BODY_INVALID, FIELD_UNKNOWN, Refusal
 
 MAX_DEPTH = 64
+_NESTING = (dict, list)
 _ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:[dD][89a-fA-F]|0000)")
 
 
@@ -50,10 +51,10 @@ def _finite(text: str) -> float:
 
 
 def _is_deep(value: Any) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if isinstance(value, _NESTING) else []
     for _ in range(MAX_DEPTH):
-        children = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
-        level = [child for child in children if isinstance(child, dict | list)]
+        held = (item.values() if type(item) is dict else item for item in level)
+        level = [each for several in held for each in several if type(each) in _NESTING]
     return bool(level)
 
 

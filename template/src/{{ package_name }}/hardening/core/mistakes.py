@@ -22,7 +22,7 @@ class _Attempt:
 
     def __init__(self, failures: int) -> None:
         self.failures = self.worst = failures
-        self.member: tuple[tuple[int, int], Any] | None = None
+        self.member: tuple[tuple[str | int, int], Any] | None = None
         """What is tried now, where it may hold the union itself."""
 
 
@@ -36,7 +36,7 @@ class Mistakes(threading.local):
         """Begin again, and let go of the input."""
         self._failures = 0  # objects that were begun and have not been found right
         self._attempt = _Attempt(0)
-        self._failed: dict[tuple[int, int], Any] = {}  # no such member; kept, so that nothing else gets its id
+        self._failed: dict[tuple[str | int, int], Any] = {}  # no such member; kept, so that nothing else gets its id
 
     def named(self, most_names: float) -> Callable[[Any], Any]:
         """What looks at an object before its validator: too many names in it are unknown, whatever they are."""
@@ -69,10 +69,10 @@ class Mistakes(threading.local):
     def in_list(self, value: Any, handler: Any) -> Any:
         """Around a list that ends at its first wrong item: goes on behind that while there are few of them."""
         found: list[InitErrorDetails] = []
-        start = 0
+        start, rest = 0, value
         while True:
             try:
-                valid = handler(value[start:] if start else value)
+                valid = handler(rest)
             except ValidationError as error:
                 if not isinstance(value, list) or (index := _index(error)) is None:
                     if not found:
@@ -82,6 +82,10 @@ class Mistakes(threading.local):
                 start += index + 1
                 if len(found) >= MAX_ERRORS or start >= len(value):
                     break
+                if rest is value:
+                    rest = value[start:]
+                else:
+                    del rest[: index + 1]
             else:
                 if not found:
                     return valid
@@ -104,15 +108,17 @@ class Mistakes(threading.local):
         self._failures = attempt.failures
         return valid
 
-    def member(self, is_once: bool) -> Callable[[Any], Any]:
-        """What looks at a value before it is tried as a member; if `is_once`, what failed as one fails at once."""
+    def member(self, is_once: bool, name: str = "") -> Callable[[Any], Any]:
+        """What looks at a value before it is tried as a member; if `is_once`, what failed as one fails at once, also where
+        it is tried as what has this name for another union.
+        """
 
         def look(value: Any) -> Any:
             attempt = self._attempt
             attempt.worst, self._failures = max(attempt.worst, self._failures), attempt.failures
             if is_once:
                 self._conclude(attempt)
-                key = (id(look), id(value))
+                key = (name or id(look), id(value))
                 if key in self._failed:
                     raise TOO_MANY
                 attempt.member = key, value

@@ -43,6 +43,8 @@ class RouteTable:
         asked = list(self._collect(way, self._router, ""))
         self.routers = way.routers
         self._is_by_path = way.by_path
+        self.most_parts = way.most_fields + way.most_files
+        """Of a form; one with more is refused by every route whose form is read by the framework."""
         self.is_whole = way.by_path and not any(map(has_frontends, way.routers))
         """Whether path and method alone decide, so that what is not found here is nowhere."""
         self._all = [route for route in asked if route.context is not None]

@@ -17,6 +17,7 @@ from ..settings import HardeningSettings
 from .base import RequestContext, Services, Step
 
 MAX_TARGET = 8192
+_MAX_HOST = 300  # no name and port have so many characters
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUERY_CONTROL = re.compile(rb"%(?:[01][0-9a-f]|7f)|[\x00-\x1f\x7f]", re.IGNORECASE)
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
@@ -101,7 +102,7 @@ class Validation(Step):
         return self._refuse_body(request) if request.has_body else None
 
     def _is_allowed(self, request: RequestContext, host: bytes) -> bool:
-        match = _HOST.fullmatch(host.lower().decode("latin-1"))
+        match = _HOST.fullmatch(host[:_MAX_HOST].lower().decode("latin-1"))
         # A change would be one of the same origin, whichever name somebody has given to this service.
         takes_any = request.method in ("GET", "HEAD") and request.policy.any_host
         return takes_any or (match is not None and match[1].encode() in self._hosts)
@@ -153,7 +154,8 @@ class Validation(Step):
             return BODY_TOO_LARGE if size > max_bytes else None
         try:
             form = request.route.form if request.route is not None else UNDECLARED
-            request.check_body = check_of(form, request.headers[b"content-type"].decode("latin-1"))
+            content_type = request.headers[b"content-type"].decode("latin-1")
+            request.check_body = check_of(form, content_type, self._routes.most_parts)
         except InvalidBodyError as error:
             request.log_fields["reason"] = str(error)
             return error.refusal
