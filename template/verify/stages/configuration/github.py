@@ -13,12 +13,13 @@ from pathspec import GitIgnoreSpec
 from ...common.conditions import decided
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
-from .steps import Step, changed
+from .steps import Step
 
 FOLDER = Path(".github", "workflows")
 USUAL = ("main", "master", "trunk", "develop")
 CHANGES = ("pull_request", "merge_group", "push", "pull_request_target")
 """What happens when somebody changes the service. A proof that none of it starts is none of the change."""
+_WRITTEN = re.compile(r"\b([A-Za-z_]\w*)=([^\"'\n>]*)")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 
 
@@ -92,7 +93,8 @@ class Workflows:
         for name, job in jobs.items():
             where = f"{path.name}, job {name}"
             skipped, unknown = self._skipped(name, jobs, known, ())
-            unknown = unknown or changed({**mapping(workflow.get("env")), **mapping(job.get("env"))})
+            env = {**mapping(workflow.get("env")), **mapping(job.get("env"))}
+            is_windows = "windows" in _filled(" ".join(texts(job.get("runs-on"))), known)
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
             for values in _matrix(job):
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
@@ -102,6 +104,8 @@ class Workflows:
                     lost="`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else "",
                     skipped=skipped,
                     unknown=unknown,
+                    errexit=not is_windows,
+                    env={str(key): _filled(str(value), facts) for key, value in env.items()},
                 )
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
@@ -150,10 +154,14 @@ class Workflows:
         self, steps: list[Any], state: Step, defaults: Mapping[str, str], known: Mapping[str, Any], depth: int
     ) -> Iterator[Step]:
         checkout = ""
+        event = known.get("github.event_name")
         for step in map(mapping, steps):
-            uses = str(step.get("uses", ""))
-            if "actions/checkout" in uses and "repository" not in mapping(step.get("with")):
-                checkout = str(mapping(step.get("with")).get("path", "")).strip("./")
+            uses, given = str(step.get("uses", "")), mapping(step.get("with"))
+            if "actions/checkout" in uses and "repository" not in given:
+                checkout = str(given.get("path", "")).strip("./")
+                ref = str(given.get("ref", "the branch that it would change" if event == "pull_request_target" else ""))
+                other = f"it checks out {ref}, not the change" if ref and "${{" not in ref else ""
+                state = replace(state, unknown=state.unknown or other)
             holds = decided(step.get("if", True), known)
             lost = decided(step.get("continue-on-error", False), known)
             about = _under(
@@ -175,12 +183,14 @@ class Workflows:
                 ).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
-                strict = shell in ("", "bash", "sh") or re.search(r"\s-(\w*e|o errexit)", shell) is not None
+                strict = (not shell and state.errexit) or shell in ("bash", "sh") or re.search(r"\s-(\w*e|o errexit)", shell) is not None
                 about = replace(about, folder=folder, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
                 if not re.fullmatch(r"|(bash|sh)(( -\S+| pipefail| errexit| nounset)* \{0\})?", shell) or "-c" in shell:
                     about = replace(about, unknown=about.unknown or f"`shell: {shell}` is not read")
-                about = replace(about, unknown=about.unknown or changed(mapping(step.get("env"))))
-                yield about
+                own = {str(key): _filled(str(value), known) for key, value in mapping(step.get("env")).items()}
+                yield replace(about, env={**state.env, **own})
+                if "GITHUB_ENV" in about.command:
+                    state = replace(state, env={**state.env, **dict(_WRITTEN.findall(about.command))})
 
     def _composite(self, uses: str, step: Mapping[str, Any], state: Step, depth: int) -> Iterator[Step]:
         folder = self.root / uses
@@ -209,6 +219,7 @@ def _under(outer: Step, step: Step) -> Step:
     return replace(
         step,
         lost=outer.lost or step.lost,
+        env={**outer.env, **step.env},
         skipped=outer.skipped or step.skipped,
         unknown=outer.unknown or step.unknown,
         where=step.where if step.where == outer.where or not outer.where else f"{outer.where}, {step.where}",
