@@ -248,6 +248,12 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         {GITLAB: gitlab("  needs: [gate]\n", before="gate: {rules: [{when: manual}], script: ['true']}\n")},
         "insecure .*needs gate",
     ),
+    "a forge that is not read": ({"Jenkinsfile": f"sh '{VERIFY}'\n"}, "unverified .*Jenkinsfile is not read"),
+    "a forge that is not read, beside another": (
+        {HARDENING: github("run: echo"), ".woodpecker/x.yaml": VERIFY},
+        "unverified .*woodpecker is not read",
+    ),
+    "Forgejo": ({".forgejo/workflows/x.yml": github(f"run: {VERIFY} || true")}, "insecure .*hides"),
     "gitlab: a file that is not there": ({GITLAB: gitlab("  rules: [{exists: [nope]}]\n")}, "insecure .*none of"),
     **{
         f"gitlab: exists: {exists}": ({GITLAB: gitlab(f"  rules: [{{exists: {exists}}}]\n")}, because)
@@ -398,6 +404,8 @@ HONEST: dict[str, Files] = {
             ["env -u FOO CI=1 nice -n 5 uv run python -m verify"],
         )
     },
+    "Forgejo": {".forgejo/workflows/x.yaml": github(on="on: pull_request\n")},
+    "Gitea and GitHub": {HARDENING: github(), ".gitea/workflows/hardening.yml": github()},
     "make of its own shell": {
         HARDENING: github("run: make verify"),
         "Makefile": "SHELL := /bin/bash\n.SHELLFLAGS := -eu -o pipefail -c\n.ONESHELL:\n-include .env\n.PHONY: verify\n"

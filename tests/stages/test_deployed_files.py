@@ -134,6 +134,20 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         )
         for files in ("prod.env", "'base.env prod.env'")
     },
+    **{
+        f"an environment by {command}": (
+            {**start(f"CMD {command} python -m {PACKAGE} serve"), **DEVELOPMENT},
+            "docker.start insecure .*APP_ENV",
+        )
+        for command in ("dotenv -f prod.env run --", "export $(cat /app/prod.env | xargs) &&", "APP_ENV=development;")
+    },
+    "an environment that may be meant": (
+        {
+            **start(f"CMD uv run --env-file /run/x.env python -m {PACKAGE} serve"),
+            "deploy/x.env": "APP_ENV=development\n",
+        },
+        "docker.start unverified .*deploy/x.env",
+    ),
     "a wrapper before another server": (start("CMD doppler run -- uvicorn x:app"), "docker.start insecure .*uvicorn"),
     "a script before --": (
         {
@@ -319,6 +333,10 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         {**api("    build: {context: ., dockerfile: Dockerfile.dev}\n"), "Dockerfile.dev": "FROM python\nUSER root\n"},
         "user: root",
     ),
+    "a list that is put in the place of another": (
+        {"compose.prod.yaml": "services: {api: {cap_drop: !override []}}\n"},
+        "compose.prod.yaml api compose.confined insecure .*misses cap_drop",
+    ),
     "a published store": (
         {"compose.yaml": ("services:\n", "services:\n  cache:\n    image: redis:8\n    ports: ['6379:6379']\n")},
         "stores ins",
@@ -345,10 +363,13 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         },
         "stores insecure",
     ),
-    "every address": (
-        {"compose.yaml": ("services:\n", "services:\n  x:\n    image: redis\n    ports: ['0.0.0.0:6379:6379']\n")},
-        "stores insecure",
-    ),
+    **{
+        f"to every address: {ports}": (
+            {"compose.yaml": ("services:\n", f"services:\n  x:\n    image: redis-like\n    ports: ['{ports}']\n")},
+            "stores insecure",
+        )
+        for ports in ("0.0.0.0:6379:6379", "6370-6380:6370-6380")
+    },
 }
 
 OF_UV = f"""\
@@ -437,6 +458,15 @@ HONEST: dict[str, Change] = {
     "JSON of the same name": {"web/locales/en/compose.json": '{\n\t"to": "To",\n\t"send": ["Send"]\n}\n'},
     "somebody else's APP_": {
         "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
+    },
+    "APP_ENV of others": {
+        "compose.yaml": ("services:\n", "services:\n  w:\n    image: shop\n    environment: {APP_ENV: local}\n"),
+        "k8s/shop.yaml": "kind: ConfigMap\ndata: {APP_ENV: local}\n",
+    },
+    "an environment of the same name for development": {
+        **start(f"CMD uv run --env-file /app/conf/prod.env python -m {PACKAGE} serve"),
+        "conf/prod.env": "APP_ENV=production\n",
+        "examples/prod.env": "APP_ENV=development\n",
     },
     "an env_file with a comment": {
         **api("    env_file: p.env\n"),
@@ -555,6 +585,12 @@ def test_what_else_deploys_is_named_and_not_called_proved(look: Look, name: str)
 
     assert [(each.object, each.outcome) for each in found] == [(name, Outcome.NOT_LOOKED_AT)]
     assert "`serve`" in found[0].remedy
+
+
+@pytest.mark.parametrize("name", ["infra/play.yml", "deploy.sh", "Makefile"])
+def test_what_starts_another_server_is_named_whatever_it_is(look: Look, name: str) -> None:
+    (found,) = (each for each in look({name: "run: uvicorn orders_api.app:app\n"}) if each.id == "deploy.others")
+    assert (found.object, found.outcome) == (name, Outcome.NOT_LOOKED_AT)
 
 
 @pytest.mark.parametrize("name", ["src/orders_api/app.py", "README.md", "openapi.yaml", "mkdocs.yml", "webpack.json"])

@@ -15,7 +15,8 @@ from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
 from .steps import Step
 
-FOLDER = Path(".github", "workflows")
+FOLDERS = tuple(Path(each, "workflows") for each in (".github", ".forgejo", ".gitea"))
+"""Those of GitHub, and of forges that read the same."""
 USUAL = ("main", "master", "trunk", "develop")
 CHANGES = ("pull_request", "merge_group", "push", "pull_request_target")
 """What happens when somebody changes the service. A proof that none of it starts is none of the change."""
@@ -37,7 +38,7 @@ class Workflows:
 
     def files(self) -> list[Path]:
         """The files that GitHub reads."""
-        return sorted(each for each in (self.root / FOLDER).glob("*") if each.suffix in (".yml", ".yaml"))
+        return sorted(each for name in FOLDERS for each in (self.root / name).glob("*") if each.suffix in (".yml", ".yaml"))
 
     def steps(self, path: Path) -> Iterator[Step]:
         """The steps of a workflow, once for each kind of change that starts it."""
