@@ -123,6 +123,15 @@ HONEST: dict[str, Change] = {
     "somebody else's APP_": {
         "compose.yaml": ("services:\n", "services:\n  w:\n    image: nginx\n    environment: {APP_TITLE: x}\n")
     },
+    "APP_ENV of others": {
+        "compose.yaml": ("services:\n", "services:\n  w:\n    image: shop\n    environment: {APP_ENV: local}\n"),
+        "k8s/shop.yaml": "kind: ConfigMap\ndata: {APP_ENV: local}\n",
+    },
+    "an environment of the same name for development": {
+        **start(f"CMD uv run --env-file /app/conf/prod.env python -m {PACKAGE} serve"),
+        "conf/prod.env": "APP_ENV=production\n",
+        "examples/prod.env": "APP_ENV=development\n",
+    },
     "an env_file with a comment": {
         **api("    env_file: p.env\n"),
         "p.env": "APP_ENV=production # not development\n",

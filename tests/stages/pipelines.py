@@ -68,6 +68,44 @@ HONEST: dict[str, Files] = {
         HARDENING: script(f"if ! {VERIFY}; then", "  cat log >> $GITHUB_STEP_SUMMARY", "  exit 1", "fi")
     },
     "kept and said later": {HARDENING: script("code=0", f"{VERIFY} || code=$?", "echo $code", "exit $code")},
+    **{
+        f"before it: {' ; '.join(lines)}": {HARDENING: script(*lines), **MAKE}
+        for lines in (
+            ["cd . || exit 1", VERIFY],
+            ["command -v uv || exit", VERIFY],
+            ["command -v uv || { echo 'install uv' >&2; exit 1; }", VERIFY],
+            ['if [ -z "$HOME" ]; then', "  exit 2", "fi", VERIFY],
+            ["exec > log 2>&1", VERIFY],
+            [f"exec {VERIFY}"],
+            ["trap 'rm -rf x' EXIT", VERIFY],
+            ['export PATH="$HOME/.local/bin:$PATH"', f"timeout -k 5 900 {VERIFY}"],
+            ["PYTHON=.venv/bin/python", "$PYTHON -m verify"],
+            ["(export MAKEFLAGS=-n; make lint)", "make ci"],
+            ["for step in lint types; do make $step; done", VERIFY],
+            ["uv run coverage run -m verify"],
+            ["uv --quiet run --locked --python 3.14 python -Im verify"],
+            ["poetry run python -m verify"],
+            ["env -u FOO CI=1 nice -n 5 uv run python -m verify"],
+        )
+    },
+    "Forgejo": {".forgejo/workflows/x.yaml": github(on="on: pull_request\n")},
+    "Gitea and GitHub": {HARDENING: github(), ".gitea/workflows/hardening.yml": github()},
+    "make of its own shell": {
+        HARDENING: github("run: make verify"),
+        "Makefile": "SHELL := /bin/bash\n.SHELLFLAGS := -eu -o pipefail -c\n.ONESHELL:\n-include .env\n.PHONY: verify\n"
+        f"verify:\n\t{VERIFY} | tee log\n\techo done\n",
+        "verify/__init__.py": "",
+    },
+    "MAKEFLAGS where nothing makes": {HARDENING: github(more="env: {MAKEFLAGS: -i}\n")},
+    "a change from a fork": {
+        HARDENING: github(
+            f"{{uses: actions/checkout@{'a' * 40}, with: {{ref: '${{{{ github.head_ref }}}}'}}}}\n      - run: {VERIFY}"
+        )
+    },
+    "a folder of a task": {
+        HARDENING: github("run: task v"),
+        "Taskfile.yml": f"tasks: {{v: {{dir: '{{{{.ROOT_DIR}}}}', cmds: ['{VERIFY}']}}}}\n",
+    },
     "uv run -m": {HARDENING: github("run: uv run --locked -m verify")},
     "its own python": {HARDENING: github("run: .venv/bin/python -X utf8 -m verify --format json")},
     "a container": {HARDENING: github(f"run: docker compose run --rm ci {VERIFY}")},

@@ -121,6 +121,20 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     },
     "su before another server": (start("CMD su app -c 'uvicorn x:app'"), "docker.start insecure .*uvicorn"),
     "a word more than a wrapper takes": (start(f"CMD tini x python -m {PACKAGE} serve"), "docker.start unverified"),
+    **{
+        f"an environment by {command}": (
+            {**start(f"CMD {command} python -m {PACKAGE} serve"), **DEVELOPMENT},
+            "docker.start insecure .*APP_ENV",
+        )
+        for command in ("dotenv -f prod.env run --", "export $(cat /app/prod.env | xargs) &&", "APP_ENV=development;")
+    },
+    "an environment that may be meant": (
+        {
+            **start(f"CMD uv run --env-file /run/x.env python -m {PACKAGE} serve"),
+            "deploy/x.env": "APP_ENV=development\n",
+        },
+        "docker.start unverified .*deploy/x.env",
+    ),
     "a wrapper before another server": (start("CMD doppler run -- uvicorn x:app"), "docker.start insecure .*uvicorn"),
     "a script before --": (
         {
@@ -306,6 +320,10 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         {**api("    build: {context: ., dockerfile: Dockerfile.dev}\n"), "Dockerfile.dev": "FROM python\nUSER root\n"},
         "user: root",
     ),
+    "a list that is put in the place of another": (
+        {"compose.prod.yaml": "services: {api: {cap_drop: !override []}}\n"},
+        "compose.prod.yaml api compose.confined insecure .*misses cap_drop",
+    ),
     "a published store": (
         {"compose.yaml": ("services:\n", "services:\n  cache:\n    image: redis:8\n    ports: ['6379:6379']\n")},
         "stores ins",
@@ -332,10 +350,13 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         },
         "stores insecure",
     ),
-    "every address": (
-        {"compose.yaml": ("services:\n", "services:\n  x:\n    image: redis\n    ports: ['0.0.0.0:6379:6379']\n")},
-        "stores insecure",
-    ),
+    **{
+        f"to every address: {ports}": (
+            {"compose.yaml": ("services:\n", f"services:\n  x:\n    image: redis-like\n    ports: ['{ports}']\n")},
+            "stores insecure",
+        )
+        for ports in ("0.0.0.0:6379:6379", "6370-6380:6370-6380")
+    },
 }
 
 
@@ -378,6 +399,12 @@ def test_what_else_deploys_is_named_and_not_called_proved(look: Look, name: str)
 
     assert [(each.object, each.outcome) for each in found] == [(name, Outcome.NOT_LOOKED_AT)]
     assert "`serve`" in found[0].remedy
+
+
+@pytest.mark.parametrize("name", ["infra/play.yml", "deploy.sh", "Makefile"])
+def test_what_starts_another_server_is_named_whatever_it_is(look: Look, name: str) -> None:
+    (found,) = (each for each in look({name: "run: uvicorn orders_api.app:app\n"}) if each.id == "deploy.others")
+    assert (found.object, found.outcome) == (name, Outcome.NOT_LOOKED_AT)
 
 
 @pytest.mark.parametrize("name", ["src/orders_api/app.py", "README.md", "openapi.yaml", "mkdocs.yml", "webpack.json"])

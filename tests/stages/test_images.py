@@ -1,4 +1,4 @@
-"""What an image is built on: named by a digest, or not called pinned."""
+"""What an image is built on is named by a digest, or not called pinned; what is in it is from the lock."""
 
 import re
 
@@ -30,3 +30,24 @@ def test_a_base_without_a_digest_is_not_called_pinned(look: Look, name: str) -> 
     change, seen = PINNED[name]
     (check,) = (each for each in look({"Dockerfile": change}) if each.id == "docker.pinned")
     assert re.match(seen, f"{check.outcome.name.lower()} {check.seen}"), told([check])
+
+
+SYNC = "RUN uv sync --locked --no-editable"
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        (f"{SYNC} && uv pip install requests", "insecure"),
+        (f"{SYNC} && pip install --no-cache-dir 'gunicorn>=23'", "insecure"),
+        (f"{SYNC} && uv add httpx", "insecure"),
+        ("ENV UV_LOCKED=0\nRUN uv sync --no-editable", "insecure"),
+        ("RUN UV_LOCKED=false uv sync --no-editable", "insecure"),
+        ("ENV UV_LOCKED=1\nRUN uv sync --no-editable", "proved"),
+        (f"RUN pip install -U pip setuptools 'uv==0.13.9'\n{SYNC}", "proved"),
+        (f"{SYNC}\nRUN pip install --require-hashes -r requirements.txt", "proved"),
+    ],
+)
+def test_what_no_lock_names_is_not_called_locked(look: Look, line: str, outcome: str) -> None:
+    (check,) = (each for each in look({"Dockerfile": (SYNC, line)}) if each.id == "docker.locked")
+    assert check.outcome.name.lower() == outcome, told([check])

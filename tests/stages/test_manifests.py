@@ -134,7 +134,7 @@ SABOTAGED: dict[str, tuple[str | dict[str, str], str]] = {
     ),
     **{
         f"a {kind}": (manifest(pod(hostNetwork=True), kind), "hostNetwork")
-        for kind in ("Pod", "StatefulSet", "DaemonSet", "CronJob", "Job")
+        for kind in ("Pod", "StatefulSet", "DaemonSet", "CronJob", "Job", "Rollout", "Service")
     },
 }
 HONEST: dict[str, str | dict[str, str]] = {

@@ -148,6 +148,34 @@ def test_a_default_in_another_module_or_by_a_name_is_a_lasting_database_too(tmp_
 
 
 @pytest.mark.parametrize(
+    ("code", "found", "variable"),
+    [
+        ('URL = os.getenv("DB_URL", "postgresql://db/x")', ["db.py:1"], "DB_URL"),
+        ('def url():\n    return os.environ.get("DB_URL") or "mysql://db/x"', ["db.py:2"], "DB_URL"),
+        ('engine = create_engine("postgresql+asyncpg://db/x", echo=True)', ["db.py:1"], ""),
+        ('def connect(name, url="postgresql://db/x", *, pool=5):\n    """postgresql://db/y"""', ["db.py:1"], "URL"),
+        ('URL = "postgresql://db/x"\nengine = create_engine(os.getenv("DB_URL", URL))', ["db.py:2"], "DB_URL"),
+        ('URL = "redis://cache/0"', ["db.py:1"], ""),
+        (
+            'def asyncpg(url):\n    """postgresql://db/x"""\n    return url.replace("postgres://", "postgresql://")',
+            [],
+            "",
+        ),
+        ('engine = create_engine("sqlite://")\nlocal = connect("postgresql://localhost/x")', [], ""),
+    ],
+)
+def test_a_lasting_database_is_found_wherever_the_code_names_it(
+    tmp_path: Path, code: str, found: list[str], variable: str
+) -> None:
+    package = tmp_path / "src" / PACKAGE
+    package.mkdir(parents=True)
+    (package / "db.py").write_text(f"{code}\n")
+
+    assert lasting_stores(tmp_path, PACKAGE, {}) == found
+    assert not variable or lasting_stores(tmp_path, PACKAGE, {variable: "sqlite://"}) == []
+
+
+@pytest.mark.parametrize(
     ("config", "default"),
     [
         ("model_config = SettingsConfigDict(env_prefix='db_')", '"postgresql://db.example.com/x"'),

@@ -30,7 +30,7 @@ class Command:
 
     Args:
         argv: Its words, without quotes and without the variables before them.
-        env: The variables before them.
+        env: The variables before them, and those that the script has set by then.
         folder: Where it runs, relative to where the script does.
         lost: Why nobody learns that it has failed; empty if the script fails with it.
         when: On what it depends whether it runs; empty if on nothing.
@@ -51,6 +51,7 @@ class _Node:
     words: list[str] = field(default_factory=list)
     asked: "list[_Chain]" = field(default_factory=list)
     done: "list[list[_Chain]]" = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -135,8 +136,8 @@ class _Parser:
             while self.next() not in ("do", "in", ""):
                 pass
             if word != "case" and self.tokens[self.at - 1] == "in":
-                while self.next() not in ("do", ""):
-                    pass
+                while (each := self.next()) not in ("do", ""):
+                    node.listed.append(each)
             while self.peek() not in ("done", "esac", ""):
                 if word == "case":
                     while self.next() not in (")", ""):
@@ -166,7 +167,9 @@ class _State:
     pipefail: bool
     folder: str = ""
     over: str = ""
+    failed: bool = False
     renamed: set[str] = field(default_factory=set)
+    env: dict[str, str] = field(default_factory=dict)
 
 
 def commands(script: str, *, errexit: bool = True, pipefail: bool = False) -> list[Command]:
@@ -229,6 +232,7 @@ def _walk(chains: Sequence[_Chain], state: _State, lost: str, when: str, is_last
                 is_test = before.words[:1] in (["["], ["[["], ["test"], ["false"])
                 if chain.operators[place - 1] == "||" or is_test:
                     depends = f"it depends on `{' '.join(before.words)}`"
+            state.failed = place > 0 and chain.operators[place - 1] == "||"
             for each in nodes:
                 asked = ["exit", f"${{PIPESTATUS[{nodes.index(each)}]}}"] == (_words(following) if following else [])
                 piped = each is not nodes[-1] and not state.pipefail and not asked
@@ -260,39 +264,50 @@ def _of(node: _Node, state: _State, lost: str, when: str, last: bool) -> Iterato
         state.renamed.add(node.words[0])
         yield from _walk(node.done[0], replace(state), lost, when or "it stands in a function", last)
     elif node.kind in ("{", "for", "select"):
+        depends = "it stands in a loop over what only a run knows" if re.search(r"[$`*]", "".join(node.listed)) else ""
         for body in node.done:
-            yield from _walk(body, state, lost, when, last)
+            yield from _walk(body, state, lost, when or depends, last)
     elif node.kind == "(":
-        yield from _walk(node.done[0], replace(state), lost, when, last)
+        yield from _walk(node.done[0], replace(state, env=dict(state.env)), lost, when, last)
     elif node.kind:
         answered = any(_fails(_Node("{", done=[body]), state.script) for body in node.done)
         asked = [replace(each, pipelines=[(False, nodes) for _, nodes in each.pipelines]) for each in node.asked]
         yield from _walk(asked, state, lost or f"`{node.kind}` asks it" * (not answered), when, True)
         depends = "" if node.kind == "if" and _constant(node.asked) else f"it stands in `{node.kind}`"
         for body in node.done:
-            yield from _walk(body, state if not depends else replace(state), lost, when or depends, last)
+            inner = replace(state) if depends else state
+            yield from _walk(body, inner, lost, when or depends, last)
+            state.over = state.over or inner.over
     else:
         yield from _simple(_words(node), state, lost, when)
 
 
 def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[Command]:
     env: dict[str, str] = {}
-    hands_on = ""
-    while words and (_ASSIGNED.match(words[0]) or words[0] in _BEFORE or hands_on):
+    before, inside, replaces = "", "", False
+    while words:
         if _ASSIGNED.match(words[0]):
             name, _, value = words[0].partition("=")
-            env[name] = value
+            env[name.rstrip("+")] = value
         elif words[0] in _BEFORE:
-            hands_on = words[0]
-        elif (hands_on, words[0]) in (("env", "-u"), ("env", "--unset"), ("exec", "-a")):
+            before = words[0]
+            replaces = replaces or before == "exec"
+        elif (before, words[0]) in (("command", "-v"), ("command", "-V")):
+            return
+        elif (before, words[0]) in (("env", "-u"), ("env", "--unset"), ("exec", "-a")):
             words = words[1:]
-        elif not _OF_BEFORE.fullmatch(words[0]):
+        elif (before, words[0]) == ("env", "-C"):
+            words, inside = words[1:], "".join(words[1:2])
+        elif not before or not _OF_BEFORE.fullmatch(words[0]):
             break
         words = words[1:]
-    if not words:
+    if not words or re.match(r"\d*[<>]", words[0]):
+        state.env |= env
         return
     name, *rest = words
-    if name == "set":
+    if name in ("export", "declare", "typeset", "readonly"):
+        state.env |= dict(each.split("=", 1) for each in rest if "=" in each)
+    elif name == "set":
         text = " ".join(rest)
         state.errexit = state.errexit or re.search(r"(^|\s)-(\w*e|o errexit)", text) is not None
         state.errexit = state.errexit and re.search(r"(^|\s)\+(\w*e|o errexit)", text) is None
@@ -303,7 +318,11 @@ def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[C
         state.folder = (
             "" if "CI_PROJECT_DIR" in rest[0] or "GITHUB_WORKSPACE" in rest[0] else join(state.folder, rest[0])
         )
-    elif name == "exit" or (name == "trap" and "exit 0" in " ".join(rest)):
+    elif name in ("exit", "return"):
+        code = rest[0] if rest else "$?" if state.failed else "0"
+        if code == "0" or (code.startswith("$") and not when):
+            state.over = state.over or " ".join(words)
+    elif name == "trap" and "exit 0" in " ".join(rest) and {"EXIT", "ERR", "0"} & set(rest[1:]):
         state.over = state.over or " ".join(words)
     when = when or (f"the script says itself what `{name}` is" if name in state.renamed else "")
     script = next((rest[i + 1] for i, each in enumerate(rest[:-1]) if re.fullmatch(r"-\w*c", each)), "")
@@ -312,6 +331,9 @@ def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[C
         inner = commands(script, errexit=re.search(r"(^|\s)-\w*e", flags) is not None, pipefail="pipefail" in flags)
         for each in inner:
             folder = normpath(join(state.folder, each.folder)) if each.folder else state.folder
-            yield Command(each.argv, {**env, **each.env}, folder, lost or each.lost, when or each.when)
-        return
-    yield Command(tuple(words), env, state.folder, lost, when)
+            yield Command(each.argv, {**state.env, **env, **each.env}, folder, lost or each.lost, when or each.when)
+    else:
+        folder = normpath(join(state.folder, inside)) if inside else state.folder
+        yield Command(tuple(words), {**state.env, **env}, folder, lost, when)
+    if replaces:
+        state.over = state.over or f"exec {name}"

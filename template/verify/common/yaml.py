@@ -25,12 +25,21 @@ def _tagged(loader: Any, tag: str, node: Any) -> Any:
         raise _yaml.constructor.ConstructorError(None, None, f"!{tag} is not understood", node.start_mark)
     if tag == "reset":
         return None
-    value = (
-        loader.construct_sequence(node, deep=True)
-        if node.id == "sequence"
-        else loader.construct_object(node, deep=True)
-    )
-    return {REFERENCE: value} if tag == "reference" else value
+    if node.id == "sequence":
+        value: Any = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True) if node.id == "mapping" else loader.construct_scalar(node)
+    if tag == "override" and isinstance(value, list):
+        return OverridingList(value)
+    return {REFERENCE: value} if tag == "reference" else OverridingMapping(value) if isinstance(value, dict) else value
+
+
+class OverridingList(list[Any]):
+    """A list that is put in the place of what it would be added to: `!override`."""
+
+
+class OverridingMapping(dict[str, Any]):
+    """The same for a mapping."""
 
 
 REFERENCE = "!reference"

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from ..common import raw_http
 from ..common.answer import HOST, Answer
 from ..common.ports import free_port
 from ..runner import processes
+from ..runner.environment import is_kept
 
 START = 20.0
 READY = 6.0
@@ -70,19 +71,24 @@ def declared_environment(project: Path) -> dict[str, str]:
 
 
 def hidden_names(project: Path) -> list[str]:
-    """The settings in that table which would hide what production has: the template's, where settings.py can do without."""
+    """What in that table would hide what production has: the template's settings, where settings.py can do without, and
+    variables that steer tests, the interpreter or uv.
+    """
     try:
         declared = re.findall(r"^#? ?(APP_\w+)=", (project / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
         own = "\n".join(path.read_text(encoding="utf-8") for path in project.glob("src/*/settings.py"))
     except (OSError, ValueError):
-        return []
+        declared, own = [], ""
     required = {f"APP_{name}".upper() for name in re.findall(r"^ +(\w+) *:[^=\n]+$", own, re.MULTILINE)}
     kept = {*HANDED_ON, *OWN, "APP_ENV", *required}
-    return [name for name in _table(project) if name.upper() in declared and name.upper() not in kept]
+    hidden = {name for name in _table(project) if name.upper() in declared and name.upper() not in kept}
+    steering = {name for name in _table(project) if not (name.upper().startswith("APP_") or is_kept(name))}
+    return sorted(hidden | steering)
 
 
 def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> list[str]:
-    """The settings whose default is a database of another machine, or a file that outlasts the attacks."""
+    """Where the code names a database of another machine, or a file that outlasts the attacks, and nothing given replaces it."""
+    known = {each.upper() for each in given}
     found: dict[str, None] = {}
     root = project / "src" / package
     for path in sorted(each for each in root.rglob("*.py") if each.relative_to(root).parts[0] != "hardening"):
@@ -90,24 +96,50 @@ def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> lis
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, SyntaxError):
             continue
-        constants = {
-            name.id: each.value
-            for each in tree.body
-            if isinstance(each, ast.Assign)
-            for name in each.targets
-            if isinstance(name, ast.Name)
-        }
-        kinds = [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]
-        for kind, each in [(owner, field) for owner in kinds for field in owner.body]:
-            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None:
-                name = each.target.id.upper()
-                said = list(ast.walk(each.value))
-                said += [constants[node.id] for node in said if isinstance(node, ast.Name) and node.id in constants]
-                aliases = {x.value.upper() for x in said if isinstance(x, ast.Constant) and isinstance(x.value, str)}
-                names = {name, f"APP_{name}", f"{_prefix(kind)}{name}".upper(), *aliases}
-                if not names & {x.upper() for x in given} and any(map(_is_lasting, said)):
-                    found[f"APP_{name}" if path.name == "settings.py" else f"{name} of {path.name}"] = None
+        for line, name, names in _named_stores(tree):
+            if not known & {each.upper() for each in names}:
+                place = f"{name.upper()} of {path.name}" if name else f"{path.name}:{line}"
+                found[f"APP_{name}".upper() if name and path.name == "settings.py" else place] = None
     return list(found)
+
+
+def _named_stores(tree: ast.Module) -> Iterator[tuple[int, str, set[str]]]:
+    """Each lasting store in a module: its line, the field that has it, and the variables that may replace it."""
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    constants = {
+        target.id
+        for each in tree.body
+        if isinstance(each, ast.Assign) and _is_lasting(each.value)
+        for target in each.targets
+        if isinstance(target, ast.Name)
+    }
+    used = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Load)} & constants
+    for node in ast.walk(tree):
+        if not _is_lasting(node) and not (
+            isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in used
+        ):
+            continue
+        top: ast.AST = node
+        names: set[str] = set()
+        while not isinstance(parents[top], ast.stmt):
+            above = parents[top]
+            if isinstance(above, ast.arguments):
+                every = [*above.posonlyargs, *above.args]
+                pairs = [*zip(reversed(every), reversed(above.defaults), strict=False)]
+                pairs += zip(above.kwonlyargs, above.kw_defaults, strict=True)  # type: ignore[arg-type]
+                names |= {argument.arg for argument, default in pairs if default is top}
+            top = above
+        statement, field = parents[top], ""
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        assigned = {each.id for each in targets if isinstance(each, ast.Name)}
+        if top is node and (isinstance(statement, ast.Expr) or assigned & used):
+            continue  # a text that explains; or a constant, which is looked at where it is used
+        if not isinstance(top, ast.arguments):
+            names |= {x.value for x in ast.walk(top) if isinstance(x, ast.Constant) and isinstance(x.value, str)}
+        if isinstance(kind := parents.get(statement), ast.ClassDef):
+            field = next(iter(assigned), "")
+            names |= {f"{prefix}{each}" for each in assigned for prefix in ("", "APP_", _prefix(kind))}
+        yield getattr(node, "lineno", 0), field, names
 
 
 def _prefix(settings: ast.ClassDef) -> str:

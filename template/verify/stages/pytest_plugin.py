@@ -4,6 +4,7 @@
 import gc
 import json
 from collections import defaultdict
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ CASES = 2
 SLOW, COSTLY, EVERY_CASE = "slow", "costly", "every_case"
 """Markers: of tests that the quick tier leaves out, the second kind not in a pipeline, and of those of which it takes all
 cases."""
+REPORTER = "verify-reporter"
 MARKERS = [
     f"{SLOW}: takes a second or more, or waits for a server; left out of the quick tier of verify",
     f"{COSTLY}: costs much, and others see each control on; left out of the quick tier of verify but in a pipeline",
@@ -34,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if path := config.getoption("--verify-report"):
-        config.pluginmanager.register(Reporter(Path(path)))
+        config.pluginmanager.register(Reporter(Path(path), config.rootpath), REPORTER)
 
 
 @pytest.hookimpl(trylast=True)
@@ -52,6 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     selected = {id(item) for cases in tests.values() for item in (_some(cases) if has_few_cases else cases)}
     left_out = [item for item in items if id(item) not in selected]
+    if reporter := config.pluginmanager.get_plugin(REPORTER):
+        reporter.waiting = {item.nodeid for item in left_out}
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if id(item) in selected]
 
@@ -70,18 +74,50 @@ def _some(cases: list[pytest.Item]) -> list[pytest.Item]:
 
 
 class Reporter:
-    """Counts outcomes, and keeps the names of the tests that failed."""
+    """Counts outcomes, keeps the names of the tests that failed, and notices what was there and did not run.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Args:
+        path: Where to write it.
+        root: What the names of files are relative to.
+    """
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self._path, self._root = path, root
         self._counts: dict[str, int] = defaultdict(int)
         self._failed: dict[str, str] = {}
         self._skipped_because: dict[str, None] = {}
+        self._raised: dict[tuple[str, str], str] = {}
+        self._collected: dict[str, None] = {}
+        self._selected: set[str] = set()
+        self._ran: set[str] = set()
+        self.waiting: set[str] = set()
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self._collected[item.nodeid] = None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._selected = {item.nodeid for item in session.items}
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        """As pytest makes it, before any other code has changed it."""
+        report = yield
+        if report.failed:
+            self._raised[report.nodeid, report.when] = self._reason(report)
+        else:
+            self._raised.pop((report.nodeid, report.when), None)
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
+        self._ran.add(report.nodeid)
+        if report.passed and (reason := self._raised.pop((report.nodeid, report.when), "")):
+            self._failed.setdefault(report.nodeid, f"{reason} (and something says that it passed)")
+            self._counts["failed"] += 1
+        elif report.failed:
             self._counts["failed"] += report.nodeid not in self._failed
             self._failed.setdefault(report.nodeid, self._reason(report))
+        elif report.skipped and hasattr(report, "wasxfail"):
+            self._counts["expected to fail"] += 1
         elif report.skipped:
             self._counts["skipped"] += 1
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
@@ -94,11 +130,19 @@ class Reporter:
             self._counts["failed"] += 1
             self._failed[report.nodeid] = "it cannot be collected"
 
-    def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        self._counts["left_out"] += len(items)
-
     def pytest_sessionfinish(self) -> None:
-        result: dict[str, Any] = {**self._counts, "failures": self._failed, "skipped_because": [*self._skipped_because]}
+        left_out = self._collected.keys() - self._selected
+        self._counts["left_out"], self._counts["deselected"] = (
+            len(left_out & self.waiting),
+            len(left_out - self.waiting),
+        )
+        self._counts["never_ran"] = len(self._selected - self._ran)
+        result: dict[str, Any] = {
+            **{name: count for name, count in self._counts.items() if count},
+            "failures": self._failed,
+            "skipped_because": [*self._skipped_because],
+            "files": sorted({str(self._root / nodeid.partition("::")[0]) for nodeid in self._collected}),
+        }
         self._path.write_text(json.dumps(result), encoding="utf-8")
 
     @staticmethod

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..harness.service import declared_environment
-from ..result import Check, Options, Rule, UnverifiedError
+from ..result import Check, Options, Rule, UnverifiedError, listed
 from ..runner import processes
 from ..runner.environment import clean
 
@@ -26,6 +26,7 @@ RULES = {
     "yours": Rule("tests", "tests.yours", "your tests pass"),
 }
 LATER = Rule("tests", "tests.later", "the rest of the template's own tests")
+LEFT_OUT = Rule("tests", "tests.left-out", "every test of yours is run")
 
 
 class Suites:
@@ -96,6 +97,8 @@ def stage(options: Options) -> Iterator[Check]:
                 yield check
                 if suite == "owned" and (left := counts.get("left_out")):
                     yield LATER.not_looked_at(f"{left} tests are left to --thorough")
+                if suite == "yours" and (left_out := _left_out(options.project, counts)):
+                    yield LEFT_OUT.not_looked_at(left_out)
         finally:
             for process in suites.running.values():
                 processes.end(process, 1.0)
@@ -122,6 +125,18 @@ def _counts(folder: Path, suite: str) -> dict[str, Any]:
     return found
 
 
+def _left_out(project: Path, counts: dict[str, Any]) -> str:
+    """The tests that are there and say nothing: skipped, expected to fail, deselected, in files that are not collected."""
+    said = [f"{counts[kind]} {kind}" for kind in ("skipped", "expected to fail", "deselected") if counts.get(kind)]
+    if reasons := counts.get("skipped_because"):
+        said[0] += f" ({listed(reasons, 3)})"
+    own = (each for name in ("test_*.py", "*_test.py") for each in sorted(project.glob(f"tests/**/{name}")))
+    files = [each for each in own if not each.is_relative_to(project / OWNED)] if counts.get("files") else []
+    if missing := [each.relative_to(project).as_posix() for each in files if str(each) not in counts["files"]]:
+        said.append(f"not collected: {listed(missing)}")
+    return "; ".join(said)
+
+
 def _judged(suite: str, code: int | None, counts: dict[str, Any], folder: Path, limit: float) -> Check:
     rule = RULES[suite]
     remedy = f"Run `uv run pytest{f' {OWNED.as_posix()}' if suite == 'owned' else ''}` and look at what it says."
@@ -133,17 +148,15 @@ def _judged(suite: str, code: int | None, counts: dict[str, Any], folder: Path, 
         failures = [f"{test}: {reason}" for test, reason in counts["failures"].items()]
         more = f"; {len(failures) - 3} more" if failures[3:] else ""
         return rule.insecure("; ".join(failures[:3]) + more, remedy)
-    words = [
-        f"{counts[kind]} {word}" for kind, word in (("passed", "passed"), ("skipped", "skipped")) if counts.get(kind)
-    ]
+    words = [f"{counts[kind]} {kind}" for kind in ("passed", "skipped") if counts.get(kind)]
     if counts.get("left_out"):
-        left_out = "more with --thorough" if suite == "owned" else "deselected"
-        waits = suite == "yours" and _leaves_out_slow(limit == THOROUGH)
-        words.append(f"{counts['left_out']} {left_out}{', those marked slow until --thorough' if waits else ''}")
+        words.append(f"{counts['left_out']} {'marked slow, ' * (suite == 'yours')}more with --thorough")
     seen = ", ".join(words)
     if code == 5 or (code == 0 and not counts.get("passed")):
         reason = f"no test was run{f' ({seen})' if seen else ''}"
         return rule.unverified(reason, "Write a test for each of your routes in tests/.")
+    if counts.get("never_ran") and not code:
+        return rule.unverified(f"{seen}; {counts['never_ran']} that were chosen never ran", remedy)
     if counts.get("skipped") and suite == "owned" and limit == THOROUGH:
         reasons = "; ".join(counts["skipped_because"])
         return rule.unverified(f"{seen}: {reasons}", "Install it, and run verify again.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...common.expand import expanded
-from ...common.yaml import mapping, pairs, read, texts
+from ...common.yaml import OverridingList, OverridingMapping, mapping, pairs, read, texts
 from ...result import Check, Options, Outcome, Rule, UnverifiedError, listed
 from .docker import Image
 from .start import OURS, Start, env_file, is_development, is_root, judge
@@ -85,7 +85,9 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     found = dict(below)
     for key, value in above.items():
         old = found.get(key)
-        if key in ("environment", "labels") and isinstance(old, list | dict) and value is not None:
+        if isinstance(value, OverridingList | OverridingMapping):
+            found[key] = value
+        elif key in ("environment", "labels") and isinstance(old, list | dict) and value is not None:
             found[key] = {**_environment(old), **_environment(value)}
         elif isinstance(old, dict) and isinstance(value, dict):
             found[key] = _merged(old, value)
@@ -288,7 +290,9 @@ def _published(service: Service) -> Iterable[str]:
         else:
             text = host = expanded(str(each), {})
             port = text.rpartition(":")[2].partition("/")[0]
-        if (is_store or port in _STORE_PORTS) and not _LOOPBACK.match(host):
+        first, _, last = port.partition("-")
+        within = last.isdecimal() and any(int(first or 0) <= int(each) <= int(last) for each in _STORE_PORTS)
+        if (is_store or within or port in _STORE_PORTS) and not _LOOPBACK.match(host):
             yield text
 
 

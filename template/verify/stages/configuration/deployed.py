@@ -28,6 +28,8 @@ _OTHER = re.compile(
     r".+\.(service|container|pod|kube|nomad|nomad\.hcl)|(uwsgi|circus)\.ini|ecosystem\.config\.c?js",
     re.IGNORECASE,
 )
+_SERVES = re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne)\b[\s\"',]+[\w.-]+")
+_PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb")
 _BY_HAND = "See that it starts `serve`, as no other server, in production, with one store for several instances: HARDENING.md, Server."
 _MOST = 65_536
 
@@ -55,7 +57,7 @@ def checks(options: Options) -> Iterator[Check]:
             containers.append(name)
         elif kubernetes.is_manifest(path, text):
             manifests.append(name)
-        elif _OTHER.fullmatch(path.name):
+        elif _OTHER.fullmatch(path.name) or (_SERVES.search(text) and _may_deploy(path, name)):
             others.append(name)
     if root != project:  # one for all services of a larger repository
         above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
@@ -92,6 +94,11 @@ def _no_manifests(project: Path) -> Iterator[Check]:
     if asked == "kubernetes":
         remedy = "Put deploy/ back from git; or answer `deploy=container` with `copier update`."
         yield kubernetes.CONFINED.insecure(f"no manifest is here, and {ANSWERS} says `deploy: kubernetes`", remedy)
+
+
+def _may_deploy(path: Path, name: str) -> bool:
+    """Whether a file that names another server may start the service: no text, no test, no pipeline."""
+    return path.suffix not in _PROSE and not name.startswith(("tests/", ".github/", ".gitlab", "src/"))
 
 
 def _for_development(name: str, every: list[str]) -> bool:

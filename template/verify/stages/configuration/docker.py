@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from ...common.expand import expanded
@@ -24,6 +25,21 @@ _HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
 _NOBODY = re.compile(
     r"[:@/-]nonroot\b|/distroless/.*nonroot|^cgr\.dev/|/chainguard/|/chainguard-images/|\bbitnami(legacy)?/"
 )
+_BUILD = {"uv", "pip", "setuptools", "wheel", "build", "hatch", "hatchling", "poetry", "pdm", "pipx", "virtualenv"}
+"""What builds an image, and is not what the service imports."""
+_TAKE_A_VALUE = {
+    "-r",
+    "-c",
+    "-i",
+    "-t",
+    "-f",
+    "-p",
+    "--index-url",
+    "--extra-index-url",
+    "--target",
+    "--prefix",
+    "--python",
+}
 _PAIR = re.compile(r"""([\w.-]+)=((?:\\.|"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'\\])*)""")
 
 
@@ -228,26 +244,41 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
     env = " ".join(rest for word, rest in steps if word != "RUN")
     runs = [line for word, rest in steps if word == "RUN" for line in re.split(r"&&|;|\n", rest)]
     installs = [line.strip() for line in runs if re.search(r"\buv\s+(--\S+\s+)*(sync|export)\b", line)]
-    everywhere = re.search(r"\bUV_(NO_DEV|NO_DEFAULT_GROUPS)[= ][\"']?(1|true)", env, re.IGNORECASE)
+    truthy = r"[= ][\"']?(1|true|yes|on)\b"
+    everywhere = re.search(rf"\bUV_(NO_DEV|NO_DEFAULT_GROUPS){truthy}", env, re.IGNORECASE)
     bare = (
         [x for x in installs if not re.search(r"--(no-dev|no-default-groups)\b|\bUV_NO_DEV=1", x)]
         if not everywhere
         else []
     )
-    asks = [line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b", line)]
+    asks = [
+        line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b|UV_NO_DEV=(0|f)", line)
+    ]
     if bare or asks:
         yield no_dev.insecure((bare + asks)[0][:80], "Set `ENV UV_NO_DEV=1` before the first `uv sync`.")
     elif not installs:
         yield no_dev.unverified("no `uv sync` in it", "Install with `uv sync --locked --no-dev`.")
     else:
         yield no_dev.proved("no `uv sync` or `uv export` takes it in")
-    loose = [x for x in installs if not re.search(r"--(locked|frozen)\b|\bUV_(LOCKED|FROZEN)=", x)]
-    if re.search(r"\bUV_(LOCKED|FROZEN)[= ]", env):
+    loose = [x for x in installs if not re.search(rf"--(locked|frozen)\b|\bUV_(LOCKED|FROZEN){truthy}", x)]
+    if re.search(rf"\bUV_(LOCKED|FROZEN){truthy}", env, re.IGNORECASE):
         loose = []
     loose += [x for x in runs if re.search(r"\bpip3?\s+install\s(?!.*--no-deps).*(\s|=)(\.|\./|-e\s)(?=[\s\[/]|$)", x)]
+    loose += [x for x in runs if _beside_the_lock(x)]
     if loose:
-        yield locked.insecure(loose[0].strip()[:80], "Write `uv sync --locked`.")
+        yield locked.insecure(loose[0].strip()[:80], "Write `uv sync --locked`, and add what is missing with `uv add`.")
     elif installs:
         yield locked.proved("`uv sync --locked`")
     else:
         yield locked.unverified("no `uv sync` in it", "Install with `uv sync --locked --no-dev`.")
+
+
+def _beside_the_lock(line: str) -> bool:
+    """Whether a command installs a package by its name: no lock says which, and no audit hears of it."""
+    match = re.search(r"\b(?:uv\s+add|(?:uv\s+)?pip3?\s+install)\s+(.*)", line)
+    words = match[1].split() if match and not re.search("--(require-hashes|no-deps)", line) else []
+    named = [
+        word for before, word in pairwise(["", *words]) if not word.startswith("-") and before not in _TAKE_A_VALUE
+    ]
+    plain = [re.split(r"[=<>~!\[@;]", each.strip("\"'"))[0] for each in named]
+    return any(re.fullmatch(r"[A-Za-z][\w.-]*", each) and each not in _BUILD and "." not in each for each in plain)

@@ -12,12 +12,14 @@ from typing import Any
 from ...common.conditions import decided
 from ...common.yaml import mapping, pairs, read, texts
 from ...result import UnverifiedError
-from .steps import Step, changed
+from .steps import Step
 
-FOLDER = Path(".github", "workflows")
+FOLDERS = tuple(Path(each, "workflows") for each in (".github", ".forgejo", ".gitea"))
+"""Those of GitHub, and of forges that read the same."""
 USUAL = ("main", "master", "trunk", "develop")
 CHANGES = ("pull_request", "merge_group", "push", "pull_request_target")
 """What happens when somebody changes the service. A proof that none of it starts is none of the change."""
+_WRITTEN = re.compile(r"\b([A-Za-z_]\w*)=([^\"'\n>]*)")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _SHELL = re.compile(
     r"(?:(?:/usr)?/bin/(?:env )?)?(?P<name>bash|sh|dash|ash|zsh|ksh)(?:(?: -\S+| pipefail| errexit| nounset)* \{0\})?"
@@ -42,7 +44,9 @@ class Workflows:
 
     def files(self) -> list[Path]:
         """The files that GitHub reads."""
-        return sorted(each for each in (self.root / FOLDER).glob("*") if each.suffix in (".yml", ".yaml"))
+        return sorted(
+            each for name in FOLDERS for each in (self.root / name).glob("*") if each.suffix in (".yml", ".yaml")
+        )
 
     def steps(self, path: Path) -> Iterator[Step]:
         """The steps of a workflow, once for each kind of change that starts it."""
@@ -100,7 +104,7 @@ class Workflows:
         for name, job in jobs.items():
             where = f"{path.name}, job {name}"
             skipped, unknown = self._skipped(name, jobs, known, ())
-            unknown = unknown or changed({**mapping(workflow.get("env")), **mapping(job.get("env"))})
+            env = {**mapping(workflow.get("env")), **mapping(job.get("env"))}
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
             for values in _matrix(job):
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
@@ -114,6 +118,7 @@ class Workflows:
                     skipped=skipped,
                     unknown=unknown,
                     system=system,
+                    env={str(key): _filled(str(value), facts) for key, value in env.items()},
                 )
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
@@ -162,10 +167,14 @@ class Workflows:
         self, steps: list[Any], state: Step, defaults: Mapping[str, str], known: Mapping[str, Any], depth: int
     ) -> Iterator[Step]:
         checkout = ""
+        event = known.get("github.event_name")
         for step in map(mapping, steps):
-            uses = str(step.get("uses", ""))
-            if "actions/checkout" in uses and "repository" not in mapping(step.get("with")):
-                checkout = str(mapping(step.get("with")).get("path", "")).strip("./")
+            uses, given = str(step.get("uses", "")), mapping(step.get("with"))
+            if "actions/checkout" in uses and "repository" not in given:
+                checkout = str(given.get("path", "")).strip("./")
+                ref = str(given.get("ref", "the branch that it would change" if event == "pull_request_target" else ""))
+                other = f"it checks out {ref}, not the change" if ref and "${{" not in ref else ""
+                state = replace(state, unknown=state.unknown or other)
             holds = decided(step.get("if", True), known)
             lost = decided(step.get("continue-on-error", False), known)
             about = _under(
@@ -186,9 +195,12 @@ class Workflows:
                 ).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
-                about = replace(about, folder=folder, unknown=about.unknown or changed(mapping(step.get("env"))))
+                own = {str(key): _filled(str(value), known) for key, value in mapping(step.get("env")).items()}
+                about = replace(about, folder=folder, env={**state.env, **own})
                 yield _by_shell(about, str(step.get("shell", defaults.get("shell", ""))))
-            elif any(re.search(r"-m\s+verify(?![.\w])", text) for _, text in pairs(step.get("with"))):
+                if "GITHUB_ENV" in about.command:
+                    state = replace(state, env={**state.env, **dict(_WRITTEN.findall(about.command))})
+            elif any(re.search(r"-m\s+verify(?![.\w])", text) for _, text in pairs(given)):
                 yield replace(about, command="", unknown=about.unknown or f"what {uses} does with it is not read")
 
     def _composite(self, uses: str, step: Mapping[str, Any], state: Step, depth: int) -> Iterator[Step]:
@@ -230,6 +242,7 @@ def _under(outer: Step, step: Step) -> Step:
         step,
         system=step.system or outer.system,
         lost=outer.lost or step.lost,
+        env={**outer.env, **step.env},
         skipped=outer.skipped or step.skipped,
         unknown=outer.unknown or step.unknown,
         where=step.where if step.where == outer.where or not outer.where else f"{outer.where}, {step.where}",

@@ -11,7 +11,7 @@ from ...common.conditions import decided
 from ...common.yaml import REFERENCE, mapping, read, texts
 from ...result import listed
 from .github import matches
-from .steps import Step, changed
+from .steps import Step
 
 FILE = ".gitlab-ci.yml"
 _KEYWORDS = {
@@ -124,16 +124,26 @@ class Pipeline:
         default = {key: values[key] for key in _DEFAULTS if key in values} | mapping(values.get("default"))
         ruled = self._ruled(job, known)
         skipped, unknown = pipeline.skipped or ruled.skipped, pipeline.unknown or ruled.unknown
-        unknown = unknown or changed({**mapping(values.get("variables")), **mapping(job.get("variables"))})
+        env = {
+            str(key): str(mapping(value).get("value", "") if isinstance(value, dict) else value)
+            for key, value in {**mapping(values.get("variables")), **mapping(job.get("variables"))}.items()
+        }
+        if env.get("GIT_STRATEGY") in ("none", "empty") or env.get("GIT_CHECKOUT") == "false":
+            unknown = unknown or "it checks nothing out"
         failure = job.get("allow_failure", False)
         lost = "`allow_failure`" if ruled.allowed or isinstance(failure, dict) or decided(failure, {}) else ""
+        for needed in (str(mapping(each).get("job", each)) for each in job.get("needs") or ()):
+            before = self._ruled(self._extended(mapping(values.get(needed)), values, ()), known).skipped
+            skipped = skipped or f"it needs {needed}, of which {before}" * before.startswith("`when: manual")
         if "trigger" in job:
             child = mapping(job["trigger"]).get("include", job["trigger"])
             yield Step("", where, skipped=skipped, unknown=f"it starts {child}, which is not read")
         script = self._script(job.get("before_script", default.get("before_script")), values) + self._script(
             job.get("script"), values
         )
-        yield Step("\n".join(script), where, "", lost, skipped, unknown, True, True)
+        image = job.get("image", default.get("image"))
+        has_bash = not re.search("alpine|busybox", str(mapping(image).get("name", image)))
+        yield Step("\n".join(script), where, "", lost, skipped, unknown, pipefail=has_bash, env=env)
 
     def _ruled(self, job: Mapping[str, Any], known: Mapping[str, Any]) -> "_Ruled":
         """Whether a job is part of the pipeline: the first of its rules that holds decides."""

@@ -16,6 +16,7 @@ CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes 
 START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
 
 _KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
+_CONTAINERS = re.compile(r"[\"']?\bcontainers[\"']?\s*:\s*[-\[]")
 _KINDS = {
     "Pod",
     "PodTemplate",
@@ -43,7 +44,8 @@ def is_manifest(path: Path, text: str) -> bool:
     """Whether a file describes pods, what is in their environment, or what is changed in either."""
     if path.stem.lower() == "kustomization":
         return True
-    return path.suffix in (".yaml", ".yml", ".json") and bool(set(_KIND.findall(text)) & (_KINDS | _BESIDE))
+    kinds = set(_KIND.findall(text)) if path.suffix in (".yaml", ".yml", ".json") else set()
+    return bool(kinds & (_KINDS | _BESIDE)) or (bool(kinds) and _CONTAINERS.search(text) is not None)
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
@@ -108,13 +110,14 @@ def _variables(document: dict[str, Any], folder: Path) -> dict[str, str]:
 
 def _containers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each container of the pod that an object is, has a template of or changes, with that pod."""
-    if document.get("kind", "Pod") not in _KINDS:
-        return
+    is_known = document.get("kind", "Pod") in _KINDS
     spec = mapping(document.get("spec"))
     while nested := mapping(spec.get("jobTemplate") or spec.get("template") or document.get("template")):
         document, spec = {}, mapping(nested.get("spec"))
     every = [mapping(each) for key in ("initContainers", "containers") for each in spec.get(key) or ()]
-    if not every and any(key in spec for key in ("volumes", "securityContext", *_HOST)):
+    if not is_known:  # whatever makes pods of it, such as a Rollout or a Service of Knative
+        every = [each for each in every if "image" in each]
+    elif not every and any(key in spec for key in ("volumes", "securityContext", *_HOST)):
         every = [{}]  # a patch of the pod alone
     yield from ((spec, each) for each in every)
 

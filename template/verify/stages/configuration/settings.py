@@ -123,7 +123,10 @@ def stage(options: Options) -> Iterator[Check]:
         yield _refusal(unset)
     for name in hidden_names(options.project):
         remedy = "Take it out of the table: what verify looks at is what settings.py and a deployment say."
-        yield TABLE.of(name).warning("it is the template's, and verify takes it from settings.py instead", remedy)
+        seen = "it would steer the proof, and is not handed on"
+        if name.upper().startswith("APP_"):
+            seen = "it is the template's, and verify takes it from settings.py instead"
+        yield TABLE.of(name).warning(seen, remedy)
     if QUOTA in own and output.value(QUOTA) != unset.value(QUOTA):
         seen = f"verify uses up {output.value(QUOTA)}, and without the table production has {unset.value(QUOTA)}"
         yield TABLE.of(QUOTA).warning(seen, "See that the quota of production is meant.")

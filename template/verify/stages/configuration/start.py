@@ -14,7 +14,7 @@ from ...common.shell import Command, commands
 from ...result import Check, Options, Rule, listed
 
 SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "waitress", "waitress-serve", "fastapi")
-_HAND_ON = {
+HAND_ON = {
     **dict.fromkeys(("nohup", "setsid", "unbuffer", "catchsegv", "catatonit", "prlimit", "vault-env"), ("", 0)),
     **dict.fromkeys(("gosu", "su-exec", "setuidgid", "s6-setuidgid", "taskset"), ("", 1)),
     "tini": ("-p -e", 0),
@@ -64,10 +64,11 @@ _REMEDY = (
 
 
 OURS = re.compile(
-    r"\bAPP_(ENV|DOCS|ALLOWED_HOSTS|TRUSTED_PROXIES|STORE_URL|CORS_ORIGINS|RATE_LIMIT|SECRETS_DIR|DATABASE_URL)",
+    r"\bAPP_(DOCS|ALLOWED_HOSTS|TRUSTED_PROXIES|STORE_URL|CORS_ORIGINS|RATE_LIMIT|SECRETS_DIR|DATABASE_URL)",
     re.IGNORECASE,
 )
-"""Settings by which a container is told to be this service."""
+"""Settings by which a container is told to be this service; `APP_ENV` is one of Laravel and Symfony as well."""
+_ENV_FILE = re.compile(r"(.*[._-])?env([._-].*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def judge(rule: Rule, start: Start, options: Options, where: str) -> Check:
         return rule.unverified(str(error), remedy)
     env = dict(start.env)
     for name in env.get("UV_ENV_FILE", "").split():
-        env |= env_file(options.project / name)
+        env |= _named(name, options.project)
     for each in ran:
         env |= each.env
     bad = [f"{name}={value}" for name, value in env.items() if is_development(name, value)]
@@ -134,7 +135,7 @@ def is_development(name: str, value: str) -> bool:
     if _UNSET.match(plain):
         return False
     if name.upper() == "APP_ENV":
-        return plain != "production"
+        return plain == "development"  # with anything else it does not start
     return name.upper() == "APP_DOCS" and plain in ("1", "true", "yes", "on", "t", "y")
 
 
@@ -144,14 +145,14 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
         return
     for each in commands(shlex.join(argv)):
         if each.argv[0] == "export":
-            values = dict(word.split("=", 1) for word in each.argv if "=" in word)
-            yield Command((), values)
+            yield Command((), each.env)
+        named = [after for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")]
+        parts = [part for word in each.argv for part in re.split(r"[\s=$()`]+", word)]
+        for word in dict.fromkeys([*named, *(x for x in parts if _ENV_FILE.fullmatch(x.rpartition("/")[2]))]):
+            if values := _named(word, options.project):
+                yield Command((), values)
+        if each.argv[0] == "export":
             continue
-        named = {Path(after).name for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")}
-        named |= {Path(word.rpartition("=")[2]).name for word in each.argv if word.startswith("--env-file=")}
-        for file in files_of_team(options.project) if named else ():
-            if file.name in named and file.suffix != ".sh":
-                yield Command((), env_file(file))
         words = _unwrapped(each.argv, options.project)
         dropped = each.argv[: len(each.argv) - len(words)]
         env = {**each.env, **dict(word.split("=", 1) for word in dropped if re.match(r"\w+=", word))}
@@ -173,7 +174,7 @@ def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
     words = list(argv)
     while words:
         name = words[0].rpartition("/")[2]
-        if name in _HAND_ON:
+        if name in HAND_ON:
             words = handed_on(words)
         elif name in _RUNNERS and words[1:2] == ["run"]:
             del words[:2]
@@ -194,7 +195,7 @@ def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
 def handed_on(words: Sequence[str]) -> list[str]:
     """The command that whatever only starts it starts; the words as they are if they are one."""
     left = list(words)
-    while left and (found := _HAND_ON.get(left[0].rpartition("/")[2])):
+    while left and (found := HAND_ON.get(left[0].rpartition("/")[2])):
         with_value, before = found
         del left[0]
         while left and left[0].startswith("-"):
@@ -268,6 +269,25 @@ def files_of_team(project: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(project):
         folders[:] = sorted(x for x in folders if x not in _SKIPPED and (not x.startswith(".") or x in _HIDDEN))
         yield from (Path(folder, name) for name in sorted(names))
+
+
+def _named(word: str, project: Path) -> dict[str, str]:
+    """The variables of a file that a command names, wherever the image has put the repository's folders.
+
+    If there is one of that name elsewhere alone, and it is for development, nobody knows whether it is meant.
+    """
+    parts = [each for each in word.split("/") if each not in ("", ".", "..")]
+    found = (project.joinpath(*parts[start:]) for start in range(len(parts)))
+    if path := next((each for each in found if each.is_file() and each.suffix != ".sh"), None):
+        return env_file(path)
+    for path in files_of_team(project) if parts else ():
+        if (
+            path.name == parts[-1]
+            and path.suffix != ".sh"
+            and any(is_development(*each) for each in env_file(path).items())
+        ):
+            return {"APP_ENV": f"${path.relative_to(project).as_posix()}"}
+    return {}
 
 
 def _entry_points(project: Path) -> dict[str, str]:

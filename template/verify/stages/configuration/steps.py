@@ -2,15 +2,16 @@
 """What a pipeline runs, whichever forge reads it: its steps, and whether one of them is a whole `verify` that can fail."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import join, normpath
 
 from ...common.shell import Command, commands
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
-from .start import TAKE_A_VALUE, handed_on
+from .start import HAND_ON, TAKE_A_VALUE, handed_on
 
 _SAY = {"echo", "printf", ":", "true", "false", "cat", "grep", "test", "[", "export", "alias", "which", "type", "git"}
 _REDUCED = re.compile(r"--(o(n(ly?)?)?|s\w*|ta\w*|h\w*)(=.*)?|-h")
@@ -33,14 +34,28 @@ _TOOLS = {
 }
 """What runs tasks out of files that are not read here."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "source", ".")
-_REHEARSES = re.compile(r"--(dry|just(?!f)|recon|ig|que|to|li|show|summ|ev|dump|init|ch|sta)[\w-]*(=.*)?")
-"""Options of `make`, `just` and `task`, as far as each must be written out, with which nothing is run, or nothing fails."""
-_SHORT = {"make": set("inqt"), "gmake": set("inqt"), "just": set("nle"), "task": set("nlai"), "go-task": set("nlai")}
-CHANGING = ("MAKEFLAGS", "GNUMAKEFLAGS", "BASH_ENV")
+_PYTHON = re.compile(r"python[\d.]*|py|pypy[\d.]*|\$\(.*")
+_WRAPPERS = {*HAND_ON, "xvfb-run", "uvx", "pipx"}
+"""What starts the rest of its words, and fails as that does; so does everything with a command `run`, `exec` or `develop`."""
+_AS_BEFORE = {
+    "make": re.compile(r"-?[krRsSwBO]+|-[jl][\w.$(){}]*|\d+|--(no-|warn|sil|quie|jobs|load|out|keep)[\w=-]*"),
+    "just": re.compile(r"-[qv]+|--(quiet|verb|yes|uns|no-(dot|high)|col|time|one|high)[\w=./-]*"),
+    "task": re.compile(r"-[vsypfxF]+|--(verb|sil|yes|par|for|exit|fail|col)[\w=./-]*"),
+}
+"""Flags with which each runs the same, and fails the same."""
+_OF_A_FILE = re.compile(r"(?:-f|-t|--file|--makefile|--justfile|--taskfile)(?:=(.+))?|-f([^\s=-].*)")
+_OTHERS = re.compile(r"-[CdjlO]|--(directory|dir|working-directory|set|output|concurrency)(=.*)?")
+"""Flags that name a folder, a file or a value."""
+_CHANGING = {
+    "": re.compile("BASH_ENV"),
+    "make": re.compile("(GNU)?MAKEFLAGS|MAKEFILES"),
+    "just": re.compile("JUST_(DRY_RUN|NO_DEPS|JUSTFILE|WORKING_DIRECTORY|SHELL.*)"),
+    "task": re.compile("TASK_DRY"),
+}
 """Variables that change what commands do."""
-_AS_BEFORE = re.compile(r"-?[krRsSwBO]+|-[jl][\d.]*|-j\$\(nproc\)|\d+|--(no-|warn|sil|quie|jobs|load|out|keep)[\w=-]*")
-"""Flags of `make` with which it runs the same, and fails the same."""
-_INSTEAD = {"-h", "--help", "-V", "-VV", "--version", "-c"}
+_SAME_NAME = {"gmake": "make", "go-task": "task"}
+_SHELL = re.compile(r"(/usr/bin/env )?(/\S*/)?(ba|da|z|k|a)?sh")
+_INSTEAD = {"-", "-h", "--help", "-V", "-VV", "--version", "-c"}
 """With which `uv` and `python` do something else than what comes after it."""
 
 
@@ -58,6 +73,7 @@ class Step:
         errexit: Whether the shell ends at the first command that fails.
         pipefail: Whether a pipe fails with any of its commands.
         system: On what it runs, as `runner.os` has it; empty if that is not said.
+        env: The variables that it gets, as far as the pipeline says.
     """
 
     command: str
@@ -69,6 +85,7 @@ class Step:
     errexit: bool = True
     pipefail: bool = False
     system: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +116,14 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
         if re.search(r"-m\s+verify(?![.\w])", step.command):
             yield Found(step.where, step.skipped, str(error))
         return
-    exported: dict[str, str] = {}
     for command in found:
-        if command.argv[:1] == ("export",):
-            exported |= dict(each.split("=", 1) for each in command.argv if "=" in each)
+        env = {**step.env, **command.env}
         lost = step.lost or command.lost
-        unknown = step.unknown or command.when or changed({**exported, **command.env})
-        folder = normpath(join(step.folder, command.folder, _directory(command.argv)))
-        if (arguments := _arguments(command)) is not None:
+        unknown = step.unknown or command.when or _changed("", env)
+        folder = normpath(join(step.folder, command.folder, _directory(command.argv) or env.get("UV_WORKING_DIR", "")))
+        if (ours := _arguments(command.argv, env)) is not None:
+            arguments, before = ours
+            unknown = unknown or before
             reduced = " ".join(each for each in arguments if _REDUCED.fullmatch(each))
             elsewhere = folder not in (service or ".", f"./{service}")
             if elsewhere and ("$" in folder or "__" in folder):
@@ -115,27 +132,55 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
             no = no or (f"it runs in `{folder}`, not in `{service or 'the root'}`" if elsewhere else "")
             yield Found(step.where, no, unknown)
         elif depth < 5:
-            for inner in _behind(command, replace(step, folder=folder, lost=lost, unknown=unknown), root):
+            for inner in _behind(command, replace(step, folder=folder, lost=lost, unknown=unknown, env=env), root):
                 yield from runs_of_verify(inner, root, service, depth + 1)
 
 
-def _arguments(command: Command) -> list[str] | None:
-    """The arguments that verify gets; nothing if this is not verify."""
-    argv = handed_on(command.argv)
-    for place, word in enumerate(argv[:-1]):
-        if re.fullmatch(r"-\w*m", word) and argv[place + 1] == "verify":
-            names = [each.rpartition("/")[2] for each in argv[:place]]
-            runs = any(
-                re.fullmatch(r"python[\d.]*|py|pypy\d*|uv|uvx|coverage|\$\w+|\$\{\w+\}|\$\(.*", each) for each in names
-            )
-            return list(argv[place + 2 :]) if runs and not {*_SAY, *_INSTEAD} & set(names) else None
-    return None
+def _arguments(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[list[str], str] | None:
+    """The arguments that verify gets, and why it may not be started at all; nothing if this is not verify."""
+    if argv and (value := env.get(argv[0].strip("${}") if argv[0][:1] == "$" else "")) is not None:
+        argv = (*shlex.split(value), *argv[1:])
+    if argv[:2] == ("coverage", "run"):
+        argv = ("python", *argv[2:])
+    names = [each.rpartition("/")[2] for each in argv]
+    place = next((i for i, each in enumerate(names) if each == "uv" or _is_python(argv, i)), None)
+    before, unknown = set(names[:place]), ""
+    if place is None or before & _SAY:
+        return None
+    if place and not (names[0] in _WRAPPERS or before & {"run", "exec", "develop"}):
+        unknown = f"`{argv[0]}` stands before it"
+    rest = list(argv[place + 1 :])
+    while rest and rest[0].startswith("-") and not re.fullmatch(r"-\w*m|--module", rest[0]):
+        if rest[0] in _INSTEAD:
+            return None
+        rest = rest[2 if rest[0] in TAKE_A_VALUE or rest[0] in ("-X", "-W") else 1 :]
+    if names[place] == "uv":
+        if rest[:1] != ["run"]:
+            return None
+        rest = ["python", *rest[1:]]
+        while len(rest) > 1 and rest[1].startswith("-") and rest[1] not in ("-m", "--module", *_INSTEAD):
+            del rest[1 : 3 if rest[1] in TAKE_A_VALUE else 2]
+        if set(rest[1:2]) & _INSTEAD:
+            return None
+        inner = _arguments(tuple(rest if rest[1:2] in (["-m"], ["--module"]) else rest[1:]), {})
+        return None if inner is None else (inner[0], unknown or inner[1])
+    if rest[1:4] == ["coverage", "run", "-m"]:
+        del rest[:3]
+    return (rest[2:], unknown) if rest[1:2] == ["verify"] else None
 
 
-def changed(variables: Mapping[str, object]) -> str:
+def _is_python(argv: tuple[str, ...], place: int) -> bool:
+    """Whether a word is an interpreter: by its name, or as a variable with an option behind it."""
+    name = argv[place].rpartition("/")[2]
+    is_option_next = "".join(argv[place + 1 : place + 2]).startswith("-")
+    return _PYTHON.fullmatch(name) is not None or (name.startswith("$") and is_option_next)
+
+
+def _changed(tool: str, variables: Mapping[str, object]) -> str:
     """Why a command may do something else than it says, by the variables that it gets; empty if it does not."""
-    for name in (each for each in CHANGING if each in variables):
-        if name == "BASH_ENV" or not all(map(_AS_BEFORE.fullmatch, str(variables[name]).split())):
+    for name in filter(_CHANGING[tool].fullmatch, variables):
+        value = str(variables[name])
+        if "FLAGS" not in name or not all(map(_AS_BEFORE["make"].fullmatch, value.split())):
             return f"`{name}` changes what it does"
     return ""
 
@@ -143,7 +188,7 @@ def changed(variables: Mapping[str, object]) -> str:
 def _directory(argv: tuple[str, ...]) -> str:
     """The folder that a command itself goes to: `uv --directory`, `make -C`."""
     for place, word in enumerate(argv[:-1]):
-        if word in ("--directory", "--project") or (word == "-C" and (place == 0 or argv[0].endswith("make"))):
+        if word in ("--directory", "--project") or (word == "-C" and argv[0].endswith("make")):
             return argv[place + 1]
         if word.startswith(("--directory=", "--project=")):
             return word.partition("=")[2]
@@ -161,13 +206,15 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
         return
     folder, (name, *rest) = root / step.folder, argv
     name = name.rpartition("/")[2] if "/" not in name.removeprefix("./") else name
-    if name in _SHORT:
-        flags = {flag for each in rest if re.fullmatch(r"-[a-zA-Z]+", each) for flag in each[1:]}
-        if rehearses := [*filter(_REHEARSES.fullmatch, rest), *(f"-{each}" for each in sorted(flags & _SHORT[name]))]:
-            step = replace(step, lost=step.lost or f"`{name} {rehearses[0]}` hides it")
-    if name in ("make", "gmake", "just"):
+    name = _SAME_NAME.get(name, name)
+    if name in _AS_BEFORE:
+        flags = (each for each in rest if each.startswith("-") and not _AS_BEFORE[name].fullmatch(each))
+        odd = next((each for each in flags if not _OF_A_FILE.fullmatch(each) and not _OTHERS.fullmatch(each)), "")
+        unknown = step.unknown or f"`{name} {odd}` may run or fail otherwise" * bool(odd) or _changed(name, step.env)
+        step = replace(step, unknown=unknown)
+    if name in ("make", "just"):
         yield from _recipes(name, rest, folder, step)
-    elif name in ("task", "go-task"):
+    elif name == "task":
         yield from _tasks(rest, folder, step)
     elif name in _TOOLS:
         for each in (folder / file for file in _TOOLS[name]):
@@ -194,8 +241,9 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     names: tuple[str, ...] = (
         ("justfile", "Justfile", ".justfile") if tool == "just" else ("GNUmakefile", "makefile", "Makefile")
     )
-    if "-f" in arguments[:-1]:
-        names = (arguments[arguments.index("-f") + 1],)
+    for place, match in enumerate(map(_OF_A_FILE.fullmatch, arguments)):
+        if match:
+            names = (match[1] or match[2] or "".join(arguments[place + 1 : place + 2]),)
     file = next((each for name in names if (each := folder / name).is_file()), None)
     if file is None:
         return
@@ -207,8 +255,9 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     for line in _lines(file):
         if tool == "just" and (match := re.match(r"alias\s+([\w-]+)\s*:=\s*([\w-]+)", line)):
             rules[match[1]] = ([match[2]], [])
-        elif match := re.match(r"(?:export\s+)?([\w-]+)\s*(?::|::|\?|\+)?=\s*(.*)", line):
-            values[match[1]] = match[2].strip().strip("\"'")
+        elif match := re.match(r"(?:export\s+)?(\.?[\w-]+)\s*(:|::|\?|\+)?=\s*(.*)", line):
+            from_outside = step.env.get(match[1], "") if match[2] == "?" else ""
+            values[match[1]] = from_outside or match[3].strip().strip("\"'")
         elif match := re.match(r"@?([\w./%-]+(?: [\w./%-]+)*)(?:\s+[^:=]+)?\s*::?(?!=)\s*([^#]*)", line):
             current = []
             for name in match[1].split() if tool != "just" else match[1].split()[:1]:
@@ -219,7 +268,11 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
             current.append(line.strip())
             conditional += [line.strip()] * (conditions > 0)
     values |= dict(each.split("=", 1) for each in arguments if re.match(r"\w+=", each))
-    lost = "`.IGNORE` hides it" if ".IGNORE" in rules else ""
+    lost = "`.IGNORE` hides it" if ".IGNORE" in rules and not rules[".IGNORE"][0] else ""
+    shell, flags = values.get("SHELL", "sh"), values.get(".SHELLFLAGS", "-c")
+    odd = _changed("make", values) if tool == "make" else ""
+    if not _SHELL.fullmatch(shell) or not re.fullmatch(r"(-[eucxl]*o? |pipefail )*-[eucxl]*c( --)?", flags):
+        odd = odd or f"`{shell} {flags}` runs it"
     todo = [each for each in arguments if each in rules]
     if not todo:
         todo = (
@@ -234,9 +287,18 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
         seen.add(target)
         needed, lines = rules[target]
         todo += [each for each in needed if each in rules]
-        if lines and lines[0].startswith("#!"):
-            script = "\n".join(lines)
-            yield replace(step, command=script, errexit=" -e" in lines[0], where=f"{step.where}, {file.name} {target}")
+        phony = rules.get(".PHONY", ([], []))[0]
+        is_there = (folder / target).exists() and not {target, *needed} & set(phony)
+        no = f"`{target}` is there, so nothing is made: name it in `.PHONY`" if is_there and tool == "make" else ""
+        ignored = target in rules.get(".IGNORE", ([], []))[0]
+        if (lines and lines[0].startswith("#!")) or ".ONESHELL" in rules:
+            strict = (
+                " -e" in lines[0] if lines and lines[0].startswith("#!") else re.search(r"-\w*e", flags) is not None
+            )
+            where = f"{step.where}, {file.name} {target}"
+            hidden = step.lost or no or "`.IGNORE` hides it" * ignored
+            about = replace(step, where=where, lost=hidden, unknown=step.unknown or odd)
+            yield replace(about, command="\n".join(lines), errexit=strict, pipefail="pipefail" in flags)
             continue
         for line in lines:
             prefix, text = re.match(r"([@+-]*)(.*)", line).groups()  # type: ignore[union-attr]
@@ -244,9 +306,9 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
                 text = re.sub(
                     r"\$[({](\w+)[)}]|\{\{\s*([\w-]+)\s*\}\}", lambda m: values.get(m[1] or m[2], "__value__"), text
                 )
-            hidden = "`-` before it hides it" if "-" in prefix else lost
+            hidden = "`-` before it hides it" if "-" in prefix else no or lost or "`.IGNORE` hides it" * ignored
             where = f"{step.where}, {file.name} {target}"
-            unknown = changed(values) or "it depends on an `if` of the makefile" * (line in conditional)
+            unknown = odd or "it depends on an `if` of the makefile" * (line in conditional)
             yield replace(
                 step,
                 command=text.replace("$$", "$"),
@@ -254,17 +316,17 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
                 lost=step.lost or hidden,
                 unknown=step.unknown or unknown,
                 errexit=False,
-                pipefail=False,
+                pipefail="pipefail" in flags,
             )
 
 
 def _lines(file: Path, depth: int = 0) -> Iterator[str]:
-    """The lines of a makefile, with those of the files that it includes."""
+    """The lines of a makefile, with those of the files that it includes, as far as they are here."""
     for line in re.sub(r"\\\n[ \t]*", " ", file.read_text(encoding="utf-8", errors="replace")).splitlines():
         yield line
         if (match := re.match(r"[-s]?(?:include|import)\s+[\"']?([\w./-]+)[\"']?\s*$", line)) and depth < 5:
             path = file.parent / match[1]
-            yield from _lines(path, depth + 1) if path.is_file() else ()
+            yield from _lines(path, depth + 1) if path.is_file() and path.name != ".env" else ()
 
 
 def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
@@ -298,7 +360,10 @@ def _tasks(arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
             for text in texts(described.get("cmd") if described else each):
                 where = f"{step.where}, {file.name} {name}"
                 text = re.sub(r"\{\{\s*\.(\w+)\s*\}\}", lambda m, known=known: str(known.get(m[1], "__value__")), text)  # type: ignore[misc]
-                yield replace(step, command=text, lost=step.lost or hidden, where=where, unknown=unknown or own)
+                own_folder = re.sub(r"\{\{\s*\.(ROOT|TASKFILE|USER_WORKING)_DIR\s*\}\}", ".", str(task.get("dir", "")))
+                inside = normpath(join(step.folder, re.sub(r"\{\{.*?\}\}", "__folder__", own_folder)))
+                about = replace(step, lost=step.lost or hidden, where=where, unknown=unknown or own)
+                yield replace(about, command=text, folder=inside)
 
 
 def _depends(task: Mapping[str, object], step: Step) -> str:

@@ -17,6 +17,11 @@ from .steps import Found, runs_of_verify
 RUNS_VERIFY = Rule("configuration", "ci.runs-verify", "continuous integration runs verify")
 PINNED = Rule("configuration", "ci.pinned", "every action is pinned by its full hash")
 PERMISSIONS = Rule("configuration", "ci.permissions", "jobs get no right that they do not name")
+_OTHERS = (
+    *("Jenkinsfile*", "bitbucket-pipelines.yml", "azure-pipelines*.y*ml", ".circleci/config.yml", ".woodpecker*"),
+    *(".drone.y*ml", ".travis.yml", ".buildkite/*.y*ml", ".semaphore/*.yml", ".cirrus.yml", ".builds/*.yml"),
+    *("buildspec.y*ml", "appveyor.yml", ".teamcity"),
+)
 _VOUCH = "If it does so all the same, say it in `[[tool.hardening.verify.accept]]`."
 
 
@@ -45,11 +50,10 @@ def checks(options: Options) -> Iterator[Check]:
             runs = []
         found += runs
         ours += [path] * (not service or any(not each.no for each in runs))
-    unread = [
-        each for each in (options.project / github.FOLDER, options.project / gitlab.FILE) if service and each.exists()
-    ]
+    names = (*map(str, github.FOLDERS), gitlab.FILE)
+    unread = [each for name in names if service and (each := options.project / name).exists()]
     if not paths and not unread:
-        yield _none(options.project)
+        yield _none(options.project, root)
     else:
         yield _verdict(found, broken, unread, options.project, root)
     for path in ours:
@@ -68,6 +72,8 @@ def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Pat
     if open_ends:
         said = listed(dict.fromkeys(f"{each.where}: {each.unknown}" for each in open_ends), 3)
         return RUNS_VERIFY.unverified(f"could not tell: {said}", f"{remedy} {_VOUCH}")
+    if others := _not_read(root):
+        return RUNS_VERIFY.unverified(f"could not tell: {listed(others)} is not read here", f"{remedy} {_VOUCH}")
     said = listed(dict.fromkeys(f"{each.where}: {each.no}" for each in found), 3)
     if unread and not found:
         said = f"nobody reads {listed(each.name for each in unread)} here: the repository begins at {root}"
@@ -96,20 +102,32 @@ def _branches(root: Path) -> list[str]:
     return list(found) or list(github.USUAL)
 
 
-def _none(project: Path) -> Check:
+def _not_read(root: Path) -> list[str]:
+    """The pipelines of forges and servers that are not understood here."""
+    return sorted(each.relative_to(root).as_posix() for name in _OTHERS for each in root.glob(name))
+
+
+def _none(project: Path, root: Path) -> Check:
     """There is no pipeline: what was answered says whether there should be one."""
     try:
         asked = recorded_answers(project).get("ci", "none")
     except UnverifiedError as error:
         return RUNS_VERIFY.unverified(error)
+    others = _not_read(root)
     if asked == "none":
-        return RUNS_VERIFY.not_looked_at("no pipeline is here, and `ci=none` asked for none", "Run verify in yours.")
+        seen = f"{listed(others)} is not read here" if others else "no pipeline is here"
+        return RUNS_VERIFY.not_looked_at(f"{seen}, and `ci=none` asked for none", "Run verify in yours.")
+    if others:
+        seen = f"could not tell: {listed(others)} is not read here, and {ANSWERS} says `ci: {asked}`"
+        return RUNS_VERIFY.unverified(seen, f"Answer `ci=none` with `copier update`. {_VOUCH}")
     remedy = "Put it back from git; or run verify in another pipeline, and say so by `ci=none` with `copier update`."
     return RUNS_VERIFY.insecure(f"there is no pipeline here, and {ANSWERS} says `ci: {asked}`", remedy)
 
 
 def _workflow(path: Path) -> Iterator[Check]:
-    pinned, permissions = PINNED.of(path.name), PERMISSIONS.of(path.name)
+    is_github = path.parent.parent.name == ".github"
+    about = path.name if is_github else f"{path.parent.parent.name}/workflows/{path.name}"
+    pinned, permissions = PINNED.of(about), PERMISSIONS.of(about)
     try:
         workflow = read(path)
     except UnverifiedError as error:
@@ -129,6 +147,8 @@ def _workflow(path: Path) -> Iterator[Check]:
     jobs = {str(name): mapping(job) for name, job in mapping(workflow.get("jobs")).items()}
     of_one = len(jobs) == 1 and isinstance(top, dict)  # what is at the top is what the job names
     wide = [f"{key or 'permissions'}: {text}" for key, text in pairs(top) if text.startswith("write") and not of_one]
+    if not is_github:  # what a token of Forgejo may do is said elsewhere
+        return
     wide += [f"write-all in {name}" for name, job in jobs.items() if job.get("permissions") == "write-all"]
     on = workflow.get("on")
     called_only = on == "workflow_call" or (isinstance(on, dict) and set(on) == {"workflow_call"})
