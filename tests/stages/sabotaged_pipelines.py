@@ -73,7 +73,7 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         "unverified .*a/retry.* is not read",
     ),
     **{
-        f"a wrapper before what hides it: {line}": ({HARDENING: github(f"run: {line}"), **MAKE}, "insecure")
+        f"a wrapper before what hides it: {line}": ({HARDENING: github(f"run: {line}"), **MAKE}, "insecure|unverified .*otherwise")
         for line in ("timeout 9m make -i ci", f"nice -n 5 echo {VERIFY}", f"su ci -c '{VERIFY} || true'")
     },
     "if: false of the job": ({HARDENING: github(job="    if: false\n")}, "insecure .*does not hold"),
@@ -244,10 +244,6 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             )
         },
         "unverified .*not the change",
-    ),
-    "a shell of Windows": (
-        {HARDENING: script(VERIFY, "echo done").replace("ubuntu-24.04", "windows-latest")},
-        "insecure .*set -e",
     ),
     "gitlab: a pipe where there is no bash": (
         {GITLAB: gitlab("  image: python:3.14-alpine\n", f"{VERIFY} | tee x")},
