@@ -47,6 +47,7 @@ def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: str, log
             if message["type"] == "http.response.body":
                 answered.set()
 
+        await exchange(app, "GET", f"{target.rpartition('/')[0]}/1")  # the first one waits for imports
         scope = scope_of("http", target, (), "203.0.113.9", method="GET", scheme="http")
         overdue = asyncio.ensure_future(app(scope, Forever().receive, send))
         await answered.wait()
