@@ -28,7 +28,7 @@ from .hardening.startup.address import Address, port_number
 from .hardening.startup.construction import unmade
 from .hardening.startup.overlay import overlay_steps
 from .hardening.startup.report import counted, for_people, report
-from .hardening.startup.settings import exposure_finding, near_misses, secrets_in, workers_finding
+from .hardening.startup.settings import exposure_finding, near_misses, secrets_in, unix_socket_finding, workers_finding
 from .settings import Settings
 
 
@@ -122,7 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     log.configure(settings.log_level, readable=not settings.is_production, secrets=secrets_in(settings))
     log("info", "start", address=str(address), source=address.source, workers=options.workers, env=settings.env)
-    for finding in exposure_finding(settings, address.host):
+    on_unix = unix_socket_finding(app is not None and any(route.is_websocket for route in app.table()))
+    for finding in exposure_finding(settings, address.host) if address.uds is None else on_unix:
         log("warning", "check", id=finding.id, message=finding.message, hint=finding.hint)
     websockets = app is None or may_have_websockets(app)
     serve(f"{__package__}.__main__:build", settings, address, options.workers, options.dev, websockets)

@@ -83,6 +83,7 @@ def test_sockets_that_a_proxy_opens_by_a_unix_socket_have_the_same_bounds(tmp_pa
             assert len(client.recv(8)) == MEBIBYTE
         other.send("a" * (MEBIBYTE + 1))
         assert close_code(other) == 1009
+        assert "server.W003" in [line.get("id") for line in live.lines], "half a message has no bound there"
         one.send("b")
         assert one.recv(8) == "B"
         assert close_code(one) == 3008

@@ -39,6 +39,7 @@ async def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: st
         if message["type"] == "http.response.body":
             answered.set()
 
+    await exchange(app, "GET", f"{target.rpartition('/')[0]}/1")  # the first one waits for imports
     overdue = asyncio.ensure_future(get_and_stay(app, target, send))
     await answered.wait()
     assert not overdue.done(), "the client waits for what is overdue"

@@ -135,6 +135,16 @@ def exposure_finding(settings: HardeningSettings, host: str) -> Iterator[Finding
         )
 
 
+def unix_socket_finding(has_websockets: bool) -> Iterator[Finding]:
+    """What is not bounded where the kernel tells of no connection how much of it was read."""
+    if has_websockets:
+        yield Finding(
+            "server.W003",
+            "On a Unix socket a WebSocket's message is bounded when it is whole: up to 64 MiB of each are kept until then.",
+            "Listen on 127.0.0.1, where one that is larger than APP_MAX_BODY_BYTES is cut off (on Linux).",
+        )
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
