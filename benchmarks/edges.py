@@ -206,11 +206,8 @@ def _signalled(subject: Subject, number: signal.Signals, after: float, **variabl
     process.variables = {**process.variables, **variables}
     with process:
         if after:
-            while (
-                subject.prefix
-                and process.worker() == process.first().pid
-                and time.perf_counter() < process.began + PATIENCE
-            ):
+            has_workers = not process.name.startswith("uvicorn")
+            while has_workers and process.worker() == process.first().pid:
                 time.sleep(0.05)  # `serve` makes the application once itself, before it starts a worker that does
             time.sleep(after)
         else:
