@@ -143,12 +143,15 @@ def test_a_service_that_is_not_hardened_is_not_taken_for_its_proxy(look: Any, tm
     assert checks["target.headers"].outcome is Outcome.INSECURE
 
 
-@pytest.mark.parametrize(("location", "red"), [("return 401;", "INSECURE"), ("return 502;", "UNVERIFIED")])
-def test_a_proxy_alone_proves_nothing_of_a_service(look: Any, tmp_path: Path, location: str, red: str) -> None:
+@pytest.mark.parametrize(
+    "location", ["return 401;", "return 502;", "deny all;", "return 302 https://login.example.com/;"]
+)
+def test_a_proxy_alone_proves_nothing_of_a_service(look: Any, tmp_path: Path, location: str) -> None:
     with in_front(nginx(location), (1, 1), tmp_path) as front:
         checks = look(f"http://127.0.0.1:{front}")
 
-    assert overall(checks.values()).name == red
+    assert overall(checks.values()) is Outcome.UNVERIFIED
+    assert told(checks, "by itself, and nothing of the service was seen") == 1
     assert outcomes(checks)["target.cors"] == outcomes(checks)["target.cookies"] == "NOT_LOOKED_AT"
 
 
@@ -229,6 +232,15 @@ def test_the_first_503_with_retry_after_ends_it(look: Any) -> None:
         assert len(Away.asked) == 1
     assert told(checks, "so no further request was sent") == 1
     assert overall(checks.values()) is Outcome.UNVERIFIED
+
+
+def test_a_limit_of_the_proxy_ends_it(look: Any, tmp_path: Path) -> None:
+    limited = "}} location /verify-nothing-here {{ return 503; "
+    with serving(Hardened) as port, in_front(nginx(LOCATION + limited), (port, port), tmp_path) as front:
+        checks = look(f"http://127.0.0.1:{front}")
+
+    assert told(checks, "nginx in front answered 503, so no further request was sent") == 1
+    assert told(checks, "the look had ended before") > 4
 
 
 @pytest.mark.parametrize("handler", [Dripping, DrippingLater])

@@ -152,10 +152,9 @@ class Run:
         for check in sorted(shown, key=lambda each: ORDER.index(each.outcome)):
             screen.line()
             self._show(check)
-        red = [each for each in open_ends if each.outcome in (Outcome.INSECURE, Outcome.UNVERIFIED)]
-        named = dict.fromkeys(
-            f"{x.id}{f' of {x.object}' * bool(x.object)}" for x in red if acceptance.may_be_accepted(x)
-        )
+        red = (Outcome.INSECURE,) if self.not_made else (Outcome.INSECURE, Outcome.UNVERIFIED)
+        found = [each for each in open_ends if each.outcome in red and acceptance.may_be_accepted(each)]
+        named = dict.fromkeys(f"{each.id}{f' of {each.object}' * bool(each.object)}" for each in found)
         if named:
             said = f"accept its check and object in {acceptance.FILE} (HARDENING.md, Accepting)"
             screen.line()
@@ -179,7 +178,7 @@ class Run:
         left = "".join(f"; {check.seen}" for check in open_ends if check.id == LATER)
         outcome = overall(self.checks)
         words = {
-            Outcome.PROVED: "all that was tried is proved" if self.not_made else f"all {'else ' * bool(beside)}proved",
+            Outcome.PROVED: f"all {'else ' * bool(beside)}{'that was tried is ' * bool(self.not_made)}proved",
             Outcome.INSECURE: "this service is not secure",
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }

@@ -2,7 +2,7 @@
 """A look at a deployed service: what is polite and safe to send to a service that one owns, and nothing else.
 
 Only requests that change nothing (GET, HEAD, OPTIONS, and methods that do not exist), at most two a second and forty in
-all, within a minute and a half; a 429 or 503 with `Retry-After` ends it. What it did not try is listed, and does not
+all, within a minute and a half; a 429, a 503 with `Retry-After` and one of a proxy end it. What it did not try is listed, and does not
 change the exit code: 0 means that all that was tried was proved. What a proxy in front answered by itself is a warning.
 """
 
@@ -86,8 +86,6 @@ def _own(target: Target, answers: dict[str, Answer]) -> tuple[dict[str, Answer],
         if lacking(answer) and (to.hostname, to.path) == (address.hostname, address.path) != (address.hostname, "/"):
             said = f"write the address as {urlunsplit(address)}"
             others[name] = f"{answer.status} by what is in front, for the final slash: {said}"
-    if not target.is_seen:
-        return answers, {}
     return {name: answer for name, answer in answers.items() if name not in others}, others
 
 

@@ -155,6 +155,18 @@ HONEST: dict[str, Change] = {
     "a heredoc": {
         "Dockerfile": ("RUN uv sync --locked --no-editable", "RUN <<EOF\nset -e\nuv sync --locked --no-editable\nEOF")
     },
+    **{
+        f"a base that is nobody: {base}": {
+            "Dockerfile": f"FROM python AS build\nCOPY src .\nRUN uv sync --locked --no-dev\nFROM {base}\n"
+            f"COPY --from=build /app /app\n{SERVE}"
+        }
+        for base in ("cgr.dev/chainguard/python", "dhi.io/python:3.14", "registry.access.redhat.com/ubi9/python-312")
+    },
+    "an image of a frontend": {
+        "web/Dockerfile": "FROM node AS build\nCOPY . .\nRUN npm ci\n"
+        "FROM nginx\nCOPY --from=build /dist /usr/share/nginx/html\n"
+    },
+    "an image that makes load": {"load/Dockerfile": 'FROM locustio/locust\nCOPY . .\nCMD ["locust"]\n'},
     "an image for the documentation": {"docs/Dockerfile": "FROM nginx\nCOPY docs /usr/share/nginx/html\n"},
     "one for development beside it": {
         "Dockerfile.dev": f"FROM python\nCOPY . .\nRUN uv sync\nCMD python -m {PACKAGE} serve --dev\n"

@@ -115,7 +115,9 @@ def test_a_larger_repository_ignores_for_its_services(prove: Prove, service: Pat
 
 def test_a_secret_that_git_tracks_is_named(prove: Prove, service: Path) -> None:
     (service / ".env").write_text("APP_API_TOKEN=secret\n")
-    (service / "server.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
+    begin = "-----BEGIN RSA PRIVATE KEY-----\n"
+    (service / "server.pem").write_text(f"{begin}Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n{'Mi9+' * 16}\n")
+    (service / "tls.md").write_text(f"The file begins with\n{begin}...\n-----END RSA PRIVATE KEY-----\n")
     commit(service, "emitted")
     assert [x["object"] for x in prove("configuration", prepare=ONLY_FILES) if x["id"] == "secrets.tracked"] == [
         "server.pem"

@@ -214,6 +214,17 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         {"deploy/docker/api": f"FROM python\nRUN true\nCOPY src .\n{SERVE}"},
         "deploy/docker/api docker.user ins",
     ),
+    **{
+        f"a base that is root: {base}": (
+            {"Dockerfile": f"FROM {base}\nCOPY src .\nRUN uv sync --locked --no-dev\n{SERVE}"},
+            "docker.user insecure no USER",
+        )
+        for base in ("cgr.dev/chainguard/wolfi-base", "x/chainguard/chainguard-base", "dhi.io/python:3.14-dev")
+    },
+    "everything in a folder, and a script": (
+        {"deploy/Dockerfile": 'FROM acme/base\nCOPY . .\nCMD ["/start.sh"]\n'},
+        "deploy/Dockerfile docker.user insecure",
+    ),
     "a second one": (
         {"api.Dockerfile": f'FROM python\nCOPY src /src\n{USER}\n{SERVE[:-1]}, "--dev"]'},
         "api.Dockerfile docker.start ins",

@@ -57,6 +57,7 @@ def render(record: Mapping[str, Any]) -> str:
     names = {**CHECKLIST, **{name: found for name, found in BESIDE.items() if name in steps or name == "drift"}}
     names |= {name: (name, "") for name in steps if name not in names}
     open_ends = [each for each in record["checks"] if _outcome(each) in (Outcome.INSECURE, Outcome.UNVERIFIED)]
+    open_ends.sort(key=_outcome)  # what is insecure first
     warnings = [each for each in record["checks"] if _outcome(each) is Outcome.WARNING]
     accepted = [each for each in record["checks"] if _outcome(each) is Outcome.ACCEPTED]
     return f"""<!doctype html>

@@ -63,8 +63,6 @@ class Target:
     made: int = 0
     ended: str = ""
     """Why nothing more is asked."""
-    is_seen: bool = False
-    """Whether anything but a proxy's own page was answered; if not, nothing is known to be the proxy's alone."""
     _live: Answer | None = None
     _last: float = 0.0
     _began: float = field(default_factory=time.monotonic)
@@ -84,10 +82,10 @@ class Target:
             except (OSError, http.client.HTTPException) as error:
                 remedy = "See that the service runs, and can be reached."
                 raise EndedError(f"no answer: {error or type(error).__name__}", remedy) from error
-            if (proxy := proxy_of(seen)) and seen.status >= 500:
-                told = f"{proxy} in front of the service answered {seen.status} by itself"
-                raise EndedError(told, "See that the service behind it runs.")
-            self._live, self.is_seen = answer, not proxy
+            if proxy := proxy_of(seen):
+                told = f"{proxy} in front answered {seen.status} by itself, and nothing of the service was seen"
+                raise EndedError(told, "See that the service behind it runs, and ask from where the proxy lets you in.")
+            self._live = answer
         return self._live
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
@@ -122,8 +120,10 @@ class Target:
             answer = self.bounded(lambda: exchange(address or self.address, method, whole, headers or {}))
         finally:
             self._last = time.monotonic()
-        if answer.status == 429 or (answer.status == 503 and "retry-after" in answer):
-            raise EndedError(f"the service answered {answer.status}, so no further request was sent", _LATER)
+        proxy = proxy_of(answer)  # nginx limits with a 503, and does not say for how long
+        if answer.status == 429 or (answer.status == 503 and ("retry-after" in answer or (proxy and self._live))):
+            who = f"{proxy} in front" if proxy else "the service"
+            raise EndedError(f"{who} answered {answer.status}, so no further request was sent", _LATER)
         return answer
 
     def bounded(self, work: Callable[[], T]) -> T:

@@ -110,7 +110,7 @@ def _container(name: str, every: list[str], options: Options) -> Iterator[Check]
     text = path.read_text(encoding="utf-8", errors="replace")
     if _for_development(name, every):
         yield user.not_looked_at("it is named for development")
-    elif name not in ("Dockerfile", "Containerfile") and not docker.holds_service(docker.Image(text), options):
+    elif name not in ("Dockerfile", "Containerfile") and not docker.holds_service(docker.Image(text), options, name):
         yield user.not_looked_at("it does not hold the service")
     else:
         yield from softened(docker.checks(path, name, options), options.project, options.package, name)

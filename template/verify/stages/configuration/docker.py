@@ -23,7 +23,8 @@ RULES = (USER, NO_DEV, LOCKED, NO_TESTS, START, PINNED)
 _WORDS = "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR"
 _HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
 _NOBODY = re.compile(
-    r"[:@/-]nonroot\b|/distroless/.*nonroot|^cgr\.dev/|/chainguard/|/chainguard-images/|\bbitnami(legacy)?/"
+    r"^(?!.*\b(wolfi|chainguard)-base\b)(.*[:@/-]nonroot\b|.*/distroless/.*nonroot|cgr\.dev/|.*/chainguard(-images)?/|"
+    r".*\bbitnami(legacy)?/|dhi\.io/(?!.*-dev\b)|.*/ubi\d+/python-\d)"
 )
 _BUILD = {"uv", "pip", "setuptools", "wheel", "build", "hatch", "hatchling", "poetry", "pdm", "pipx", "virtualenv"}
 """What builds an image, and is not what the service imports."""
@@ -189,12 +190,17 @@ def is_container_file(path: Path, text: str) -> bool:
     return len(words) > 1 and words[0] in ("FROM", "ARG") and set(words) <= set(_WORDS.split())
 
 
-def holds_service(image: Image, options: Options) -> bool:
-    """Whether the service is in the image: its files are copied, it is installed, or it is started."""
+def holds_service(image: Image, options: Options, name: str) -> bool:
+    """Whether the service is in the image: its files are copied, it is installed, or it is started. A file in a folder that
+    copies everything, and in which nothing is of Python, is of what stands in that folder.
+    """
     text = "\n".join(f"{word} {rest}" for word, rest in image.reaching())
     files = rf"(pyproject\.toml|uv\.lock|(^|[\s/\"])src\b|\.whl|{re.escape(options.package)})"
     copied = re.search(rf"^(COPY|ADD)\s.*{files}", text, re.MULTILINE)
     everything = re.search(r"^(COPY|ADD)\s+(?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$", text, re.MULTILINE)
+    python = rf"python|\bpip|\buv\b|[au]sgi|fastapi|{re.escape(options.package)}|\.sh\b|entrypoint"
+    if "/" in name and not re.search(python, "\n".join([text, *image.bases()]), re.IGNORECASE):
+        everything = None
     return bool(
         copied or re.search(rf"^(RUN|CMD|ENTRYPOINT)\s.*\b{options.package}\b", text, re.MULTILINE) or everything
     )

@@ -19,6 +19,8 @@ _SECRET_NAMES = re.compile(
     r"(^|/)(\.env(\.(?!example$|sample$|template$)[^/]*)?|id_(rsa|dsa|ecdsa|ed25519)|[^/]+\.(p12|pfx))$"
 )
 _PRIVATE_KEY = "BEGIN [A-Z ]*PRIVATE KEY-----"
+_WITH_A_KEY = re.compile(rf"{_PRIVATE_KEY}.{{0,400}}?[A-Za-z0-9+/=]{{16}}", re.DOTALL)
+"""A page that only shows the form of a key holds none."""
 
 
 def checks(project: Path) -> Iterator[Check]:
@@ -54,7 +56,8 @@ def _tracked(project: Path) -> Iterator[Check]:
         yield TRACKED.unverified(said, "Run `git status` here.")
         return
     found = [each for each in tracked.out.split("\0") if _SECRET_NAMES.search(each)]
-    found += [each for each in keys.out.split("\0") if each and each not in found]
+    held = [each for each in keys.out.split("\0") if each and each not in found]
+    found += [each for each in held if _WITH_A_KEY.search((project / each).read_text("utf-8", "replace"))]
     for name in found:
         yield TRACKED.of(name, f"git tracks {name}").insecure(f"{name} is, or holds, a secret", remedy)
     if not found:
