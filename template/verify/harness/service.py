@@ -88,7 +88,8 @@ def hidden_names(project: Path) -> list[str]:
 
 def lasting_stores(project: Path, package: str, given: Mapping[str, str]) -> list[str]:
     """Where the code names a database of another machine, or a file that outlasts the attacks, and nothing given replaces it."""
-    known, found = {each.upper() for each in given}, {}
+    known = {each.upper() for each in given}
+    found: dict[str, None] = {}
     root = project / "src" / package
     for path in sorted(each for each in root.rglob("*.py") if each.relative_to(root).parts[0] != "hardening"):
         try:
@@ -114,7 +115,9 @@ def _named_stores(tree: ast.Module) -> Iterator[tuple[int, str, set[str]]]:
     }
     used = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Load)} & constants
     for node in ast.walk(tree):
-        if not _is_lasting(node) and not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in used):
+        if not _is_lasting(node) and not (
+            isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in used
+        ):
             continue
         top: ast.AST = node
         names: set[str] = set()
@@ -129,7 +132,7 @@ def _named_stores(tree: ast.Module) -> Iterator[tuple[int, str, set[str]]]:
         statement, field = parents[top], ""
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         assigned = {each.id for each in targets if isinstance(each, ast.Name)}
-        if isinstance(statement, ast.Expr) and top is node or (top is node and assigned & used):
+        if top is node and (isinstance(statement, ast.Expr) or assigned & used):
             continue  # a text that explains; or a constant, which is looked at where it is used
         if not isinstance(top, ast.arguments):
             names |= {x.value for x in ast.walk(top) if isinstance(x, ast.Constant) and isinstance(x.value, str)}

@@ -127,7 +127,10 @@ class Reporter:
 
     def pytest_sessionfinish(self) -> None:
         left_out = self._collected.keys() - self._selected
-        self._counts["left_out"], self._counts["deselected"] = len(left_out & self.waiting), len(left_out - self.waiting)
+        self._counts["left_out"], self._counts["deselected"] = (
+            len(left_out & self.waiting),
+            len(left_out - self.waiting),
+        )
         self._counts["never_ran"] = len(self._selected - self._ran)
         result: dict[str, Any] = {
             **{name: count for name, count in self._counts.items() if count},

@@ -27,7 +27,19 @@ _NOBODY = re.compile(
 )
 _BUILD = {"uv", "pip", "setuptools", "wheel", "build", "hatch", "hatchling", "poetry", "pdm", "pipx", "virtualenv"}
 """What builds an image, and is not what the service imports."""
-_TAKE_A_VALUE = {"-r", "-c", "-i", "-t", "-f", "-p", "--index-url", "--extra-index-url", "--target", "--prefix", "--python"}
+_TAKE_A_VALUE = {
+    "-r",
+    "-c",
+    "-i",
+    "-t",
+    "-f",
+    "-p",
+    "--index-url",
+    "--extra-index-url",
+    "--target",
+    "--prefix",
+    "--python",
+}
 _PAIR = re.compile(r"""([\w.-]+)=((?:\\.|"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'\\])*)""")
 
 
@@ -239,7 +251,9 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
         if not everywhere
         else []
     )
-    asks = [line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b|UV_NO_DEV=(0|f)", line)]
+    asks = [
+        line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b|UV_NO_DEV=(0|f)", line)
+    ]
     if bare or asks:
         yield no_dev.insecure((bare + asks)[0][:80], "Set `ENV UV_NO_DEV=1` before the first `uv sync`.")
     elif not installs:
@@ -263,6 +277,8 @@ def _beside_the_lock(line: str) -> bool:
     """Whether a command installs a package by its name: no lock says which, and no audit hears of it."""
     match = re.search(r"\b(?:uv\s+add|(?:uv\s+)?pip3?\s+install)\s+(.*)", line)
     words = match[1].split() if match and not re.search("--(require-hashes|no-deps)", line) else []
-    named = [word for before, word in pairwise(["", *words]) if not word.startswith("-") and before not in _TAKE_A_VALUE]
+    named = [
+        word for before, word in pairwise(["", *words]) if not word.startswith("-") and before not in _TAKE_A_VALUE
+    ]
     plain = [re.split(r"[=<>~!\[@;]", each.strip("\"'"))[0] for each in named]
     return any(re.fullmatch(r"[A-Za-z][\w.-]*", each) and each not in _BUILD and "." not in each for each in plain)

@@ -38,7 +38,9 @@ class Workflows:
 
     def files(self) -> list[Path]:
         """The files that GitHub reads."""
-        return sorted(each for name in FOLDERS for each in (self.root / name).glob("*") if each.suffix in (".yml", ".yaml"))
+        return sorted(
+            each for name in FOLDERS for each in (self.root / name).glob("*") if each.suffix in (".yml", ".yaml")
+        )
 
     def steps(self, path: Path) -> Iterator[Step]:
         """The steps of a workflow, once for each kind of change that starts it."""
@@ -184,7 +186,11 @@ class Workflows:
                 ).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
-                strict = (not shell and state.errexit) or shell in ("bash", "sh") or re.search(r"\s-(\w*e|o errexit)", shell) is not None
+                strict = (
+                    (not shell and state.errexit)
+                    or shell in ("bash", "sh")
+                    or re.search(r"\s-(\w*e|o errexit)", shell) is not None
+                )
                 about = replace(about, folder=folder, errexit=strict, pipefail=shell == "bash" or "pipefail" in shell)
                 if not re.fullmatch(r"|(bash|sh)(( -\S+| pipefail| errexit| nounset)* \{0\})?", shell) or "-c" in shell:
                     about = replace(about, unknown=about.unknown or f"`shell: {shell}` is not read")

@@ -247,7 +247,11 @@ def _named(word: str, project: Path) -> dict[str, str]:
     if path := next((each for each in found if each.is_file() and each.suffix != ".sh"), None):
         return env_file(path)
     for path in files_of_team(project) if parts else ():
-        if path.name == parts[-1] and path.suffix != ".sh" and any(is_development(*each) for each in env_file(path).items()):
+        if (
+            path.name == parts[-1]
+            and path.suffix != ".sh"
+            and any(is_development(*each) for each in env_file(path).items())
+        ):
             return {"APP_ENV": f"${path.relative_to(project).as_posix()}"}
     return {}
 

@@ -170,7 +170,8 @@ def _arguments(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[list[str]
 def _is_python(argv: tuple[str, ...], place: int) -> bool:
     """Whether a word is an interpreter: by its name, or as a variable with an option behind it."""
     name = argv[place].rpartition("/")[2]
-    return bool(_PYTHON.fullmatch(name)) or (name[:1] == "$" and argv[place + 1 : place + 2] and argv[place + 1][0] == "-")
+    following = "".join(argv[place + 1 : place + 2])
+    return _PYTHON.fullmatch(name) is not None or (name.startswith("$") and following.startswith("-"))
 
 
 def _changed(tool: str, variables: Mapping[str, object]) -> str:
@@ -287,7 +288,9 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
         no = f"`{target}` is there, so nothing is made: name it in `.PHONY`" if is_there and tool == "make" else ""
         ignored = target in rules.get(".IGNORE", ([], []))[0]
         if (lines and lines[0].startswith("#!")) or ".ONESHELL" in rules:
-            strict = " -e" in lines[0] if lines and lines[0].startswith("#!") else re.search(r"-\w*e", flags) is not None
+            strict = (
+                " -e" in lines[0] if lines and lines[0].startswith("#!") else re.search(r"-\w*e", flags) is not None
+            )
             where = f"{step.where}, {file.name} {target}"
             hidden = step.lost or no or "`.IGNORE` hides it" * ignored
             about = replace(step, where=where, lost=hidden, unknown=step.unknown or odd)

@@ -51,7 +51,7 @@ def checks(options: Options) -> Iterator[Check]:
         found += runs
         ours += [path] * (not service or any(not each.no for each in runs))
     unread = [
-        each for name in (*github.FOLDERS, gitlab.FILE) if service and (each := options.project / name).exists()
+        each for name in (*github.FOLDERS, Path(gitlab.FILE)) if service and (each := options.project / name).exists()
     ]
     if not paths and not unread:
         yield _none(options.project, root)
