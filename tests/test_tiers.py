@@ -179,3 +179,69 @@ def test_the_quick_tier_does_not_count_a_million_clients(service: Path, tmp_path
     assert left["left_out"] + left["passed"] == all_of_it["passed"]
     assert "left_out" not in all_of_it
     assert quick < whole / 2, "the slow ones are what takes the time"
+
+
+TESTS = "import pytest\n\ndef test_right() -> None: ...\n\ndef test_wrong() -> None:\n    assert False\n"
+HOOK = "import pytest\n\n@pytest.hookimpl(%s)\ndef %s\n"
+REWRITTEN = """pytest_runtest_makereport(item, call):
+    report = yield
+    report.outcome = "passed"
+    return report
+"""
+HIDDEN = {
+    "as it is": ("", [], "insecure test_wrong", ""),
+    "deselected": ("", ["-k", "right"], "proved 1 passed$", "1 deselected"),
+    "dropped": (
+        HOOK % ("", "pytest_collection_modifyitems(items):\n    items[:] = items[:1]"),
+        [],
+        "proved 1 passed$",
+        "1 deselected",
+    ),
+    "expected to fail": (
+        HOOK % ("", "pytest_itemcollected(item):\n    item.add_marker(pytest.mark.xfail(strict=False))"),
+        ["-k", "wrong"],
+        "unverified no test was run",
+        "1 expected to fail; 1 deselected",
+    ),
+    "skipped": (
+        HOOK % ("", "pytest_runtest_setup(item):\n    if 'wrong' in item.name:\n        pytest.skip('another day')"),
+        [],
+        "proved 1 passed, 1 skipped$",
+        r"1 skipped \(another day\)",
+    ),
+    "not collected": ("collect_ignore = ['test_it.py']\n", [], "proved 1 passed", "not collected: tests/test_it.py"),
+    "rewritten": (HOOK % ("wrapper=True", REWRITTEN), [], "insecure .*something says that it passed", ""),
+    "ended early": (
+        HOOK % ("", "pytest_runtest_teardown(item):\n    pytest.exit('enough', returncode=0)"),
+        [],
+        "unverified 1 passed; 1 that were chosen never ran",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_test_that_says_nothing_is_not_called_passed(service: Path, tmp_path: Path, name: str) -> None:
+    conftest, options, judged, left_out = HIDDEN[name]
+    for file, text in (("conftest.py", conftest), ("test_it.py", TESTS), ("test_more.py", "")):
+        (tmp_path / "tests").mkdir(exist_ok=True)
+        (tmp_path / "tests" / file).write_text(text)
+    if name == "not collected":
+        (tmp_path / "tests/test_more.py").write_text("def test_more() -> None: ...\n")
+    else:
+        (tmp_path / "tests/test_more.py").unlink()
+    command = [str(service / ".venv/bin/python"), "-m", "pytest", "-q", "-p", "verify.stages.pytest_plugin", *options]
+    environment = {**os.environ, "PYTHONPATH": str(service), "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "--rootdir", tmp_path, f"--verify-report={tmp_path}/yours.json", "tests"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+
+    counts = tests._counts(tmp_path, "yours")
+    check = tests._judged("yours", ended.returncode, counts, tmp_path, tests.QUICK)
+
+    assert re.match(judged, f"{check.outcome.name.lower()} {check.seen.partition('::')[2] or check.seen}"), check
+    assert re.fullmatch(left_out, tests._left_out(tmp_path, counts))

@@ -154,3 +154,22 @@ def test_an_unsafe_setting_or_a_start_with_nothing_set_is_named(prove: Prove, se
     main = service / "src" / PACKAGE / "__main__.py"
     main.write_text(main.read_text().replace("return 1 if errors else 0", "return 0"))
     assert "insecure: with nothing set, production refuses to start" in told(prove("configuration", prepare=THIS_COPY))
+
+
+def test_what_the_code_changes_of_settings_and_answers_is_told_apart(prove: Prove, service: Path) -> None:
+    package = service / "src" / PACKAGE
+    (package / "settings.py").write_text((package / "settings.py").read_text() + "\n    docs: bool = True\n")
+    app = (
+        (package / "app.py")
+        .read_text()
+        .replace("        settings,\n", '        settings.model_copy(update={"body_timeout": 900.0}),\n')
+    )
+    handler = "    async def answer(*_): ...\n\n    app.add_exception_handler(ValueError, answer)\n    return app"
+    (package / "app.py").write_text(app.replace("    return app", handler))
+
+    told_apart = {
+        x["id"]: x["seen"] for x in prove("configuration", prepare=THIS_COPY) if x["outcome"] == "not_looked_at"
+    }
+
+    assert "APP_BODY_TIMEOUT=900.0, APP_DOCS=True" in told_apart["settings.defaults"]
+    assert "ValueError: answer" in told_apart["app.handlers"]

@@ -34,6 +34,8 @@ FINDING = Rule("configuration", "settings.finding", "the start-up check finds no
 REFUSED = Rule("configuration", "settings.refused", "with nothing set, production refuses to start")
 WHOLE = Rule("configuration", "app.whole", "the application is judged and guarded by the template's own methods")
 MIDDLEWARE = Rule("configuration", "app.middleware", "no middleware answers in the place of a route")
+HANDLERS = Rule("configuration", "app.handlers", "no handler of yours answers where something went wrong")
+DEFAULTS = Rule("configuration", "settings.defaults", "the code changes no setting of the template's")
 QUOTA = "APP_RATE_LIMIT"
 TABLE = Rule("configuration", "settings.table", "what pyproject.toml sets for verify hides no setting")
 ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
@@ -130,6 +132,9 @@ def stage(options: Options) -> Iterator[Check]:
     if QUOTA in own and output.value(QUOTA) != unset.value(QUOTA):
         seen = f"verify uses up {output.value(QUOTA)}, and without the table production has {unset.value(QUOTA)}"
         yield TABLE.of(QUOTA).warning(seen, "See that the quota of production is meant.")
+    in_code = ("settings.py", "create_app")
+    if changed := [f"{x['name']}={x['value']}" for x in output.data["settings"] if x["source"] in in_code]:
+        yield DEFAULTS.not_looked_at(f"it says {listed(changed, 9)}: see that production may have it so")
     yield from _application(output.data["application"])
     for path in files_of_team(options.project):
         if path.name in ("sitecustomize.py", "usercustomize.py"):
@@ -148,6 +153,8 @@ def _application(around: dict[str, list[str]]) -> Iterator[Check]:
         yield WHOLE.of(name).unverified(seen, remedy)
     for name in around.get("middleware", ()):
         yield MIDDLEWARE.of(name).not_looked_at(f"{name} stands before every route, and is in no list of routes")
+    if handlers := around.get("handlers"):
+        yield HANDLERS.not_looked_at(f"what clients get is theirs to see to: {listed(handlers, 9)}")
     if not (around.get("replaced") or around.get("middleware")):
         yield WHOLE.proved("no method of it is replaced, and no middleware of yours stands before the routes")
 

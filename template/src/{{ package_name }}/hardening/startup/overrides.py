@@ -9,7 +9,7 @@ from typing import Any
 
 from ..app import Hardened
 from ..core.framework import is_frameworks, teams_layer
-from ..policy import name_of
+from ..policy import is_guard, name_of
 from ..steps.errors import Errors
 
 _PROVED = ("__call__", "add_steps", "build_middleware_stack", "findings", "seal", "table")
@@ -19,6 +19,7 @@ _PROVED = ("__call__", "add_steps", "build_middleware_stack", "findings", "seal"
 def replaced(app: Hardened) -> Iterator[str]:
     """The methods of `Hardened` that a subclass, an attribute or a patch puts others in the place of, and any patch beside."""
     here = inspect.getfile(Hardened)
+    yield from overridden(app)
     yield from _patched(Path(here).parent)
     for name, method in vars(Hardened).items():
         if not callable(method) or (name not in _PROVED and (not name.startswith("_") or name.startswith("__"))):
@@ -27,6 +28,13 @@ def replaced(app: Hardened) -> Iterator[str]:
         if found is not method or method.__code__.co_filename != here:
             kind = next((each for each in type(app).__mro__ if name in vars(each)), type(app))
             yield f"{kind.__module__}.{kind.__qualname__}.{name}"
+
+
+def overridden(app: Hardened) -> Iterator[str]:
+    """The guards for which `dependency_overrides` has something else, as a test may."""
+    for each in app.dependency_overrides:
+        if is_guard(each):
+            yield f"dependency_overrides[{name_of(each)}]"
 
 
 def _patched(here: Path) -> Iterator[str]:

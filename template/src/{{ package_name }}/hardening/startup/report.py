@@ -30,7 +30,8 @@ def report(
     form: Literal["table", "json"],
 ) -> str:
     """Everything, as text for a person or as JSON for a program."""
-    declared = list(_settings(settings, sources)) if settings is not None else []
+    used = app.settings if app is not None else settings
+    declared = list(_settings(used, settings, sources)) if used is not None else []
     routes = [_route(route, app.insecure_mounts) for route in app.table()] if app is not None else []
     around: dict[str, list[str]] = {}
     if app is not None:
@@ -41,7 +42,7 @@ def report(
         data = {"ok": ok, "settings": declared, "routes": routes, "application": around, "findings": found}
         return json.dumps({**data, "under_serve_alone": NOT_BOUNDED, "left_to_proxy": LEFT_TO_PROXY}, indent=2)
 
-    known = type(settings).model_fields if settings is not None else {}
+    known = type(used).model_fields if used is not None else {}
     values = [_row(each, known) for each in declared]
     yours = [[what, name] for what, names in around.items() for name in names]
     rows = [
@@ -110,18 +111,26 @@ def _duration(text: str | float) -> str:
     return next((f"{milliseconds // size}{unit}" for unit, size in units if milliseconds % size == 0), str(text))
 
 
-def _settings(settings: HardeningSettings, sources: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
+def _settings(
+    settings: HardeningSettings, loaded: HardeningSettings | None, sources: Mapping[str, str]
+) -> Iterator[dict[str, str | None]]:
+    """What the application uses, and where it is from: of what was loaded, or put in its place by `create_app`."""
     files = {name.upper() for name in secret_names()}
     environment = {name.upper() for name in os.environ}
     secrets = list(secrets_in(settings))
     for name, value in settings.model_dump(mode="json").items():
         full = f"{PREFIX}{name}".upper()
-        if full in environment:
+        if loaded is not None and getattr(loaded, name, None) != getattr(settings, name):
+            source = "create_app"
+        elif full in environment:
             source = sources.get(full, "environment")
         elif full in files:
             source = "APP_SECRETS_DIR"
         else:
-            source = "development" if name in settings.model_fields_set else "default"
+            own = type(settings).model_fields[name].default
+            is_templates = own == getattr(HardeningSettings.model_fields.get(name), "default", own)
+            given = "default" if is_templates else "settings.py"
+            source = "development" if name in settings.model_fields_set else given
         text = None if value is None else str(value)
         for secret in secrets:
             text = text.replace(secret, "***") if text else text
