@@ -13,9 +13,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "APP_"
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(ms|s|m|h|d|)", re.ASCII)
-_QUOTA = re.compile(r"(\d{1,20})/(\d{1,20}(?:ms|s|m|h|d|))", re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", re.ASCII)
+_QUOTA = re.compile(r"(\d+)/(\S+)", re.ASCII)
 MOST_SECONDS = 86400.0 * 365
+MOST_WAITING = 86400.0 * 7
+"""Of a time-out; the kernel and the server count its milliseconds in 31 bits, which are 24 days."""
 MOST_REQUESTS = 10**9
 """Of a quota; with more, a double has not digits enough for the time between two of them."""
 _STORE = re.compile(r"(redis|rediss|unix|rediss?\+(sentinel|cluster))://")
@@ -37,6 +39,13 @@ def seconds(value: Any) -> Any:
     return number
 
 
+def _waiting(value: Any) -> Any:
+    number = seconds(value)
+    if isinstance(number, int | float) and number > MOST_WAITING:
+        raise ValueError("is not a time-out within bounds: more than 0, and at most 7d")
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """A burst of `limit` requests, then one each `window / limit` seconds (GCRA)."""
@@ -55,7 +64,7 @@ class Quota:
             return value
         if (match := _QUOTA.fullmatch(value.strip())) is None:
             raise ValueError("is not a quota; write requests/duration, such as 100/15m")
-        if not 1 <= int(match[1]) <= MOST_REQUESTS:
+        if not 1 <= float(match[1]) <= MOST_REQUESTS:  # `int` takes no more than 4,300 digits
             raise ValueError(f"is not a quota within bounds: 1 to {MOST_REQUESTS} requests")
         return cls(int(match[1]), seconds(match[2]))
 
@@ -107,6 +116,7 @@ def _store(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MOST_SECONDS)]
+Timeout = Annotated[float, BeforeValidator(_waiting), Field(gt=0)]
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
 Networks = Annotated[
@@ -149,13 +159,13 @@ class HardeningSettings(BaseSettings):
     """Addresses or networks whose `X-Forwarded-*` is believed, `unix` for `serve --uds`, or `none`; production must set it."""
     max_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 1_048_576
     """Largest request body in bytes; a route may set `max_body_size=`."""
-    header_timeout: Duration = 5.0
+    header_timeout: Timeout = 5.0
     """Seconds a client has for its request line and headers."""
-    keepalive_timeout: Duration = 75.0
+    keepalive_timeout: Timeout = 75.0
     """Seconds a connection may idle between requests: longer than the proxy in front keeps it."""
-    body_timeout: Duration = 10.0
+    body_timeout: Timeout = 10.0
     """Seconds a client has to send the whole body."""
-    request_timeout: Duration = 30.0
+    request_timeout: Timeout = 30.0
     """Seconds a route has until its response starts."""
     socket_idle: Duration = 300.0
     """Seconds a WebSocket may be open without a message from either side."""

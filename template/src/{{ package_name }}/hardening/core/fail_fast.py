@@ -54,9 +54,9 @@ class FailFast:
         self._most_values: float = min(MANY, _MISTAKES / max(self._most_mistakes(schema)))
         classes = {id(each["cls"]): each["cls"] for each in _within(schema) if isinstance(each.get("cls"), type)}
         self._first = validator_of(self._copy(schema, {}, frozenset(), False), classes.values())
-        self._sized: Any = (dict, list)
-        if _holds(schema, "json"):  # a text may be as much as it has characters
-            self._sized, self._most_values = (dict, list, str), min(self._most_values, self._most_levels)
+        self._sized: Any = (dict, list, str) if _holds(schema, "json") else (dict, list)
+        # What a character of JSON may be: half of a value, half of a level.
+        self._of_text = max(0.5, self._most_values / max(2 * self._most_levels, 1))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._all, name)
@@ -83,7 +83,8 @@ class FailFast:
         left, levels = self._most_values, self._most_levels
         level: list[Any] = [value]
         while held := [each for each in level if isinstance(each, self._sized)]:
-            left, levels = left - sum(map(len, held)), levels - 1
+            left -= sum(len(each) * (self._of_text if type(each) is str else 1) for each in held)
+            levels -= 1
             if left < 0 or levels < 0:
                 return True
             values = (each.values() if isinstance(each, dict) else each for each in held if not isinstance(each, str))

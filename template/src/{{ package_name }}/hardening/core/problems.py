@@ -153,6 +153,7 @@ def validation_errors(
         kind, context = error["type"], error.get("ctx") or {}
         try:
             message = _MESSAGES.get(kind, "Is not valid.").format_map(context)
+            message = message.replace(" 1 characters", " 1 character").replace(" 1 bytes", " 1 byte")
         except KeyError:
             message = "Is not valid."
         loc = [part for part in error["loc"] if isinstance(part, int) or part in declared]
