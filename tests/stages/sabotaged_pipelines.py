@@ -73,7 +73,10 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         "unverified .*a/retry.* is not read",
     ),
     **{
-        f"a wrapper before what hides it: {line}": ({HARDENING: github(f"run: {line}"), **MAKE}, "insecure|unverified .*otherwise")
+        f"a wrapper before what hides it: {line}": (
+            {HARDENING: github(f"run: {line}"), **MAKE},
+            "insecure|unverified .*otherwise",
+        )
         for line in ("timeout 9m make -i ci", f"nice -n 5 echo {VERIFY}", f"su ci -c '{VERIFY} || true'")
     },
     "if: false of the job": ({HARDENING: github(job="    if: false\n")}, "insecure .*does not hold"),
