@@ -82,13 +82,18 @@ class FailFast:
     def _is_large(self, value: Any) -> bool:
         left, levels = self._most_values, self._most_levels
         level: list[Any] = [value]
-        while held := [each for each in level if isinstance(each, self._sized)]:
-            left -= sum(len(each) * (self._of_text if type(each) is str else 1) for each in held)
-            levels -= 1
-            if left < 0 or levels < 0:
+        while level:
+            held: list[Any] = []
+            for each in level:
+                if isinstance(each, self._sized):
+                    left -= len(each) * self._of_text if type(each) is str else len(each)
+                    if left < 0:
+                        return True
+                    held += () if type(each) is str else each.values() if isinstance(each, dict) else each
+            levels -= bool(held)
+            if levels < 0:
                 return True
-            values = (each.values() if isinstance(each, dict) else each for each in held if not isinstance(each, str))
-            level = [each for several in values for each in several]
+            level = held
         return False
 
     def _most_mistakes(self, schema: dict[str, Any]) -> tuple[int, int]:
