@@ -121,6 +121,7 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ("0.7.0", {"ci": "gitlab"}, BOTH | DATABASE),
     ("0.8.0", {"ci": "github"}, DATABASE),
     ("0.9.0", {"store": "redis", "ci": "none"}, set()),
+    ("0.10.0", {"ci": "github"}, set()),
 ]
 
 
