@@ -39,7 +39,8 @@ def seconds(value: Any) -> Any:
     return number
 
 
-def _waiting(value: Any) -> Any:
+def waiting(value: Any) -> Any:
+    """The seconds of a time-out; errors name its own bound."""
     number = seconds(value)
     if isinstance(number, int | float) and number > MOST_WAITING:
         raise ValueError("is not a time-out within bounds: more than 0, and at most 7d")
@@ -116,7 +117,7 @@ def _store(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MOST_SECONDS)]
-Timeout = Annotated[float, BeforeValidator(_waiting), Field(gt=0)]
+Timeout = Annotated[float, BeforeValidator(waiting), Field(gt=0)]
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
 Networks = Annotated[
