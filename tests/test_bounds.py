@@ -474,10 +474,11 @@ def test_the_door_brings_what_it_imports_in_the_releases_that_are_locked() -> No
 MODULES = {
     "dotenv": "python-dotenv",
     "fastapi_offline": "fastapi-offline",
+    "hiredis": "redis",
     "pydantic_core": "pydantic",
     "pydantic_settings": "pydantic-settings",
 }
-"""Where a module has another name than what brings it. Pydantic pins its core to one release."""
+"""Where a module has another name than what brings it. Pydantic pins its core, and redis[hiredis] bounds its parser."""
 
 
 @pytest.mark.parametrize("example", ["minimal", "accounts"])
