@@ -183,13 +183,14 @@ BROUGHT = ("run --quiet python -m verify.bounds", "lock --quiet", "sync --quiet 
 """What comes after an update of the files alone, as commands of uv."""
 _TIMED = "tests/test_session.py::test_the_comparison_sees_an_answer_that_saved_the_work"
 """It tells apart milliseconds: in the services that are emitted here it has a machine to itself, or nearly so."""
+CONFIGURATION = "python -m verify --only configuration"
 AS_BEFORE = (
     "ruff check",
     "ruff format --check",
     "mypy",
     "pytest -q --collect-only",
     f"pytest -q --ignore tests/hardening --deselect {_TIMED}",
-    "python -m verify --only configuration",
+    CONFIGURATION,
 )
 """What a service that nobody edited passes after an update as it did before, in less than a minute."""
 AS_BEFORE_AGAIN = tuple(each for each in AS_BEFORE if "--collect-only" not in each)
