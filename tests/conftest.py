@@ -32,6 +32,9 @@ from .releases import (
 
 __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git", "in_one_text"]
 
+IN_CI = os.environ.get("CI") == "true"
+"""Whether no test may be skipped. Services that are emitted here are not told: there it stands for their own pipeline."""
+
 BUDGETS = {"not world": 900, "": 2600}
 """Seconds of CPU time by the expression of the tier: 9 minutes for plain pytest on two cores, 25 for `.ci/run`."""
 
@@ -131,7 +134,7 @@ def pytest_make_collect_report(
 
 
 def _failed_if_skipped(report: Report, nodeid: str) -> Report:
-    if report.skipped and os.environ.get("CI") == "true":
+    if report.skipped and IN_CI:
         report.outcome = "failed"
         report.longrepr = f"{nodeid} was skipped, and CI=true lets no test be skipped: {report.longrepr}"
     return report

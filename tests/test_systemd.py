@@ -1,12 +1,13 @@
 """The unit that HARDENING.md shows, judged by systemd's own tool."""
 
-import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from .conftest import IN_CI
 
 HARDENING = Path(__file__).parent.parent / "template" / "HARDENING.md"
 LEAST_EXPOSED = "15"
@@ -22,7 +23,7 @@ def unit() -> str:
 def exposure(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """What the tool says of a unit that is not installed."""
     if (tool := shutil.which("systemd-analyze")) is None:
-        assert "CI" not in os.environ, "systemd-analyze is not installed: apt-get install systemd"
+        assert not IN_CI, "systemd-analyze is not installed: apt-get install systemd"
         pytest.skip("systemd-analyze is not installed")
     (folder / "service.service").write_text(text)
     command = [tool, "security", "--offline=true", f"--threshold={LEAST_EXPOSED}", str(folder / "service.service")]
