@@ -33,7 +33,7 @@ from .releases import (
 __all__ = ["FOLDER", "REPOSITORY", "commit", "files", "git", "in_one_text"]
 
 IN_CI = os.environ.get("CI") == "true"
-"""Whether no test may be skipped. Services that are emitted here are not told: there it stands for their own pipeline."""
+"""Whether no test may be skipped. Services that are emitted here are not told: to them it is their own pipeline."""
 
 BUDGETS = {"not world": 900, "": 2600}
 """Seconds of CPU time by the expression of the tier: 9 minutes for plain pytest on two cores, 25 for `.ci/run`."""

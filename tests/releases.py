@@ -119,7 +119,7 @@ def nothing_of_this_machine(folder: Path) -> Iterator[None]:
     settings.write_text("{}\n")
     before = dict(os.environ)
     for name in before:
-        # Without its bytecode each command would compile all that it imports; with CI=true a service runs its slow tests.
+        # Without its bytecode each command would compile all that it imports; in CI a service runs its slow tests.
         if name == "CI" or name.startswith(("APP_", "GIT_", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")):
             del os.environ[name]
     os.environ.update(COPIER_SETTINGS_PATH=str(settings), GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
