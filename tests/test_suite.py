@@ -141,3 +141,7 @@ def test_ci_fails_for_a_test_that_is_skipped(tmp_path: Path, how: str) -> None:
     assert in_ci.returncode in (1, 2), in_ci.stdout + in_ci.stderr
     assert "CI=true lets no test be skipped" in in_ci.stdout
     assert "no tool" in in_ci.stdout
+
+
+def test_services_that_are_emitted_here_are_not_told_of_our_pipeline() -> None:
+    assert "CI" not in os.environ, "each would run its slow tests"
