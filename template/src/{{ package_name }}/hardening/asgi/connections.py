@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
+from ..core.log import log_failure
 from ..core.peers import canonical
 from ..steps.client import client_keys
 from .deadlines import Peer
@@ -92,9 +93,12 @@ class Connections:
         while served is not None:
             interval = _SOON if self._is_crowded else min(1.0, self._header_timeout / 4)
             await asyncio.sleep(interval)
-            with suppress(OSError):
+            try:
                 # Not by the clock: while a route blocks the loop, a header may have come that nobody here knows of.
                 paused = await self.look(*served, interval + paused)
+            except Exception as error:  # noqa: BLE001 - what is not looked at is not ended
+                if not isinstance(error, OSError):
+                    log_failure(error)
 
     async def look(self, port: int, most: int, elapsed: float) -> float:
         """Look through them once.

@@ -18,7 +18,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from starlette.types import Message, Receive
 
-from ..core.log import request_id
+from ..core.log import log_failure_of, request_id
 from ..core.problems import SERVICE_STOPS, Refusal
 from .places import MAX_BYTES, Places, Shares
 
@@ -170,6 +170,7 @@ class Deadlines:
         answer = asyncio.ensure_future(work, loop=loop)
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
+        answer.add_done_callback(log_failure_of)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch while there is a request; called within one."""
