@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
+from ..core.log import log_failure
 from ..core.peers import canonical
-from ..steps.client import client_key
+from ..steps.client import client_keys
 from .deadlines import Peer
+from .places import QUARTERS
 from .traffic import FD, Traffic, opened
 
 _SLICE, _PAUSE = 64, 0.005  # connections that are looked at in one go, less than a millisecond, and seconds between
@@ -31,8 +33,8 @@ class _Waiting(NamedTuple):
     """A connection that waits for a request."""
 
     descriptor: int
-    client: str
-    """Whose share it is counted to."""
+    address: str
+    """Of its client."""
     idle: int
     """Milliseconds since anything was sent or received."""
     received: int
@@ -91,9 +93,12 @@ class Connections:
         while served is not None:
             interval = _SOON if self._is_crowded else min(1.0, self._header_timeout / 4)
             await asyncio.sleep(interval)
-            with suppress(OSError):
+            try:
                 # Not by the clock: while a route blocks the loop, a header may have come that nobody here knows of.
                 paused = await self.look(*served, interval + paused)
+            except Exception as error:  # noqa: BLE001 - what is not looked at is not ended
+                if not isinstance(error, OSError):
+                    log_failure(error)
 
     async def look(self, port: int, most: int, elapsed: float) -> float:
         """Look through them once.
@@ -121,7 +126,7 @@ class Connections:
                     if (name := (canonical(host), number)) in to_cut:
                         connection.shutdown(socket.SHUT_RDWR)
                     elif name not in busy:
-                        self._look_at(connection, descriptor, client_key(name[0]), before, elapsed)
+                        self._look_at(connection, descriptor, name[0], before, elapsed)
             await asyncio.sleep(_PAUSE)
         self._is_crowded = total > most * 0.9
         if self._is_crowded:
@@ -129,7 +134,7 @@ class Connections:
         return len(descriptors) / _SLICE * _PAUSE
 
     def _look_at(
-        self, connection: socket.socket, descriptor: int, client: str, before: dict[int, _Waiting], elapsed: float
+        self, connection: socket.socket, descriptor: int, address: str, before: dict[int, _Waiting], elapsed: float
     ) -> None:
         inode, (idle, received, answers) = os.fstat(connection.fileno()).st_ino, Traffic.of(connection)
         seconds, old = 0.0, before.get(inode)
@@ -141,15 +146,19 @@ class Connections:
         if seconds >= self._header_timeout:
             connection.shutdown(socket.SHUT_RDWR)
         else:
-            self._waiting[inode] = _Waiting(descriptor, client, idle, received, answers, seconds)
+            self._waiting[inode] = _Waiting(descriptor, address, idle, received, answers, seconds)
 
     def _make_room(self, number: int) -> None:
-        """Shut down those that have waited longest, of the clients that hold most: a crowd pushes out its own."""
+        """Shut down those that have waited longest, of the clients that hold most of their share: a crowd pushes out its
+        own.
+        """
         held: Counter[str] = Counter()
         ranked = []
         for inode, waiting in sorted(self._waiting.items(), key=lambda item: item[1].idle):
-            held[waiting.client] += 1
-            ranked.append((held[waiting.client], waiting.idle, inode, waiting.descriptor))
+            keys = client_keys(waiting.address)
+            held.update(keys)
+            part = max(held[key] / quarters for key, quarters in zip(keys, QUARTERS, strict=False))
+            ranked.append((part, waiting.idle, inode, waiting.descriptor))
         for *_, inode, descriptor in sorted(ranked, reverse=True)[:number]:
             with suppress(OSError), opened(descriptor, inode) as connection:
                 connection.shutdown(socket.SHUT_RDWR)

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from math import ceil
 from typing import Any
@@ -18,9 +18,9 @@ from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from starlette.types import Message, Receive
 
-from ..core.log import request_id
+from ..core.log import log_failure_of, request_id
 from ..core.problems import SERVICE_STOPS, Refusal
-from .places import Memory, Places
+from .places import MAX_BYTES, Places, Shares
 
 Peer = tuple[str, int]
 _INTERVAL = 0.1
@@ -43,8 +43,8 @@ class Slot:
     _is_in_thread = _is_released = False
     _held = 0
 
-    def __init__(self, deadlines: "Deadlines", places: Places, client: str, give_up: GiveUp) -> None:
-        self._deadlines, self._places, self._client = deadlines, places, client
+    def __init__(self, deadlines: "Deadlines", places: Places, keys: Sequence[str], give_up: GiveUp) -> None:
+        self._deadlines, self._places, self._keys = deadlines, places, keys
         self.give_up: GiveUp | None = give_up
         deadlines.slots.add(self)
 
@@ -64,9 +64,9 @@ class Slot:
         """Give the place back; a background task may go on without one, but not what is overdue."""
         if self.overdue is None and not self._is_released:
             self._is_released = True
-            self._places.give_back(self._client)
+            self._places.let_go(self._keys)
             if self._held:
-                self._deadlines.memory.let_go(self._client, self._held)
+                self._deadlines.memory.let_go(self._keys, self._held)
 
     def end(self) -> None:
         """The request is over."""
@@ -78,7 +78,7 @@ class Slot:
 
     def hold(self, size: int) -> bool:
         """Hold so many bytes of a body or an answer until the place is given back, if there is room for them."""
-        if self._is_released or not self._deadlines.memory.hold(self._client, size, self._held):
+        if self._is_released or not self._deadlines.memory.hold(self._keys, size, self._held):
             return self._is_released
         self._held += size
         return True
@@ -124,7 +124,7 @@ class Deadlines:
 
     def __init__(self, number: int) -> None:
         self.requests, self.sockets = Places(number), Places(ceil(number / 2))
-        self.memory = Memory()
+        self.memory = Shares(MAX_BYTES)
         self.slots: set[Slot] = set()
         self._threads: CapacityLimiter | None = None
         self._answers: set[asyncio.Future[None]] = set()
@@ -170,6 +170,7 @@ class Deadlines:
         answer = asyncio.ensure_future(work, loop=loop)
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
+        answer.add_done_callback(log_failure_of)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch while there is a request; called within one."""

@@ -7,20 +7,20 @@ it to that, since no document promises it.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from starlette.types import Receive
 
 from ..steps.base import RequestContext
-from ..steps.client import client_key
+from ..steps.client import client_keys
 from .deadlines import Peer
+from .places import Shares
 
 MAX_BYTES = 16_777_216
 """Of a body that no route has taken; one whose route takes more may be as long as that."""
 MAX_DRAINS = 256
-"""At once, a quarter of them for one client. The oldest makes room: it has had the most time."""
+"""At once. The oldest makes room, of the client or network that has its share: it has had the most time."""
 MAX_IDLE = 2.0
 """Seconds without a byte."""
 LAST = 1.0
@@ -46,8 +46,8 @@ class Drains:
     """The bodies that are being read after their answer. They hold no place of `APP_MAX_CONCURRENCY`."""
 
     def __init__(self) -> None:
-        self._clients: dict[asyncio.Task[bool], tuple[str, Peer | None]] = {}
-        self._shares: Counter[str] = Counter()
+        self._clients: dict[asyncio.Task[bool], tuple[Sequence[str], Peer | None]] = {}
+        self._shares = Shares(MAX_DRAINS)
         self._longest = inf
 
     @property
@@ -57,14 +57,14 @@ class Drains:
 
     def begin(self, request: RequestContext, peer: Peer | None, receive: Receive, seconds: float) -> asyncio.Task[bool]:
         """Read on in a task of its own, from the server's `receive` and for that many seconds at most."""
-        key = client_key(request.client)
-        if self._shares[key] >= MAX_DRAINS // 4:
-            self._end(next(task for task, (other, _) in self._clients.items() if other == key))
-        elif len(self._clients) >= MAX_DRAINS:
-            self._end(next(iter(self._clients)))
-        task = asyncio.ensure_future(self._read(key, receive, max_bytes(request), min(seconds, self._longest)))
-        self._clients[task] = key, peer
-        self._shares[key] += 1
+        keys = client_keys(request.client)
+        if not self._shares.hold(keys):
+            shares = zip(keys, self._shares.shares, strict=False)
+            crowded = next((key for key, share in shares if self._shares.of(key) >= share), None)
+            self._end(next(task for task, (others, _) in self._clients.items() if crowded is None or crowded in others))
+            self._shares.hold(keys)
+        task = asyncio.ensure_future(self._read(keys[-1], receive, max_bytes(request), min(seconds, self._longest)))
+        self._clients[task] = keys, peer
         task.add_done_callback(self._forget)
         return task
 
@@ -93,7 +93,7 @@ class Drains:
                     small += size < _SMALL
                     if small == _PARTS:
                         small = 0
-                        await asyncio.sleep(_PAUSE * self._shares[key])
+                        await asyncio.sleep(_PAUSE * self._shares.of(key))
                     limit.reschedule(min(end, now() + MAX_IDLE))
         except (TimeoutError, asyncio.CancelledError):
             await asyncio.sleep(LETTING_GO)
@@ -104,9 +104,5 @@ class Drains:
         task.get_loop().call_soon(task.cancel)  # after its first step: what never began would raise at who awaits it
 
     def _forget(self, task: asyncio.Task[bool]) -> None:
-        if (client := self._clients.pop(task, None)) is None:
-            return
-        key, _ = client
-        self._shares[key] -= 1
-        if not self._shares[key]:
-            del self._shares[key]
+        if (client := self._clients.pop(task, None)) is not None:
+            self._shares.let_go(client[0])

@@ -12,7 +12,7 @@ from ..core.log import log
 from ..core.masking import describe, mask
 from ..core.problems import ROUTE_TIMEOUT, UNHANDLED, Refusal
 from ..steps.base import RequestContext, Services
-from ..steps.client import client_key
+from ..steps.client import client_keys
 from .deadlines import Deadlines, Peer, Slot
 from .drain import LETTING_GO, Drains
 from .response_headers import ResponseHeaders
@@ -62,12 +62,11 @@ class Exchange:
 
     def acquire_slot(self) -> Refusal | None:
         """Take a place among what is at work, or say why there is none."""
-        client = self.request.client
-        client = client if ":" not in client else client_key(client)
+        keys = client_keys(self.request.client)
         deadlines = self._runtime.deadlines
         places = deadlines.sockets if self.request.is_websocket else deadlines.requests
-        if (refusal := places.take(client)) is None:
-            self.slot = Slot(deadlines, places, client, self.give_up)
+        if (refusal := places.take(keys)) is None:
+            self.slot = Slot(deadlines, places, keys, self.give_up)
             self.slot.peer = self.peer
         return refusal
 

@@ -143,10 +143,10 @@ class Measured(Perimeter):
 
     def _refresh(self) -> None:
         deadlines = self._deadlines
-        _IN_FLIGHT.set(deadlines.requests.taken)
-        _SOCKETS.set(deadlines.sockets.taken)
-        _PLACES.labels("requests").set(deadlines.requests.number)
-        _PLACES.labels("websockets").set(deadlines.sockets.number)
+        _IN_FLIGHT.set(deadlines.requests.held)
+        _SOCKETS.set(deadlines.sockets.held)
+        _PLACES.labels("requests").set(deadlines.requests.most)
+        _PLACES.labels("websockets").set(deadlines.sockets.most)
         _STORE.set(not self.services.store.is_away)
         if (number := self.services.sessions.number) is not None:
             _HELD.labels("memory").set(number)

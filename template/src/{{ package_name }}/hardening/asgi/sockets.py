@@ -10,10 +10,8 @@ from typing import Protocol
 
 from starlette.types import Message
 
-from ..core.log import log
-from ..core.masking import describe, mask
+from ..core.log import log_failure, log_failure_of
 from ..core.problems import SERVICE_STOPS, SESSION_OVER, SESSION_UNKNOWN
-from ..steps.base import RequestContext
 from ..stores.base import SessionStore, StoreUnavailableError
 from .unfinished import INTERVAL as OFTEN
 from .unfinished import Receiver, Unfinished
@@ -56,7 +54,6 @@ def title_of(document: bytes) -> str:
 class Socket(Receiver, Protocol):
     """One that is open."""
 
-    request: RequestContext
     is_used: bool
     """Whether a message came from the client since the last look."""
 
@@ -109,10 +106,11 @@ class Sockets:
             try:
                 self._unfinished.look(self._open)
             except Exception as error:  # noqa: BLE001 - what is not looked at is not ended
-                _log_failure(error)
+                log_failure(error)
             # Beside it: messages go on coming in while a slow store answers.
             if (now := time.monotonic()) - looked >= INTERVAL and (self._looking is None or self._looking.done()):
                 self._looking = asyncio.ensure_future(self._look(looked))
+                self._looking.add_done_callback(log_failure_of)
                 looked = now
 
     async def _look(self, before: float) -> None:
@@ -132,7 +130,7 @@ class Sockets:
             found = await (self._sessions.read(key) if is_used else self._sessions.whose(key))
         except Exception as error:  # noqa: BLE001 - the watch must go on, whatever the store raises
             if not isinstance(error, StoreUnavailableError):
-                _log_failure(error)
+                log_failure(error)
             if time.monotonic() - self._known[key] < UNKNOWN:
                 return
             refusal = SESSION_UNKNOWN
@@ -145,7 +143,3 @@ class Sockets:
             refusal = SESSION_OVER
         for socket in sockets:
             socket.end(refusal)
-
-
-def _log_failure(error: Exception) -> None:
-    log("error", "unhandled_error", exception=mask(describe(error), log.secrets))

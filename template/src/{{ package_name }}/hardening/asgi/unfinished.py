@@ -6,13 +6,16 @@ memory until then, and has no setting for it.
 import asyncio
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from ..core.problems import BODY_TIMEOUT, BODY_TOO_LARGE, CLIENT_DISCONNECTED, OVERLOADED, Refusal
+from ..steps.base import RequestContext
+from ..steps.client import client_keys
 from . import traffic
 from .deadlines import Peer
+from .places import Shares
 
 INTERVAL = 0.05
 """Seconds between two looks."""
@@ -28,6 +31,7 @@ class Receiver(Protocol):
     """A socket that is open."""
 
     peer: Peer | None
+    request: RequestContext
     delivered: int
     """How many messages the application was given."""
 
@@ -38,14 +42,16 @@ class Receiver(Protocol):
 class _Held:
     """What the server has read of one socket since the last whole message."""
 
-    def __init__(self, connection: traffic.Connection, before: int) -> None:
-        self.connection = connection
+    def __init__(self, connection: traffic.Connection, before: int, keys: Sequence[str]) -> None:
+        self.connection, self.keys = connection, keys
         self.base: float = min(before, connection.read())
         self.delivered, self.size = 0, 0.0
         self.since = self._looked = time.monotonic()
 
     admitted = -1
     """After how many messages a large one was let in."""
+    counted: Shares | None = None
+    """In which count of large ones it is."""
 
     def look(self, delivered: int, now: float) -> None:
         read = self.connection.read()
@@ -67,6 +73,8 @@ class Unfinished:
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
         self._max_bytes, self._seconds = max_bytes, seconds
+        self._large = Shares(max(2, MAX_SUM // max_bytes))
+        """Large messages that are coming in, as far as they are within the shares of their clients."""
         self._connections, self._next = traffic.Connections(), 0.0
         self._new: dict[Peer, Receiver] = {}
         self._held: dict[Receiver, _Held] = {}
@@ -84,11 +92,15 @@ class Unfinished:
         if (held := self._held.get(socket)) is None:
             return
         while held.connection.waiting() > _SMALL:
-            large = [each.size > _SMALL or each.admitted == other.delivered for other, each in self._held.items()]
-            if sum(large) < max(2, MAX_SUM // self._max_bytes):
+            if self._is_counted(held):
                 held.admitted = socket.delivered
                 break
             await asyncio.sleep(INTERVAL)
+
+    def _is_counted(self, held: _Held) -> bool:
+        if held.counted is not self._large and self._large.hold(held.keys):
+            held.counted = self._large
+        return held.counted is self._large
 
     def _find(self, being_accepted: Receiver | None = None) -> None:
         """Find the connections of new sockets, unless that would take more than a tenth of the time: then later, and what
@@ -99,7 +111,8 @@ class Unfinished:
         for peer, connection in self._connections.find(self._new.keys()).items():
             socket = self._new[peer]
             with suppress(OSError):  # it has ended already
-                self._held[socket] = _Held(connection, sys.maxsize if socket is being_accepted else _HEADER)
+                before = sys.maxsize if socket is being_accepted else _HEADER
+                self._held[socket] = _Held(connection, before, client_keys(socket.request.client))
         self._new.clear()
         self._next = began + 10 * (time.monotonic() - began)
 
@@ -108,6 +121,7 @@ class Unfinished:
         self._find()
         now = time.monotonic()
         self._held = {each: held for each in sockets if (held := self._held.get(each)) is not None}
+        self._large = Shares(self._large.most)
         total = 0.0
         for socket, held in self._held.items():
             try:
@@ -116,6 +130,8 @@ class Unfinished:
                 held.size = 0
                 socket.end(CLIENT_DISCONNECTED)
             total += held.size
+            if held.size > _SMALL or held.admitted == socket.delivered:
+                self._is_counted(held)
             if held.size > self._max_bytes + _READ_AHEAD:
                 socket.end(BODY_TOO_LARGE)
             elif now - held.since > self._seconds and held.size > _SMALL:

@@ -15,7 +15,10 @@ FINGERPRINT_HEADERS = frozenset(
 )
 """What names the software that answers; no response carries one with a value."""
 SINGLETON_HEADERS = frozenset(
-    b"host content-type content-length content-encoding origin authorization sec-fetch-site transfer-encoding".split()
+    (
+        b"host content-type content-length content-encoding origin authorization sec-fetch-site transfer-encoding "
+        b"sec-websocket-key sec-websocket-version"
+    ).split()
 )
 """What a request may have once: two parsers would choose differently among two."""
 

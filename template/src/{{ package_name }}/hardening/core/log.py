@@ -8,7 +8,7 @@ import logging.config
 import os
 import sys
 import time
-from asyncio import AbstractEventLoop, _get_running_loop
+from asyncio import AbstractEventLoop, Future, _get_running_loop
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from json.encoder import encode_basestring_ascii as quoted
@@ -172,6 +172,17 @@ def shown(value: bytes | str) -> str:
     """What a client sent and was refused for, as a line of the log may repeat it."""
     text = value if isinstance(value, str) else value.decode("latin-1")
     return mask(text[:MAX_SHOWN], log.secrets)
+
+
+def log_failure(error: BaseException) -> None:
+    """Log what was raised beside any request."""
+    log("error", "unhandled_error", exception=mask(describe(error), log.secrets))
+
+
+def log_failure_of(task: "Future[None]") -> None:
+    """Log what a task has raised that nobody waits for."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log_failure(error)
 
 
 class Handler(logging.Handler):

@@ -22,11 +22,12 @@ _NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # RFC 6052, 2.1
 _NAT64_LOCAL = bytes.fromhex("0064ff9b0001")  # RFC 8215
 _OF_SOCKET = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _SCHEMES = {"http": {"http": "http", "https": "https"}, "websocket": _OF_SOCKET}
-NETWORKS = ((56, 20), (48, 400))
-"""Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has.
+NETWORKS = ((56, 20, 2), (48, 400, 3))
+"""Lengths of the networks that an IPv6 customer may have been given, and how many quotas each has, and how many quarters
+of what there is for all, where a client has one.
 
 A /48 has 400, so that 2,000 customers of a provider who gives each a /64 of it have 20 requests each of the 100, while
-one who has all of it does not have 65,536 quotas.
+one who has all of it does not have 65,536 quotas. Each leaves a quarter to those around it.
 """
 
 
@@ -50,23 +51,20 @@ def _counted(address: str) -> bytes:
     return packed[12:] if is_compatible or packed.startswith((_NAT64, _TRANSLATED)) else packed
 
 
+def client_keys(address: str) -> tuple[str, ...]:
+    """Whom anything is counted to: an IPv4 address, or the /64 of an IPv6 one, since one client has all of it, and then
+    its networks of the lengths in `NETWORKS`.
+    """
+    return (address,) if ":" not in address else _keys_of(address)
+
+
 @lru_cache(maxsize=4096)
-def client_key(address: str) -> str:
-    """What a quota is counted on: an IPv4 address, or the /64 of an IPv6 one, since one client has all of it."""
+def _keys_of(address: str) -> tuple[str, ...]:
     packed = _counted(address)
     if len(packed) < 16:
-        return inet_ntop(AF_INET, packed) if packed else ""
-    return f"{inet_ntop(AF_INET6, packed[:8] + bytes(8))}/64"
-
-
-@lru_cache(maxsize=4096)
-def network_keys(address: str) -> tuple[str, ...]:
-    """The wider networks of an IPv6 client, of the lengths in `NETWORKS`; an IPv4 one has none."""
-    if len(packed := _counted(address)) < 16:
-        return ()
-    return tuple(
-        f"{inet_ntop(AF_INET6, packed[: length // 8] + bytes(16 - length // 8))}/{length}" for length, _ in NETWORKS
-    )
+        return (inet_ntop(AF_INET, packed) if packed else "",)
+    lengths = (64, *(length for length, *_ in NETWORKS))
+    return tuple(f"{inet_ntop(AF_INET6, packed[: each // 8] + bytes(16 - each // 8))}/{each}" for each in lengths)
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

@@ -15,7 +15,7 @@ from ..core.problems import Problem
 from ..settings import Quota
 from ..stores.base import Claim, StoreUnavailableError
 from .base import RequestContext, context_of
-from .client import client_key
+from .client import client_keys
 from .cookies import COOKIE_ID, cookie, values_of
 from .rate_limit import QuotaHeaders, append_quota_headers, retry_after
 
@@ -125,11 +125,11 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
         claims = [(f"credentials device {key} {_hash(device)}", quota)]
     else:
         wide = Quota(quota.limit * WIDER, quota.window)
-        address = client_key(context.client)
+        address, *_ = keys = client_keys(context.client)
         claims = [
             (f"credentials here {key} {address}", quota),
             (f"credentials address {address}", wide),
-            *QuotaHeaders("credentials", wide, "credentials network ").network_claims(context.client),
+            *QuotaHeaders("credentials", wide, "credentials network ").network_claims(keys),
             (f"credentials account {key}", wide),
         ]
     decisions = await store.acquire(claims)

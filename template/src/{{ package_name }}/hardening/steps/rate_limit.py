@@ -15,7 +15,7 @@ from ..core.route import Route
 from ..settings import HardeningSettings, Quota
 from ..stores.base import Claim, StoreUnavailableError
 from .base import RequestContext, Services, Step
-from .client import NETWORKS, client_key, network_keys
+from .client import NETWORKS, client_keys
 
 
 class QuotaHeaders:
@@ -33,11 +33,11 @@ class QuotaHeaders:
         self.policy = b'"%s";q=%d;w=%d' % (name.encode(), quota.limit, ceil(quota.window))
         self._form = b'"%s";r=%%d;t=%%d' % name.encode()
         self._interval = quota.window / quota.limit
-        self._of_networks = [Quota(quota.limit * times, quota.window) for _, times in NETWORKS]
+        self._of_networks = [Quota(quota.limit * times, quota.window) for _, times, _ in NETWORKS]
 
-    def network_claims(self, client: str) -> list[Claim]:
-        """The claims on the wider networks of an IPv6 client, for who has more than a /64."""
-        return [(self.prefix + key, quota) for key, quota in zip(network_keys(client), self._of_networks, strict=False)]
+    def network_claims(self, keys: Sequence[str]) -> list[Claim]:
+        """The claims on the wider networks of a client that is counted to these keys, for who has more than a /64."""
+        return [(self.prefix + key, quota) for key, quota in zip(keys[1:], self._of_networks, strict=False)]
 
     def state(self, remaining: float) -> bytes:
         """The value of `RateLimit`: how many requests are left, and in how many seconds all are.
@@ -108,11 +108,11 @@ class RateLimit(Step):
     ) -> Refusal | Awaitable[Refusal | None] | None:
         if own is not None and own.is_apart:
             service, own = own, None
-        address = client_key(request.client) if ":" in request.client else request.client
+        keys = client_keys(request.client)
         counted = [service] if own is None else [service, own]
-        claims = [(each.prefix + address, each.quota) for each in counted]
-        if address.endswith("/64"):  # after both: what one /64 is refused costs its neighbours nothing
-            claims += [claim for each in counted for claim in each.network_claims(request.client)]
+        claims = [(each.prefix + keys[0], each.quota) for each in counted]
+        # After both: what one /64 is refused costs its neighbours nothing.
+        claims += [claim for each in counted for claim in each.network_claims(keys)]
         if (decisions := self._store.acquire_nowait(claims)) is None:
             return self._refuse_later(request, claims, service, own)
         return self._verdict(request, decisions, service, own)

@@ -130,6 +130,8 @@ class Validation(Step):
         return _told(request, self._repeated, name=next(name for name in once if once.count(name) > 1))
 
     def _refuse_body(self, request: RequestContext) -> Refusal | None:
+        if request.is_websocket:  # what it would be is the client's to choose: a message, or the next request
+            return _told(request, self._bad_header, header=b"content-length, transfer-encoding")
         media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
         is_json = media_type == "application/json"
         max_bytes = self._max_body_bytes
