@@ -3,6 +3,8 @@
 
 import asyncio
 import os
+import stat
+from typing import Any
 
 from starlette.types import Message, Receive
 
@@ -13,9 +15,26 @@ from .drain import MAX_IDLE
 from .response_headers import with_headers_of
 
 _MOST_HEADERS = 10_000  # Granian ends its process at 24,576
+_MOST_DIGITS = 18  # of a length: the server reads no longer one, and sends nothing
 _PART = 65_536  # bytes of an answer that are sent in one piece
 # Messages that are no part of the response itself.
 _ASIDE = frozenset({"http.response.debug", "http.response.early_hint", "http.response.push"})
+
+
+def _check_file(path: Any) -> None:
+    """See that the server can send a file: its own answers, where it cannot, are bare or half ones.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is no file, or its name is none that the server takes.
+    """
+    path.encode()
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path!r} is no regular file")
+    finally:
+        os.close(descriptor)
 
 
 class HttpExchange(BodyExchange):
@@ -52,7 +71,7 @@ class HttpExchange(BodyExchange):
                 return
             if kind != "http.response.pathsend":
                 raise ValueError(f"{kind!r} is no message of a response")
-            os.close(os.open(message["path"], os.O_RDONLY))  # the server's own 404 would be bare
+            _check_file(message["path"])
         if self.finished or (self.refusal is not None and not self.started):
             return
         body = message.get("body", b"")
@@ -66,7 +85,9 @@ class HttpExchange(BodyExchange):
             if self.request.unsettled:
                 await self.request.settle(self._start["status"])
             start = self._begin()
-            if message.get("more_body") or (b"content-length", b"%d" % len(body)) not in start["headers"]:
+            # Starlette writes its length first, as most do, and of several the server sends the first.
+            length = (b"content-length", b"%d" % len(body))
+            if message.get("more_body") or start["headers"][0] != length or self.status == 204:
                 self._length_left = self._declared_length(start, kind)
                 self._count_down(message)
             self.started = True
@@ -149,13 +170,17 @@ class HttpExchange(BodyExchange):
 
     def _declared_length(self, start: Message, kind: str) -> int | None:
         """How long the body is that a response announces, if it does and the server does not see to it."""
-        lengths = {value for name, value in start["headers"] if name == b"content-length"}
-        if not lengths or kind != "http.response.body":
+        lengths = [value for name, value in start["headers"] if name == b"content-length"]
+        if not lengths:
             return None
-        (length, *others) = lengths
-        if others or not length.isdigit():
-            raise ValueError(f"{sorted(lengths)!r} is no Content-Length")
-        return None if self.request.method == "HEAD" or self.status in (204, 304) else int(length)
+        (length, *others) = set(lengths)
+        if others or not length.isdigit() or len(length) > _MOST_DIGITS:
+            raise ValueError(f"{lengths!r} is no Content-Length")
+        if len(lengths) > 1 or self.status == 204:  # has none (RFC 9110, 8.6); of two the server sends no HEAD
+            kept = [(b"content-length", length)] if self.status != 204 else []
+            start["headers"] = [*kept, *(header for header in start["headers"] if header[0] != b"content-length")]
+        is_counted = kind == "http.response.body" and self.request.method != "HEAD" and self.status not in (204, 304)
+        return int(length) if is_counted else None
 
     def _count_down(self, message: Message) -> None:
         """Stop a body that is not as long as announced: the rest would be read as the next response."""

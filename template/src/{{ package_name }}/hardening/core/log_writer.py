@@ -6,6 +6,7 @@ write to it would wait, on the event loop, in the main process and for a `print`
 import atexit
 import io
 import os
+import select
 import socket
 import stat
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 MAX_BACKLOG = 1_048_576
 """Bytes that wait for the reader of one stream; what comes after them is dropped and counted."""
 _LAST_WAIT = 1.0
+_NEWLINE = 10
 _NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 Write = Callable[[bytes], int]
 
@@ -38,6 +40,10 @@ def _write_at_once(descriptor: int) -> Write | None:
         return partial(os.write, os.open(f"/proc/self/fd/{descriptor}", flags))
     except (OSError, AttributeError):  # no such folder or flag here, or a pipe of another user's
         return None
+
+
+def _lines(lost: bytes) -> int:
+    return lost.count(b"\n") or bool(lost)
 
 
 class Unblocked(io.RawIOBase):
@@ -61,7 +67,13 @@ class Unblocked(io.RawIOBase):
         self._size = self._lost = 0
         self._write: Write | None = self._at_once  # while nothing waits
         self._thread: threading.Thread | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
+    _is_begun = False
+    """Whether what was written last is the beginning of a line."""
+    _is_cut = False
+    """Whether the rest of it is lost: what comes next begins a line of its own."""
 
     def writable(self) -> bool:
         return True
@@ -78,55 +90,75 @@ class Unblocked(io.RawIOBase):
 
     def put(self, data: bytes) -> None:
         """Take it, whatever becomes of it."""
-        if self._write is not None:
-            try:
-                written = self._write(data)
-            except OSError:  # a thread finds out what it is, and counts
-                written = 0
-            if written == len(data):
-                return
-            data = data[written:]
-        self._keep(data)
+        with self._lock:  # no other thread comes between the two parts of a line
+            if self._write is not None:
+                try:
+                    written = self._write(data)
+                except OSError:  # a thread finds out what it is, and counts
+                    written = 0
+                if written == len(data):
+                    return
+                self._is_begun = written > 0 and data[written - 1] != _NEWLINE
+                data = data[written:]
+            self._keep(data)
 
     def _keep(self, data: bytes) -> None:
-        with self._changed:
-            self._write = None
-            # Half of it has to be free again before lines are kept again: else lines and losses would alternate.
-            if self._size + len(data) > (MAX_BACKLOG // 2 if self._lost else MAX_BACKLOG):
-                self._lost += data.count(b"\n")
+        self._write = None
+        # Half of it has to be free again before lines are kept again: else lines and losses would alternate.
+        if self._size + len(data) > (MAX_BACKLOG // 2 if self._lost else MAX_BACKLOG):
+            self._lost += _lines(data)
+            self._is_cut = self._is_cut or (self._is_begun and not self._backlog)
+            return
+        self._backlog.append(data)
+        self._size += len(data)
+        if self._thread is None:
+            thread = threading.Thread(target=self._write_backlog, name="log-writer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the process has as many as it may, or ends: the next line tries again
                 return
-            self._backlog.append(data)
-            self._size += len(data)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_backlog, name="log-writer", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            self._thread = thread
+        self._changed.notify_all()
 
     def _write_backlog(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._backlog)
                 data = self._backlog[0]
-            is_written = self._wait_for_reader(data)
+            rest = self._wait_for_reader(data)
             with self._changed:
-                self._size -= len(self._backlog.popleft())
-                self._lost += 0 if is_written else data.count(b"\n")
-                lost = self._lost if is_written and self._size <= MAX_BACKLOG // 2 else 0
-                self._changed.notify_all()
-            if lost and not self._wait_for_reader(self._loss(lost).encode()):
+                self._lost += _lines(rest)
+                lost = 0 if rest or self._size - len(data) > MAX_BACKLOG // 2 else self._lost
+            if lost and self._wait_for_reader(self._loss(lost).encode()):
                 lost = 0
             with self._changed:
                 self._lost -= lost
+                self._size -= len(self._backlog.popleft())
+                self._changed.notify_all()
                 if not self._backlog and not self._lost:
                     self._write = self._at_once
 
-    def _wait_for_reader(self, data: bytes) -> bool:
+    def _wait_for_reader(self, data: bytes) -> bytes:
+        """What could not be written of it, since there is no reader any more."""
         try:
+            if self._is_cut:
+                self._write_some(b"\n")
+                self._is_cut = False
             while data:
-                data = data[os.write(self._descriptor, data) :]
-        except OSError:  # there is no reader any more
-            return False
-        return True
+                data = data[self._write_some(data) :]
+        except OSError:
+            self._is_cut = self._is_begun
+        return data
+
+    def _write_some(self, data: bytes) -> int:
+        while True:
+            try:
+                written = os.write(self._descriptor, data)
+            except BlockingIOError:  # somebody who shares it has set the flag
+                select.select((), (self._descriptor,), ())
+            else:
+                self._is_begun = data[written - 1] != _NEWLINE
+                return written
 
     def drain(self, seconds: float = _LAST_WAIT) -> None:
         """Wait until all is written, as long as this at most: the process ends."""

@@ -10,6 +10,7 @@ from fastapi.exceptions import ResponseValidationError
 from .problems import MAX_ERRORS
 
 MAX_TEXT = 16_384
+_FRAMES, _LINKS = 60, 20  # of a traceback, the last ones, and of the exceptions that led to it
 # Bounded and possessive throughout: this runs over text that a client may have written.
 _SECRET = re.compile(
     r"""(?ix)
@@ -41,6 +42,15 @@ def describe(exc: BaseException) -> str:
         faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
         return "".join([*lines, f"ResponseValidationError: {faults}"])
     try:
-        return "".join(traceback.format_exception(exc))
+        # All of a recursion would not fit, and all of a long chain takes seconds, in which nobody is answered.
+        return "".join(traceback.format_exception(exc, limit=-_FRAMES, chain=_links(exc) < _LINKS))
     except BaseException:  # noqa: BLE001 - its own attributes may raise what they like
         return f"{type(exc).__name__}, which cannot be described"
+
+
+def _links(exc: BaseException | None) -> int:
+    """How many exceptions led to it, as far as that matters."""
+    number = 0
+    while number < _LINKS and (exc := exc and (exc.__cause__ or exc.__context__)) is not None:
+        number += 1
+    return number
