@@ -175,7 +175,9 @@ class Target:
             version, certificate = self.bounded(lambda: _handshake(host, port, ssl.create_default_context()))
         except ssl.SSLCertVerificationError as error:
             if error.verify_code in _UNKNOWN:
-                raise EndedError(f"nobody here knows who signed the certificate: {error.verify_message}", _TRUST) from None
+                raise EndedError(
+                    f"nobody here knows who signed the certificate: {error.verify_message}", _TRUST
+                ) from None
             self.ended = "the certificate is not valid, so nothing was asked"
             return Seen("", [f"the certificate is not valid: {error.verify_message}"])
         begin, end = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))
