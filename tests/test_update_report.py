@@ -35,7 +35,7 @@ def leave_record(project: Path, outcome: str, found: Sequence[str], **more: Any)
                 "step": "tests",
                 "id": "tests.later" * (each == "not_looked_at"),
                 "outcome": each,
-                "seen": "9 tests are left",
+                "seen": "9 are left",
             }
             for each in found
         ],
