@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record = run.record()
     run.summary()
     if form in FORMATS:
-        sys.stdout.write(formats.text(form, record, options.project))
+        Terminal(sys.stdout).document(formats.text(form, record, options.project))
     return Outcome.UNVERIFIED if run.stopped_at is not None else overall(run.checks)
 
 

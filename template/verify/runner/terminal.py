@@ -86,6 +86,12 @@ class Terminal:
             said = said.replace(painted, f"{colour}{painted}\x1b[0m", 1)
         self._write(f"{said}\n")
 
+    def document(self, text: str) -> None:
+        """Write what another program reads: as it is, and in UTF-8."""
+        if reconfigure := getattr(self._stream, "reconfigure", None):
+            reconfigure(encoding="utf-8")
+        self._write(text)
+
     @property
     def _width(self) -> int:
         return shutil.get_terminal_size().columns
