@@ -33,7 +33,7 @@ class Report:
     outcome: str = UNVERIFIED
     insecure: int = 0
     apart: str = ""
-    """How many were accepted, not looked at or warnings, in words."""
+    """How many were accepted, not looked at or warnings, and what was left for later, in words."""
     stages: list[Stage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

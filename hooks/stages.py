@@ -12,7 +12,7 @@ from pathlib import Path
 
 from programs import CannotGoOnError, Programs, explain
 from report import EXIT_CODES, FAILED, INSECURE, PROVED, UNVERIFIED, WORDS, Report, Stage, found_by, verified_stages
-from verify.result import Outcome, apart
+from verify.result import Outcome, apart, left_for_later
 from verify.runner.report import new_run_id
 from verify.runner.terminal import Terminal, printable
 
@@ -107,7 +107,8 @@ class Stages:
             self.report.stages += stages
             self.report.problems += list(found_by(record))
             self.report.insecure = sum(check["outcome"] == INSECURE for check in record["checks"])
-            self.report.apart = apart(Outcome[check["outcome"].upper()] for check in record["checks"])
+            beside = apart(Outcome[check["outcome"].upper()] for check in record["checks"])
+            self.report.apart = printable(f"{beside}{left_for_later(record['checks'])}")
             self.report.outcome = UNVERIFIED if record["interrupted"] else outcome
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             self.report.stages.append(Stage("verify", WORDS[UNVERIFIED], seconds))

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -332,6 +334,29 @@ def test_each_format_is_printed_alone_and_kept(
     assert "INSECURE: 1 of 7 checks" in err
     kept = {"json": report.FILE, "html": report.PAGE, "sarif": report.SARIF}[form]
     assert out == (project / kept).read_text()
+
+
+@pytest.mark.parametrize("to", [">/dev/full", ">&-", "| true", "| tail -c 999999 >page"])
+def test_a_page_that_nobody_takes_changes_no_verdict(project: Path, to: str) -> None:
+    script = (
+        "import pathlib, verify.__main__ as command; from verify.result import Options, Rule; "
+        "command._options = lambda _: (Options(pathlib.Path(), 'orders_api', only='owned'), 'html'); "
+        "command.Run.everything = lambda run: run.add(Rule('owned', 'owned.x', '\u2717' * 99_999).proved('seen')); "
+        "raise SystemExit(command.main([]))"
+    )
+    ran = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f'"$0" -c "$1" {to}', sys.executable, script],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(formats.__file__).parents[2]), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False), ran.stderr
+    assert ran.stderr.splitlines()[-1].startswith("proved: 1 of 1 checks")
+    if "page" in to:
+        assert (project / "page").read_text() == (project / report.PAGE).read_text()
 
 
 def test_a_run_that_is_killed_leaves_no_older_page(project: Path) -> None:

@@ -86,6 +86,29 @@ class DrippingLater(Dripping):
         (Hardened if self.path == "/health/live" else Dripping).answer(self)
 
 
+class Elsewhere(Hardened):
+    """Another site, or another path of the site that the service is below."""
+
+    def answer(self) -> None:
+        status, form = {"/page": (200, "text/html"), "/moved": (302, ""), "/away": (503, "")}.get(
+            self.path.removesuffix("/health/live"), (404, "application/problem+json")
+        )
+        self.asked.append(self.path)
+        self.send_response_only(status)
+        for name, value in {**SET, "location": "https://login.example.com/", "content-type": form}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+class AwayLater(Hardened):
+    def answer(self) -> None:
+        if self.path == "/health/live":
+            super().answer()
+            return
+        self.send_response_only(502)
+        self.end_headers()
+
+
 @contextmanager
 def serving(handler: type[Hardened], context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[int]:
     handler.asked = []
@@ -129,7 +152,8 @@ def test_what_the_proxy_answers_by_itself_is_not_the_services_fault(look: Any, t
     with serving(Hardened) as port, in_front(nginx(LOCATION), (port, port), tmp_path) as front:
         checks = look(f"http://127.0.0.1:{front}")
 
-    assert outcomes(checks) == {"target.software": "WARNING", "target.errors": "WARNING"}
+    nothing = dict.fromkeys(("target.plain-http", "target.tls", "target.cookies"), "NOT_LOOKED_AT")
+    assert outcomes(checks) == {"target.software": "WARNING", "target.errors": "WARNING", **nothing}
     assert "nginx/1" in checks["target.software"].seen
     assert "a control character: 400 by nginx in front" in checks["target.errors"].seen
     assert "TRACE 405 by nginx, VERIFY 405" in checks["target.methods"].seen
@@ -153,6 +177,23 @@ def test_a_proxy_alone_proves_nothing_of_a_service(look: Any, tmp_path: Path, lo
     assert overall(checks.values()) is Outcome.UNVERIFIED
     assert told(checks, "by itself, and nothing of the service was seen") == 1
     assert outcomes(checks)["target.cors"] == outcomes(checks)["target.cookies"] == "NOT_LOOKED_AT"
+
+
+@pytest.mark.parametrize("path", ["/api", "/page", "/moved", "/away"])
+def test_what_is_no_emitted_service_is_not_judged(look: Any, path: str) -> None:
+    with serving(Elsewhere) as port:
+        checks = look(f"http://127.0.0.1:{port}{path}")
+
+        assert Elsewhere.asked == [f"{path}/health/live"]
+    assert told(checks, "so no emitted service runs at this address") == 1
+    assert not [each for each in checks.values() if each.outcome in (Outcome.PROVED, Outcome.INSECURE)]
+
+
+def test_what_is_answered_while_the_service_is_away_is_no_refusal(look: Any) -> None:
+    with serving(AwayLater) as port:
+        found = outcomes(look(f"http://127.0.0.1:{port}"))
+
+    assert {found[f"target.{each}"] for each in ("hidden", "preflight", "headers", "errors")} == {"UNVERIFIED"}
 
 
 TEXT = [("content-type", "text/plain; charset=utf-8")]
@@ -316,6 +357,24 @@ def test_a_certificate_that_is_not_trusted_is_told_once(
     assert told(checks, "self-signed") == told(one, "self-signed") == 1
     assert checks["target.tls"].outcome is Outcome.INSECURE
     assert overall(one.values()) is Outcome.UNVERIFIED
+
+
+def test_an_authority_that_nobody_here_knows_is_no_fault_of_the_service(look: Any, tmp_path: Path) -> None:
+    of_ca, of_site = ((tmp_path / f"{each}.pem", tmp_path / f"{each}.key") for each in ("ca", "site"))
+    signed = ("-CA", of_ca[0], "-CAkey", of_ca[1], "-addext", "subjectAltName=IP:127.0.0.1")
+    for (path, key), more in ((of_ca, ("-subj", "/CN=ca")), (of_site, ("-subj", "/CN=site", *signed))):
+        subprocess.run([*SELF_SIGNED, *more, "-keyout", key, "-out", path], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*of_site)
+    with serving(Hardened, context) as port:
+        tls = look(f"https://127.0.0.1:{port}", "server")["target.tls"]
+
+    assert tls.outcome is Outcome.UNVERIFIED
+    assert "SSL_CERT_FILE" in tls.remedy
+
+
+def test_a_name_that_is_nowhere_proves_no_closed_port(look: Any) -> None:
+    assert look("https://nothing.invalid", "server")["target.plain-http"].outcome is Outcome.UNVERIFIED
 
 
 @pytest.mark.parametrize(("lifetime", "left", "is_fine"), [(90, 5, False), (90, 8, True), (10, 1, True), (15, 6, True)])

@@ -65,6 +65,17 @@ def test_an_address_with_a_secret_is_found_masked_and_recorded_without(
     assert not holds_secret(without)
 
 
+@pytest.mark.parametrize("mark", "/?#@")
+def test_a_password_that_was_not_quoted_is_masked_like_any(mark: str) -> None:
+    address = f"https://jane:s3cr{mark}3t@git.example.com/t.git"
+
+    assert holds_secret(address)
+    assert "3t" not in masked(f"fatal: unable to access '{address}/': URL rejected")
+    for honest in ("https://git.example.com:8443/t@v1", "http://[::1]:80/t@v1"):
+        assert not holds_secret(honest)
+        assert masked(honest) == honest
+
+
 @pytest.mark.parametrize("address", HONEST)
 def test_an_honest_address_stays_as_it_is(render: Callable[..., str], address: str) -> None:
     macro = "{% from 'macros/address.jinja' import without_secret, had_secret %}"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import attacks
-from .result import Options, Outcome, Rule, overall
+from .result import Options, Outcome, overall
 from .run import STAGES, Run, crashed
 from .runner import certificates, processes, report
 from .runner.terminal import Terminal
@@ -102,12 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formats.write(options.project, record)
     except OSError as error:
         reason = f"{report.FILE} cannot be written: {error.strerror}"
-        rule = Rule("record", "verify.record", "keep the record")
-        run.add(rule.unverified(reason, "Make room for it."))
+        run.add(report.KEPT.unverified(reason, "Make room for it, in a folder that can be written to."))
         record = run.record()
     run.summary()
     if form in FORMATS:
-        sys.stdout.write(formats.text(form, record, options.project))
+        Terminal(sys.stdout).document(formats.text(form, record, options.project))
     return Outcome.UNVERIFIED if run.stopped_at is not None else overall(run.checks)
 
 

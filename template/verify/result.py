@@ -7,7 +7,7 @@ interpreter: Python 3.10, and the standard library.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from pathlib import Path
@@ -54,6 +54,8 @@ class Outcome(IntEnum):
 
 APART = (Outcome.WARNING, Outcome.ACCEPTED, Outcome.NOT_LOOKED_AT)
 """What is counted apart: it fails no run, and proves nothing."""
+LATER = "tests.later"
+"""The rule whose check counts the tests that the quick tier leaves out."""
 WORDS = {
     Outcome.PROVED: "proved",
     Outcome.INSECURE: "INSECURE",
@@ -181,6 +183,11 @@ def counted(outcomes: Iterable[Outcome]) -> str:
     judged = (Outcome.PROVED, Outcome.INSECURE, Outcome.UNVERIFIED)
     said = (f"{every.count(each)} {WORDS[each].lower()}" for each in judged if each in every)
     return ", ".join([*said, *filter(None, [apart(every)])])
+
+
+def left_for_later(checks: Iterable[Mapping[str, Any]]) -> str:
+    """What the quick tier leaves out, as a closing sentence names it: `; 2095 tests are left to --thorough`, or nothing."""
+    return "".join(f"; {check['seen']}" for check in checks if check.get("id") == LATER)
 
 
 def number(count: int, noun: str) -> str:

@@ -13,7 +13,20 @@ from typing import Any
 from . import acceptance
 from .attacks import STEPS
 from .common.addresses import masked
-from .result import WORDS, Check, Options, Outcome, Rule, UnverifiedError, apart, counted, listed, overall, worst
+from .result import (
+    WORDS,
+    Check,
+    Options,
+    Outcome,
+    Rule,
+    UnverifiedError,
+    apart,
+    counted,
+    left_for_later,
+    listed,
+    overall,
+    worst,
+)
 from .runner import processes, report
 from .runner.terminal import Terminal, printable
 from .upkeep.prerequisites import first_command
@@ -21,8 +34,6 @@ from .upkeep.prerequisites import first_command
 STAGES = ("owned", "lock", "audit", "sbom", "drift", "configuration", "overlay", "tests", "attacks")
 """In order, each a module of `stages/`. What it takes to begin is loaded when it begins."""
 ON_REQUEST = "drift"  # it needs the template and not the service: with --thorough, and by its name
-LATER = "tests.later"
-"""The rule whose check counts the tests that the quick tier leaves out."""
 ORDER = (
     Outcome.PROVED,
     Outcome.NOT_LOOKED_AT,
@@ -170,12 +181,12 @@ class Run:
         if self.stopped_at is not None:
             screen.line(f"Stopped at the stage {self.stopped_at}, before its end: nothing is proved. Run it again.")
             return
-        screen.line(f"Every check with what was seen: {report.PAGE.as_posix()}, {report.FILE.name}")
+        if not any(check.id == report.KEPT.id for check in self.checks):
+            screen.line(f"Every check with what was seen: {report.PAGE.as_posix()}, {report.FILE.name}")
         if self.run_id:  # whoever started it says what came of it
             return
         proved = len(self.checks) - len(open_ends)
         beside = apart(check.outcome for check in open_ends)
-        left = "".join(f"; {check.seen}" for check in open_ends if check.id == LATER)
         outcome = overall(self.checks)
         words = {
             Outcome.PROVED: f"all {'else ' * bool(beside)}{'that was tried is ' * bool(self.not_made)}proved",
@@ -185,7 +196,7 @@ class Run:
         screen.line(
             f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks"
             f"{f' of {self.options.only} alone' * bool(self.options.only)}"
-            f"{f', {beside}' * bool(beside)}; {words[outcome]}{left}."
+            f"{f', {beside}' * bool(beside)}; {words[outcome]}{left_for_later(check.as_json() for check in open_ends)}."
         )
 
     def _show(self, check: Check) -> None:

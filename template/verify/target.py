@@ -18,7 +18,7 @@ from .attacks.headers import lacking, telling
 from .common.answer import Answer
 from .harness.arena import EVIL, Seen
 from .harness.remote import NOTHING, EndedError, Target, is_proxy, proxy_of
-from .result import Check, Options, Rule, number
+from .result import Check, Options, Rule, UnverifiedError, number
 
 ADDRESS = Rule("target", "target.address", "the address can be read")
 MARK = NOTHING.strip("/")
@@ -55,6 +55,8 @@ def stage(options: Options) -> Iterator[Check]:
         except EndedError as error:
             target.ended = "the look had ended before"
             yield rule.unverified(error.seen, error.remedy)
+        except UnverifiedError as error:
+            yield rule.unverified(error)
         except (OSError, http.client.HTTPException) as error:
             yield rule.unverified(f"no answer: {error}", "See that the service runs, and can be reached.")
         except ValueError as error:
@@ -103,14 +105,14 @@ def _is_foreign(answers: Iterable[Answer]) -> bool:
 def _tls(target: Target) -> Seen:
     if target.address.scheme == "http":
         if target.address.hostname in ("127.0.0.1", "localhost", "::1"):
-            return Seen("plain http, which does not leave this machine", [])
+            return Seen("plain http, which does not leave this machine", [], True)
         return Seen("", ["everything goes over plain http, readable and changeable on the way"])
     return target.handshake()
 
 
 def _plain(target: Target) -> Seen:
     if target.address.scheme == "http":
-        return Seen("the address itself is plain http", [])
+        return Seen("the address itself is plain http", [], True)
     answer = target.ask_plain()
     if answer is None:
         return Seen("port 80 is closed", [])
@@ -227,7 +229,7 @@ def _cookies(target: Target) -> Seen:
     count = sum(len(answer.all("set-cookie")) for answer in answers)
     faults = [fault for answer in answers for fault in unsafe(answer)]
     seen = f"{number(count, 'cookie')}, each with its flags" if count else "no cookie was set"
-    return Seen(seen, faults, _is_foreign(answers))
+    return Seen(seen, faults, not count or _is_foreign(answers))
 
 
 def _statuses(answers: dict[str, Answer]) -> str:

@@ -4,12 +4,14 @@ import io
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from verify.result import Options, Rule
 from verify.run import Run
+from verify.runner.report import KEPT
 from verify.runner.terminal import Terminal
 
 from ..hooks.runs import POSIX
@@ -19,10 +21,10 @@ RULE = Rule(
 )
 
 
-def drawn(width: int, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch) -> str:
+def drawn(width: int, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> str:
     """What a terminal of this width gets."""
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("TERM", term)
     monkeypatch.delenv("NO_COLOR", raising=False)
     ours, theirs = os.openpty()
     parts: list[bytes] = []
@@ -73,6 +75,24 @@ def test_no_line_of_the_progress_or_the_report_is_wider_than_the_terminal(
 
     assert max(map(len, lines)) < width, [line for line in lines if len(line) >= width]
     assert any("configuration  |" in line or "configuration  /" in line for line in lines), lines
+
+
+@POSIX
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_what_takes_two_columns_is_measured_so(monkeypatch: pytest.MonkeyPatch, term: str) -> None:
+    def draw(screen: Terminal) -> None:
+        screen.begin("configuration")
+        screen.note("\u8a2d\u5b9a/" * 30)
+        threading.Event().wait(0.3)
+        screen.halt()
+        screen.line("    " + "\u8a2d\u5b9a \u6ce8\u6587 plain " * 12)
+
+    drawing = drawn(60, draw, monkeypatch, term)
+
+    wide = [sum(1 + (unicodedata.east_asian_width(each) == "W") for each in line) for line in shown(drawing)]
+    assert 50 < max(wide) < 60
+    assert "\u8a2d\u5b9a" in drawing
+    assert "\1" not in drawing
 
 
 @POSIX
@@ -132,6 +152,16 @@ def test_the_verdict_stands_once_and_last(tmp_path: Path, outcomes: list[str], l
 
     assert stream.getvalue().splitlines()[-1] == last
     assert stream.getvalue().count(" checks") == 1
+
+
+def test_what_could_not_be_kept_is_not_pointed_to(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    run = Run(Options(tmp_path, "orders_api"), Terminal(stream), [])
+    run.checks, run.stopped_at = [RULE.proved("seen"), KEPT.unverified("read-only", "")], None
+
+    run.summary()
+
+    assert "report.html" not in stream.getvalue()
 
 
 def test_what_may_be_accepted_is_named_as_the_acceptance_names_it(tmp_path: Path) -> None:

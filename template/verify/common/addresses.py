@@ -7,7 +7,10 @@ The hooks use this too, in Copier's interpreter: Python 3.10, and the standard l
 import re
 
 # Greedy: a password may hold an @ itself, and the host begins after the last one. git repeats addresses in what it says.
-_OF_USER = re.compile(r"(?i)((?:https?|ftps?)://)[^/?#\s\"<>]+@|(\w[\w+.-]*://[^/?#:@\s]*:)[^/?#\s\"<>]+@")
+# One with a /, ? or # was not quoted: no address, and a password all the same. What begins as a port is one.
+_OF_USER = re.compile(
+    r"(?i)((?:https?|ftps?)://)[^/?#\s\"<>]+@|(\w[\w+.-]*://[^/?#:@\s\[]*:)(?:[^/?#\s\"<>]+|(?!\d+[/?#])[^\s\"<>]+)@"
+)
 _QUERY = re.compile(
     r"(?i)([?&;](?:[\w.-]*(?:token|secret|passw(?:or)?d|credentials?|signature|api[_-]?key)|key|sig|auth|pat)=)"
     r"[^&;#\s\"<>]+"
@@ -29,7 +32,8 @@ def holds_secret(address: str) -> bool:
     scheme, _, rest = address.partition("://")
     authority, slash, path = rest.partition("/")
     user, colon, _ = authority.rpartition("@")[0].partition(":")
-    if colon or (slash and _QUERY.search(path)):
+    unquoted = _OF_USER.match(address)
+    if colon or (unquoted and unquoted[2]) or (slash and _QUERY.search(path)):
         return True
     return (
         scheme.lower().endswith(("http", "https")) and user != path.partition("/")[0] and bool(_TOKEN.fullmatch(user))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from socket import create_connection
+from socket import create_connection, gaierror
 from threading import Thread
 from typing import TypeVar
 from urllib.parse import SplitResult
@@ -27,6 +27,12 @@ NOTHING = "/verify-nothing-here"
 """A path that no service has."""
 _DAY = 86_400
 _LATER = "Run it again later, from an address that has quota left."
+# X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, _UNABLE_TO_GET_ISSUER_CERT_LOCALLY, _UNABLE_TO_VERIFY_LEAF_SIGNATURE
+_UNKNOWN = (19, 20, 21)
+_TRUST = (
+    "If it is an authority of your own, name its certificate in SSL_CERT_FILE; "
+    "if not, see that the server sends the certificates between."
+)
 _PROXIES = (
     "nginx|openresty|tengine|angie|caddy|apache|cloudflare|cloudfront|awselb|(?:istio-)?envoy|haproxy|traefik|varnish|"
     "google frontend|akamaighost|microsoft-azure-application-gateway|kong|h2o"
@@ -85,6 +91,10 @@ class Target:
             if proxy := proxy_of(seen):
                 told = f"{proxy} in front answered {seen.status} by itself, and nothing of the service was seen"
                 raise EndedError(told, "See that the service behind it runs, and ask from where the proxy lets you in.")
+            if seen is answer and not (answer.status == 200 and "json" in "".join(answer.all("content-type"))):
+                form = " with no JSON" * (answer.status == 200)
+                told = f"/health/live is answered {answer.status}{form}, so no emitted service runs at this address"
+                raise EndedError(told, "Write the service's own address, with the path if it is below one.")
             self._live = answer
         return self._live
 
@@ -93,16 +103,23 @@ class Target:
 
         Raises:
             EndedError: No further request may be sent.
+            UnverifiedError: The service was away, which a refusal must not be taken for.
             OSError, http.client.HTTPException: There was no answer.
         """
         _ = self.live
-        return self._send(method, path, headers)
+        answer = self._send(method, path, headers)
+        if answer.status in (502, 503, 504):
+            seen = f"{method} {path or 'of the address itself'} is answered {answer.status}, which tells nothing of it"
+            raise UnverifiedError(seen, "See why the service does not answer there, then run it again.")
+        return answer
 
     def ask_plain(self) -> Answer | None:
         """The answer over plain http on port 80, if the port is open."""
         host = self.address.hostname or ""
         try:
             self.bounded(lambda: create_connection((host, 80), TIMEOUT).close())
+        except gaierror:  # which says nothing of a port
+            raise
         except OSError:
             return None
         netloc = f"[{host}]" if ":" in host else host
@@ -157,6 +174,10 @@ class Target:
         try:
             version, certificate = self.bounded(lambda: _handshake(host, port, ssl.create_default_context()))
         except ssl.SSLCertVerificationError as error:
+            if error.verify_code in _UNKNOWN:
+                raise EndedError(
+                    f"nobody here knows who signed the certificate: {error.verify_message}", _TRUST
+                ) from None
             self.ended = "the certificate is not valid, so nothing was asked"
             return Seen("", [f"the certificate is not valid: {error.verify_message}"])
         begin, end = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..result import APART, WORDS, Outcome, apart
+from ..result import APART, WORDS, Outcome, Rule, apart, left_for_later
 from .files import write_atomically
 from .subprocesses import run
 
 FILE = Path(".hardening", "last-verify.json")
 PAGE, SARIF = FILE.with_name("report.html"), FILE.with_name("report.sarif")
+KEPT = Rule("record", "verify.record", "keep the record")
 RUN_ID = "VERIFY_RUN_ID"
 """The variable in which whoever starts verify names the run, to know its record from those of other runs."""
 
@@ -78,7 +79,7 @@ def verdict(project: Path, run_id: str, code: int | None) -> str:
         Outcome.INSECURE: f"this service is not secure, {findings}",
         Outcome.UNVERIFIED: "not everything could be verified",
     }[outcome]
-    return f"{words}, {beside}" if beside else words
+    return f"{words}{f', {beside}' * bool(beside)}{left_for_later(record['checks'])}"
 
 
 def commit_of(project: Path) -> str | None:

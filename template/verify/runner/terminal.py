@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import unicodedata
 from typing import TextIO
 
 from ..common.addresses import masked
@@ -40,6 +41,11 @@ def printable(text: str) -> str:
     )
 
 
+def _spread(text: str) -> str:
+    """The text as long as it is wide: what takes two columns, as Chinese does, has a filler before it."""
+    return "".join(f"\1{letter}" if unicodedata.east_asian_width(letter) in "WF" else letter for letter in text)
+
+
 class Terminal:
     """Writes progress to a stream: with a spinner on a terminal, plain elsewhere, nowhere once nobody reads it.
 
@@ -51,7 +57,8 @@ class Terminal:
     def __init__(self, stream: TextIO | None, hint: str = "") -> None:
         self._stream = stream
         self._hint = hint
-        self._moves = bool(stream and stream.isatty()) and os.environ.get("TERM") != "dumb"
+        self._breaks = bool(stream and stream.isatty())
+        self._moves = self._breaks and os.environ.get("TERM") != "dumb"
         obeys = self._moves and (sys.platform != "win32" or bool(os.environ.get("WT_SESSION")))
         self._colours = obeys and not os.environ.get("NO_COLOR")
         self._stop = threading.Event()
@@ -65,8 +72,8 @@ class Terminal:
         No password or token of an address is in it.
         """
         text = masked(text)
-        plain = _PAINTED.sub(r"\2", text)
-        if not self._moves or whole or len(plain) < self._width:
+        plain = _spread(_PAINTED.sub(r"\2", text))
+        if not self._breaks or whole or len(plain) < self._width:
             self._write(f"{text}\n")
             return
         indent = " " * (len(plain) - len(plain.lstrip()) + 4)
@@ -74,10 +81,16 @@ class Terminal:
         rows = textwrap.wrap(
             kept, self._width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
-        said = "\n".join(rows).replace("\0", " ")
+        said = "\n".join(rows).replace("\0", " ").replace("\1", "")
         for colour, painted in _PAINTED.findall(text):
             said = said.replace(painted, f"{colour}{painted}\x1b[0m", 1)
         self._write(f"{said}\n")
+
+    def document(self, text: str) -> None:
+        """Write what another program reads: as it is, and in UTF-8."""
+        if reconfigure := getattr(self._stream, "reconfigure", None):
+            reconfigure(encoding="utf-8")
+        self._write(text)
 
     @property
     def _width(self) -> int:
@@ -126,8 +139,8 @@ class Terminal:
             turn += 1
             seconds = time.monotonic() - began
             note = self._note or (self._hint if seconds > _HINT_AFTER else "")
-            shown = f"{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {note}"[: self._width - 1]
-            self._write(f"\r\x1b[K{shown}" if self._colours else f"\r{shown:{self._width - 1}}")
+            shown = f"{_spread(f'{stage:14} {_FRAMES[turn % 4]} {seconds:4.1f} s  {note}'):{self._width - 1}}"
+            self._write(f"\r{shown[: self._width - 1]}".replace("\1", ""))
 
     def _write(self, text: str) -> None:
         try:
@@ -135,7 +148,7 @@ class Terminal:
                 self._stream.write(text)
                 self._stream.flush()
         except (OSError, ValueError):  # a full disk, or the reader has gone: the work goes on, and nothing else fails
-            self._moves = self._colours = False
+            self._moves = self._breaks = self._colours = False
             stream, self._stream = self._stream, None
             with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "w") as nothing:  # noqa: PTH123
                 os.dup2(nothing.fileno(), stream.fileno())  # type: ignore[union-attr]  # what is still buffered

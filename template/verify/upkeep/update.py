@@ -14,6 +14,7 @@ from pathlib import Path
 from ..common.addresses import masked
 from ..result import Outcome, UnverifiedError
 from ..runner import certificates, processes, report, subprocesses
+from ..runner.terminal import Terminal
 from . import overlay
 from .seeds import FOUND, OFFERS, PATCH
 from .template_repo import COPIER, refuse_secret
@@ -57,7 +58,7 @@ def main() -> int:
     if code is not Outcome.PROVED:
         patch.write_bytes(b"")
     summary.write_text(text, encoding="utf-8")
-    print(text)
+    Terminal(sys.stdout).document(f"{text}\n")
     return code
 
 
