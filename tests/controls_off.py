@@ -120,7 +120,7 @@ SEEN_IN = {
     "startup.routes.app_findings": "advice",
     "startup.routes.session_findings": "settings_checks",
 }
-"""Where its tests are, if not in a module that is called as it: they run first, since to run all of them takes minutes."""
+"""Where its tests are, if not in a module that is called as it: they run first, since all of them take minutes."""
 
 
 def turn_off(package: str, name: str) -> None:

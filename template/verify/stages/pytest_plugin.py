@@ -68,11 +68,6 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_unconfigure() -> None:
-    """All of it is garbage now, and the system takes it: no interpreter has to look through it as it ends."""
-    gc.freeze()
-
-
 def _some(cases: list[pytest.Item]) -> list[pytest.Item]:
     """The cases of one test that the quick tier takes: spread evenly, with the first and the last."""
     if len(cases) <= CASES or any(case.get_closest_marker(EVERY_CASE) for case in cases):
