@@ -102,6 +102,25 @@ OFF: dict[str, Any] = {
     "startup.steps.findings_of": empty,
 }
 """Each control by the name of what decides, and what does not decide in its place."""
+SEEN_IN = {
+    "steps.client.client_key": "rate_limit",
+    "steps.client.network_keys": "rate_limit",
+    "steps.credentials._known_device": "full_queue",
+    "asgi.places.Places.take": "shares",
+    "asgi.places.Memory.hold": "shares",
+    "asgi.deadlines.Slot.set_deadline": "perimeter",
+    "asgi.body_exchange.BodyExchange._counted": "shares",
+    "asgi.unfinished.Unfinished.look": "sockets",
+    "core.json_text.check_json": "validation",
+    "core.form_text.check_of": "mounts",
+    "core.masking.mask": "logging",
+    "core.fail_fast.fail_fast": "advice",
+    "core.watched.Watch._changing": "late_routes",
+    "startup.frameworks.framework_findings": "whole",
+    "startup.routes.app_findings": "advice",
+    "startup.routes.session_findings": "settings_checks",
+}
+"""Where its tests are, if not in a module that is called as it: they run first, since all of them take minutes."""
 
 
 def turn_off(package: str, name: str) -> None:
@@ -127,7 +146,9 @@ def first_failure(items: list[pytest.Item], name: str) -> str:
             if report.failed:
                 failed.append(report.nodeid)
 
-    items.sort(key=lambda item: not set(item.path.stem.split("_")) & {*re.split(r"[._]", name.lower())})
+    words = {*re.split(r"[._]", name.lower())}
+    stem = f"test_{SEEN_IN.get(name, '')}"
+    items.sort(key=lambda item: (item.path.stem != stem, not words.intersection(item.path.stem.split("_"))))
     items[0].config.pluginmanager.register(Notes())
     for item in items:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)

@@ -309,7 +309,7 @@ def test_what_code_of_the_teams_asks_for_as_it_is_imported_comes_from_the_table(
     project = service / "pyproject.toml"
     project.write_text(project.read_text() + '\n[tool.hardening.verify.environment]\nTHEIR_KEY = "made up"\n')
 
-    run = verify(service, "--only", "server")
+    run = verify(service, "--thorough", "--only", "server")
 
     assert run.code == 0, run.out
     assert "it refuses to start: proxy.E001, hosts.E001" in run.out

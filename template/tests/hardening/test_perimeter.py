@@ -167,6 +167,7 @@ def test_a_client_that_leaves_costs_one_quiet_line(target: str, body: list[Any],
     assert happened == []
 
 
+@pytest.mark.costly
 def test_more_requests_at_once_than_the_cap_are_503_and_the_rest_is_served() -> None:
     app = probe(max_concurrency=2)
 
@@ -205,6 +206,7 @@ def test_a_route_that_takes_too_long_is_stopped(logged: Lines) -> None:
     assert [line["event"] for line in logged()] == ["request_timed_out"]
 
 
+@pytest.mark.costly
 def test_the_time_out_of_the_setting_holds_where_a_route_says_nothing() -> None:
     app = probe(request_timeout="100ms")
 

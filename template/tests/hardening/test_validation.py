@@ -81,6 +81,7 @@ def unsafe_routes() -> list[tuple[str, str]]:
     return routes
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "content_type",
     [

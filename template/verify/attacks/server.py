@@ -184,7 +184,7 @@ def idle(arena: Arena) -> Seen:
     return Seen(f"with {wanted} of them an honest request is answered {status} in {took * 1000:.0f} ms", faults)
 
 
-@attacks("server.defaults", "the service does not start with nothing set")
+@attacks("server.defaults", "the service does not start with nothing set", thorough=True)
 def defaults(arena: Arena) -> Seen:
     real = arena.real_service
     theirs = {name: value for name, value in real.variables.items() if name not in OWN}  # what their code asks for

@@ -32,7 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers too: a test outside of tests/hardening may bear them."""
+    """Register the markers too: a test outside of tests/hardening may bear them. While all is imported, nothing is garbage."""
+    gc.disable()
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if path := config.getoption("--verify-report"):
@@ -64,6 +65,7 @@ def pytest_collection_finish() -> None:
     """What was imported stays, and what a test makes is small: looking through all of it again takes a sixth of the time."""
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
+    gc.enable()
 
 
 def _some(cases: list[pytest.Item]) -> list[pytest.Item]:
