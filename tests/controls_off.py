@@ -107,7 +107,7 @@ SEEN_IN = {
     "steps.client.network_keys": "rate_limit",
     "steps.credentials._known_device": "full_queue",
     "asgi.places.Places.take": "shares",
-    "asgi.places.Memory.hold": "shares",
+    "asgi.places.Shares.hold": "shares",
     "asgi.deadlines.Slot.set_deadline": "perimeter",
     "asgi.body_exchange.BodyExchange._counted": "shares",
     "asgi.unfinished.Unfinished.look": "sockets",
