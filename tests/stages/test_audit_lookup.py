@@ -190,6 +190,22 @@ def test_a_run_that_takes_too_long_is_ended(prove: Prove) -> None:
     refuses(checks, "no full answer within 2 s")
 
 
+WATCHED = f"""{SHORT}
+def run(command, *more, run=pip_audit.subprocesses.run):
+    assert "hidden" not in " ".join(map(str, command))
+    return run(command, *more)
+pip_audit.subprocesses.run = run
+"""
+
+
+def test_a_password_of_the_service_is_in_no_list_of_processes_and_no_sentence(prove: Prove) -> None:
+    with serving() as osv:
+        checks = prove("audit", osv=osv.address.replace("://", "://jane:hidden@"), prepare=WATCHED)
+
+    assert outcomes(checks) == {"proved"}, told(checks)
+    assert "hidden" not in told(checks)
+
+
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1", "127.0.0.1:80", "http://", "http://[x", "http://h:99999/"])
 def test_an_address_that_is_none_is_refused(prove: Prove, address: str) -> None:
     refuses(prove("audit", osv=address, prepare=SHORT), "AUDIT_OSV_URL is not the address")

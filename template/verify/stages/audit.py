@@ -39,8 +39,8 @@ def stage(options: Options) -> Iterator[Check]:
     try:
         lock, own = own_packages.apart(options.project, Lock.read(options.project))
         yield from own
-        arguments, service = pip_audit.service_named(os.environ.get("AUDIT_OSV_URL", ""))
-        answer = pip_audit.ask(pip_audit.questions(lock), arguments, service)
+        variables, service = pip_audit.service_named(os.environ.get("AUDIT_OSV_URL", ""))
+        answer = pip_audit.ask(pip_audit.questions(lock), variables, service)
     except UnverifiedError as error:
         yield COMPLETE.unverified(error)
     else:

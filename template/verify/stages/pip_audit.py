@@ -41,14 +41,14 @@ class AuditResult:
     warnings: tuple[str, ...]
 
 
-def service_named(address: str) -> tuple[list[str], str]:
-    """The options of pip-audit that choose the service, and what it is called in a sentence.
+def service_named(address: str) -> tuple[dict[str, str], str]:
+    """The variables by which pip-audit takes the service, whose address may hold a password, and what a sentence calls it.
 
     Raises:
         UnverifiedError: `AUDIT_OSV_URL` is no address of an OSV API.
     """
     if not address.strip():
-        return ["--vulnerability-service", "pypi"], "the advisory service"
+        return {}, "the advisory service"
     try:
         parts = urlsplit(address.strip())
         host = parts.hostname if parts.port != 0 else None
@@ -59,7 +59,8 @@ def service_named(address: str) -> tuple[list[str], str]:
         raise UnverifiedError(seen, "Write it as https://osv.example.com, with a path if it has one.")
     path = parts.path.rstrip("/").removesuffix("/v1/query").removesuffix("/v1") + "/v1/query"
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return ["--vulnerability-service", "osv", "--osv-url", parts._replace(path=path).geturl()], shown
+    variables = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": parts._replace(path=path).geturl()}
+    return variables, shown
 
 
 def questions(lock: Lock) -> str:
@@ -69,7 +70,7 @@ def questions(lock: Lock) -> str:
     return f'lock-version = "1.0"\ncreated-by = "verify"\n{"".join(blocks)}'
 
 
-def ask(questions: str, arguments: list[str], service: str) -> AuditResult:
+def ask(questions: str, variables: dict[str, str], service: str) -> AuditResult:
     """Run pip-audit.
 
     Raises:
@@ -83,9 +84,9 @@ def ask(questions: str, arguments: list[str], service: str) -> AuditResult:
             *(sys.executable, "-I", "-X", "utf8", str(PROCESS), f"{RUN_TIMEOUT * 0.9}", ",".join(map(str, PAUSES))),
             *("--locked", "--format", "json"),
             *("--desc", "off", "--progress-spinner", "off", "--timeout", str(SOCKET_TIMEOUT)),
-            *("--cache-dir", str(folder / "cache"), *arguments, str(folder)),
+            *("--cache-dir", str(folder / "cache"), str(folder)),
         ]
-        ran = subprocesses.run(command, folder, RUN_TIMEOUT, certificates.for_requests())
+        ran = subprocesses.run(command, folder, RUN_TIMEOUT, {**certificates.for_requests(), **variables})
     return _understood(ran, service)
 
 
