@@ -120,22 +120,83 @@ def test_the_flags_of_what_others_share_are_left_alone(tmp_path: Path) -> None:
         os.close(reader)
 
 
+BEGIN = """
+import os, resource, sys, threading, time
+from {package}.hardening.core.log import log
+log.never_block()
+"""
+LONG_PRINT = "print('x' * 2_000_000)\n"  # more than a pipe and the memory for it take
+FULL_DISK = """
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+for number in range(20): log("info", "before", text="x" * 700)
+time.sleep(0.5)
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+"""
+NO_THREADS = """
+def start(self): raise RuntimeError("can't start new thread")
+threading.Thread.start, start = start, threading.Thread.start
+for number in range(600): log("info", "before", text="x" * 700)
+threading.Thread.start = start
+"""
+
+
+def child(code: str, output: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", f"{BEGIN}{code}print('done', file=sys.stderr)".replace("{package}", _package())]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE)  # noqa: S603 - our own command line
+
+
+def ended(process: "subprocess.Popen[bytes]") -> None:
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, b"done\n")
+
+
 def test_a_print_waits_for_nobody_either() -> None:
     reader, writer = pipe()
-    code = (
-        "import sys\n"
-        "from {package}.hardening.core.log import log\n"
-        "log.never_block()\n"
-        "for number in range(3000): print('x' * 500, number)\n"
-        "print('done', file=sys.stderr)\n"
-    ).replace("{package}", _package())
-    ended = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, timeout=20, check=False
-    )
+    ended(child("for number in range(3000): print('x' * 500, number)\n", writer))
     os.close(writer)
     os.close(reader)
 
-    assert (ended.returncode, ended.stderr) == (0, b"done\n")
+
+def test_a_slow_reader_of_a_stream_that_does_not_block_loses_nothing() -> None:
+    reader, writer = pipe()
+    os.set_blocking(writer, False)
+    process = child("for number in range(500): log('info', 'line', text='x' * 1000)\nlog('info', 'last')\n", writer)
+    os.close(writer)
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"done\n"
+    lines = read_all(reader, 1.0)
+    process.communicate(timeout=20)
+    os.close(reader)
+
+    assert [line["event"] for line in lines] == ["line"] * 500 + ["last"]
+
+
+@pytest.mark.parametrize(("code", "number"), [(LONG_PRINT, 1), (FULL_DISK, 20), (NO_THREADS, 600)])
+def test_what_is_lost_is_counted_and_cuts_no_line_that_follows(tmp_path: Path, code: str, number: int) -> None:
+    reader, writer = pipe()
+    if code == FULL_DISK:
+        os.close(writer)
+        writer = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    process = child(f"{code}log('info', 'after')\n", writer)
+    os.close(writer)
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"done\n"
+    text = b"".join(iter(lambda: os.read(reader, 65_536), b""))
+    os.close(reader)
+    assert process.communicate(timeout=20)[1] == b""
+
+    found = (tmp_path / "log").read_bytes() if code == FULL_DISK else text
+    cut, lines = [], []
+    for line in filter(None, found.splitlines()):
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            cut.append(line)
+    assert len(cut) == (code != NO_THREADS)
+    assert [line["event"] for line in lines if line["event"] == "after"] == ["after"]
+    told = sum(line["lines_lost"] for line in lines if line["event"] == "log_unread")
+    assert told + sum(line["event"] == "before" for line in lines) == number
 
 
 def _package() -> str:

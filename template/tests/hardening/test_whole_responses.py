@@ -2,13 +2,16 @@
 """A response is what it says, and none leaves bare, whatever a route does: `hardening/asgi/http_exchange.py`."""
 
 import http.client
+import os
+import threading
+from pathlib import Path
 
 import pytest
 
 from verify.common.raw_http import until_closed
-from verify.probe.misbehaving import AFTER, BEFORE, RIGHT
+from verify.probe.misbehaving import AFTER, BEFORE, RIGHT, start
 
-from .asgi_client import HOST, Answer, handshake
+from .asgi_client import HOST, Answer, handshake, request
 from .assertions import assert_hardened, assert_problem
 from .live import Server, read
 from .probe import shared
@@ -51,13 +54,14 @@ def test_an_unusual_answer_is_sent(live: Server, name: str) -> None:
     answer = live.get(f"/wrong/{name}")
 
     assert_hardened(answer)
-    if name == "empty":
-        assert (answer.status, answer.body) == (304, b"")
+    if name in ("empty", "no-content"):
+        assert (answer.status, answer.body) == ({"empty": 304, "no-content": 204}[name], b"")
+        assert name == "empty" or "content-length" not in answer  # RFC 9110, 8.6
     else:
         assert (answer.status, answer.body) == (200, b"abc" * (1 + (name == "in-parts")))
 
 
-@pytest.mark.parametrize(("name", "status"), [("longer", 200), ("odd-length", 500)])
+@pytest.mark.parametrize(("name", "status"), [("longer", 200), ("same-length-twice", 200), ("odd-length", 500)])
 def test_a_head_announces_the_length_that_it_does_not_have(live: Server, name: str, status: int) -> None:
     with live.connect() as connection:
         connection.sendall(f"HEAD /wrong/{name} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
@@ -67,6 +71,19 @@ def test_a_head_announces_the_length_that_it_does_not_have(live: Server, name: s
         connection.sendall(NEXT.encode())
 
         assert until_closed(connection).endswith(b"\r\n\r\n4")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_a_file_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    monkeypatch.setitem(BEFORE, "pipe", [start(), {"type": "http.response.pathsend", "path": str(path)}])
+    writer = threading.Timer(3.0, lambda: os.close(os.open(path, os.O_RDWR)))
+    writer.start()
+
+    assert_problem(request(shared(), "GET", "/wrong/pipe"), 500)
+    assert writer.is_alive(), "it was waited for"
+    writer.cancel()
 
 
 def test_a_websocket_that_is_neither_accepted_nor_refused_is_refused() -> None:

@@ -39,6 +39,8 @@ BEFORE: dict[str, Sequence[Message | BaseException]] = {
     "longer-in-parts": [start(length(3)), body(b"abc" + NEXT, True), body(b"")],
     "shorter": [start(length(300)), body(b"abc")],
     "two-lengths": [start(length(3), length(50)), body(b"abc" + NEXT)],
+    "lengths-swapped": [start(length(50), length(3)), body(b"abc")],
+    "endless": [start((b"content-length", b"9" * 40)), body(b"abc", True), body(b"")],
     "odd-length": [start((b"Content-Length", b"+3")), body(b"abc")],
     "text": [start(length(3)), body("abc")],
     "nothing": [],
@@ -46,6 +48,9 @@ BEFORE: dict[str, Sequence[Message | BaseException]] = {
     "no-start": [body(b"abc")],
     "unknown": [start(), {"type": "http.response.canary"}],
     "no-file": [start(length(3)), {"type": "http.response.pathsend", "path": "/canary"}],
+    "folder": [start(), {"type": "http.response.pathsend", "path": "/"}],
+    "bytes-for-a-path": [start(), {"type": "http.response.pathsend", "path": __file__.encode()}],
+    "file-length": [start((b"content-length", b"x")), {"type": "http.response.pathsend", "path": __file__}],
     "name": [start((b"x canary", b"1")), body(b"abc")],
     "value": [start((b"x-canary", b"1\r\nx: y")), body(b"abc")],
     "no-bytes": [start(("x-canary", 1)), body(b"abc")],
@@ -74,7 +79,9 @@ RIGHT: dict[str, Sequence[Message | BaseException]] = {
     "bytearray": [start(length(3)), body(bytearray(b"abc"))],
     "view": [start(length(3)), body(memoryview(b"abc"))],
     "chunked": [start((b"Transfer-Encoding", b"chunked"), length(3)), body(b"abc")],
+    "same-length-twice": [start(length(3), length(3)), body(b"abc")],
     "empty": [start(length(300), status=304), body(b"")],
+    "no-content": [start(length(3), status=204), body(b"abc")],
 }
 """Unusual, and right."""
 

@@ -87,7 +87,8 @@ class HttpExchange(BodyExchange):
             start = self._begin()
             # Starlette writes its length first, as most do, and of several the server sends the first.
             length = (b"content-length", b"%d" % len(body))
-            if message.get("more_body") or start["headers"][0] != length or self.status == 204:
+            is_bodiless = self.status == 204 or self.request.method == "HEAD"
+            if is_bodiless or message.get("more_body") or start["headers"][0] != length:
                 self._length_left = self._declared_length(start, kind)
                 self._count_down(message)
             self.started = True

@@ -38,7 +38,7 @@ def _masked(match: re.Match[str]) -> str:
 def describe(exc: BaseException) -> str:
     """The traceback for the log; without the data that a failed response model would repeat."""
     if isinstance(exc, ResponseValidationError):
-        lines = traceback.format_tb(exc.__traceback__)
+        lines = traceback.format_tb(exc.__traceback__, -_FRAMES)
         faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
         return "".join([*lines, f"ResponseValidationError: {faults}"])
     try:
