@@ -21,7 +21,7 @@ _SHARED = (
 _EMPTIED = (
     "Redis was emptied, or started again without its data. Who was signed in is not any more, and every quota is whole."
 )
-_FAR = "A request waits 100 ms for Redis in all, and one that asks often has no time for that. Put Redis nearer."
+_FAR = "A request waits 100 ms for Redis in all: one that asks often, such as a sign-in, is a 503. Put Redis nearer."
 _KEPT = 60.0
 """Seconds that Redis keeps what a probe has written."""
 _PROBE = Script(
