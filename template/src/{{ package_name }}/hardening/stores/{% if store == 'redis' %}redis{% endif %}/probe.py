@@ -18,11 +18,16 @@ _SHARED = (
     "Another service of this package name, or this one with other hosts or another database, keeps its limits and "
     "sessions here: whoever is signed in there may be signed in here. Give each a database number or a Redis of its own."
 )
-_FAR = "A request waits 100 ms for Redis in all, and one that asks often has no time for that. Put Redis nearer."
+_EMPTIED = (
+    "Redis was emptied, or started again without its data. Who was signed in is not any more, and every quota is whole."
+)
+_FAR = "A request waits 100 ms for Redis in all: one that asks often, such as a sign-in, is a 503. Put Redis nearer."
+_KEPT = 60.0
+"""Seconds that Redis keeps what a probe has written."""
 _PROBE = Script(
     """
 local found = redis.call('GET', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return found
 """,
     is_repeatable=True,
@@ -45,13 +50,18 @@ class Probe:
         places = [(url.hostname, url.path) for url in urls]
         self.deployment = sha256(repr((sorted(settings.allowed_hosts), places)).encode()).hexdigest()[:16]
         self._is_shared = self._is_far = False
+        self._written = -_KEPT
 
     def call(self) -> Call:
         """The question, for who sends it."""
         return _ProbeCall(self)
 
     def compare(self, found: bytes | None) -> None:
-        """Say once who else is there."""
+        """Say once who else is there, and that what was written a moment ago is not."""
+        now = time.monotonic()
+        if found is None and now < self._written + _KEPT / 2:  # half: a clock of Redis may be set
+            log("error", "store_emptied", hint=_EMPTIED)
+        self._written = now
         if found is not None and found != self.deployment.encode() and not self._is_shared:
             self._is_shared = True
             log("warning", "store_shared", hint=_SHARED)
@@ -79,7 +89,7 @@ class Probe:
 
 class _ProbeCall(Call):
     def __init__(self, probe: Probe) -> None:
-        super().__init__(_PROBE, [probe.key], [probe.deployment])
+        super().__init__(_PROBE, [probe.key], [probe.deployment, round(_KEPT)])
         self._probe = probe
 
     def succeed(self, answer: bytes | None) -> None:
