@@ -115,7 +115,7 @@ SEEN_IN = {
     "core.form_text.check_of": "mounts",
     "core.masking.mask": "logging",
     "core.fail_fast.fail_fast": "advice",
-    "core.watched.Watch._changing": "late_routes",
+    "core.watched.Watch._changing": "differential",
     "startup.frameworks.framework_findings": "whole",
     "startup.routes.app_findings": "advice",
     "startup.routes.session_findings": "settings_checks",
