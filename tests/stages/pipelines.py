@@ -118,7 +118,7 @@ HONEST: dict[str, Files] = {
     },
     "a variable of one target": {
         HARDENING: github("run: make v"),
-        "Makefile": f".PHONY: v\nv: PYTHON = uv run python\nv:\n\t$(PYTHON) -m verify\n",
+        "Makefile": ".PHONY: v\nv: PYTHON = uv run python\nv:\n\t$(PYTHON) -m verify\n",
     },
     "Forgejo": {".forgejo/workflows/x.yaml": github(on="on: pull_request\n")},
     "Gitea and GitHub": {HARDENING: github(), ".gitea/workflows/hardening.yml": github()},

@@ -170,7 +170,7 @@ HONEST: dict[str, str | dict[str, str]] = {
     ).replace("spec:\n", "spec:\n  replicas: 3\n", 1),
     "replicas with a store that an overlay says": {
         "k8s/api.yaml": manifest(pod()).replace("spec:\n", "spec:\n  replicas: 3\n", 1),
-        "prod/patch.yaml": f"kind: Deployment\n{PATCH % 'env: [{name: APP_STORE_URL, value: redis://r}]'}",
+        "prod/patch.yaml": f"kind: Deployment\nmetadata: {{name: api}}\n{PATCH % 'env: [{name: APP_STORE_URL, value: redis://r}]'}",
     },
     "an autoscaler of something else": {"k8s/api.yaml": manifest(pod()), "k8s/hpa.yaml": AUTOSCALER % "web"},
     "a sidecar of others": manifest(pod(container(), {"name": "proxy", "image": "envoyproxy/envoy:v1"})),

@@ -75,7 +75,9 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
             yield from _started(START.of(about), container, options, name)
             if "image" in container and "jobTemplate" not in mapping(document.get("spec")):
                 count = _replicas(document, scaled)
-                elsewhere = "envFrom" in container or (count not in ("0", "1") and _store_is_patched(path, options))
+                elsewhere = "envFrom" in container or (
+                    count not in ("0", "1") and _store_is_patched(path, document, options)
+                )
                 yield from several(REPLICAS.of(about), count, _environment(container), options, elsewhere=elsewhere)
     if bad := [f"{key}={value}" for key, value in variables.items() if is_development(key, value)]:
         yield START.of(name, START.name).insecure(listed(bad), f"Leave it out of {name}.")
@@ -185,11 +187,12 @@ def _scaled(path: Path, every: list[dict[str, Any]]) -> Iterator[tuple[str, str]
             yield str(mapping(spec.get("scaleTargetRef")).get("name")), str(spec.get("maxReplicas", 1))
 
 
-def _store_is_patched(path: Path, options: Options) -> bool:
-    """Whether another manifest names the store, such as the patch of an overlay."""
+def _store_is_patched(path: Path, document: dict[str, Any], options: Options) -> bool:
+    """Whether another manifest names the store and this object, such as the patch of an overlay."""
+    named = re.compile(rf"\bname: *[\"']?{re.escape(str(mapping(document.get('metadata')).get('name')))}\b")
     others = (each for each in files_of_team(options.project) if each != path and each.suffix in (".yaml", ".yml"))
     found = ((each, each.read_text(encoding="utf-8", errors="replace")) for each in others)
-    return any("APP_STORE_URL" in text and is_manifest(each, text) for each, text in found)
+    return any("APP_STORE_URL" in text and named.search(text) and is_manifest(each, text) for each, text in found)
 
 
 def _replicas(document: dict[str, Any], scaled: dict[str, str]) -> str:

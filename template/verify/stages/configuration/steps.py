@@ -287,7 +287,7 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     odd = _changed("make", values) if tool == "make" else ""
     if not _SHELL.fullmatch(shell) or not re.fullmatch(r"(-[eucxl]*o? |pipefail )*-(?=\w*c)[eucxl]+( --)?", flags):
         odd = odd or f"`{shell} {flags}` runs it"
-    step = replace(step, env={**step.env, **{"PATH": values[each] for each in values if each == "PATH"}})
+    step = replace(step, env={**step.env, "PATH": values.get("PATH", step.env.get("PATH", ""))})
     todo = [each for each in arguments if each in rules]
     if not todo:
         todo = (
