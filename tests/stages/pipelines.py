@@ -88,6 +88,38 @@ HONEST: dict[str, Files] = {
             ["env -u FOO CI=1 nice -n 5 uv run python -m verify"],
         )
     },
+    **{
+        f"a step before it: {' ; '.join(lines)}": {
+            HARDENING: script(*lines) + f"      - run: {VERIFY}\n",
+            "tests/test_a.py": "",
+            ".venv/pyvenv.cfg": "",
+            ".venv/bin/python": "",
+        }
+        for lines in (
+            ["git fetch origin main", "git merge origin/main"],
+            ["git checkout $SHA"],
+            ["git checkout main", "uv run python -m timeit", "git checkout -"],
+            ["git fetch origin pull/1/head", "git checkout FETCH_HEAD"],
+            ["git checkout -- .", "git restore uv.lock", "git reset --hard", "git clean -fdx"],
+            ["git clone https://x/other", "cd other", "git checkout v1"],
+            ["rm -rf tests/__pycache__ tests/.cache tests/output .pytest_cache", "find . -name '*.pyc' -delete"],
+            ["cp -r tests /tmp/x", "cp .env.example .env", "echo x > tests-report.xml"],
+            ["ln -s /usr/bin/python3 /usr/bin/python", "mv uv-x86_64/uv /usr/local/bin/uv"],
+            ['echo "$HOME/.local/bin" >> "$GITHUB_PATH"', 'echo "$PWD/.venv/bin" >> "$GITHUB_PATH"'],
+        )
+    },
+    "just of its own shell": {
+        HARDENING: github("run: just v"),
+        "justfile": f"set shell := ['bash', '-euo', 'pipefail', '-cu']\nv:\n    {VERIFY}\n",
+    },
+    "a recipe of bash": {
+        HARDENING: github("run: just v"),
+        "justfile": f"v:\n    #!/usr/bin/env bash\n    set -euo pipefail\n    {VERIFY}\n    echo done\n",
+    },
+    "a variable of one target": {
+        HARDENING: github("run: make v"),
+        "Makefile": ".PHONY: v\nv: PYTHON = uv run python\nv:\n\t$(PYTHON) -m verify\n",
+    },
     "Forgejo": {".forgejo/workflows/x.yaml": github(on="on: pull_request\n")},
     "Gitea and GitHub": {HARDENING: github(), ".gitea/workflows/hardening.yml": github()},
     "make of its own shell": {

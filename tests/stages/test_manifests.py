@@ -22,6 +22,7 @@ RESTRICTED: dict[str, Any] = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 SERVE = ["python", "-m", PACKAGE, "serve", "--host", "0.0.0.0"]  # noqa: S104 - in a container
+AUTOSCALER = "kind: HorizontalPodAutoscaler\nspec: {maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: %s}}\n"
 PATCH = "spec: {template: {spec: {containers: [{name: api, %s}]}}}"
 
 
@@ -54,6 +55,19 @@ def replaced(path: str, value: Any) -> str:
 
 
 SABOTAGED: dict[str, tuple[str | dict[str, str], str]] = {
+    **{
+        f"replicas that count in memory: {value or 'nothing said'}": (
+            manifest(pod(container(env=[{"name": "APP_STORE_URL", "value": value}] if value else []))).replace(
+                "spec:\n", "spec:\n  replicas: 3\n", 1
+            ),
+            "kubernetes.replicas insecure 3 containers that count in memory",
+        )
+        for value in ("memory://", "")
+    },
+    "an autoscaler beside it": (
+        {"k8s/api.yaml": manifest(pod()), "k8s/hpa.yaml": AUTOSCALER % "api"},
+        "kubernetes.replicas insecure 9 containers",
+    ),
     "root": (manifest(pod(container(securityContext=RESTRICTED | {"runAsUser": 0}))), "runAsUser: 0"),
     "root, said of the pod": (manifest(pod(without("runAsNonRoot"), securityContext={"runAsUser": 0})), "runAsUser: 0"),
     "root, as runAsNonRoot": (manifest(pod(without("x", runAsNonRoot=False))), "runAsNonRoot: false"),
@@ -148,6 +162,17 @@ HONEST: dict[str, str | dict[str, str]] = {
     "serve, said": manifest(pod(container(args=SERVE))),
     "a low port": manifest(pod(without("x", capabilities={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}))),
     "another application": manifest(pod({"name": "web", "image": "nginx"})),
+    "replicas with a store": manifest(
+        pod(container(env=[{"name": "APP_STORE_URL", "value": "redis://r:6379/0"}]))
+    ).replace("spec:\n", "spec:\n  replicas: 3\n", 1),
+    "replicas with a store that a Secret says": manifest(
+        pod(container(envFrom=[{"secretRef": {"name": "x"}}]))
+    ).replace("spec:\n", "spec:\n  replicas: 3\n", 1),
+    "replicas with a store that an overlay says": {
+        "k8s/api.yaml": manifest(pod()).replace("spec:\n", "spec:\n  replicas: 3\n", 1),
+        "prod/patch.yaml": f"kind: Deployment\nmetadata: {{name: api}}\n{PATCH % 'env: [{name: APP_STORE_URL, value: redis://r}]'}",
+    },
+    "an autoscaler of something else": {"k8s/api.yaml": manifest(pod()), "k8s/hpa.yaml": AUTOSCALER % "web"},
     "a sidecar of others": manifest(pod(container(), {"name": "proxy", "image": "envoyproxy/envoy:v1"})),
     "a migration": manifest(pod(container(args=["alembic", "upgrade", "head"])), "Job"),
     "a patch of replicas": {"prod/patch.yaml": "kind: Deployment\nmetadata: {name: api}\nspec: {replicas: 5}\n"},

@@ -311,6 +311,8 @@ def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[C
         text = " ".join(rest)
         state.errexit = state.errexit or re.search(r"(^|\s)-(\w*e|o errexit)", text) is not None
         state.errexit = state.errexit and re.search(r"(^|\s)\+(\w*e|o errexit)", text) is None
+        if re.search(r"(^|\s)-(\w*n|o noexec)", text):
+            state.over = state.over or f"set {text}"
         state.pipefail = (state.pipefail or "pipefail" in text) and "+o pipefail" not in text
     elif name == "alias":
         state.renamed |= {each.partition("=")[0] for each in rest}

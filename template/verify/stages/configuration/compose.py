@@ -245,12 +245,20 @@ def _replicas(rule: Rule, service: Service, env: Mapping[str, str], options: Opt
     """Each process counts for itself in memory: so many containers have so many times the quota, and lose sessions."""
     deploy = mapping(service.values.get("deploy"))
     count = expanded(str(deploy.get("replicas", service.values.get("scale", 1))), {})
-    several = "one for each machine" if deploy.get("mode") == "global" else f"{count} containers"
-    if count in ("0", "1") and deploy.get("mode") != "global":
+    if deploy.get("mode") == "global":
+        count = "one for each machine:"
+    elsewhere = "secrets" in service.values or "env_file" in service.values
+    yield from several(rule, count, env, options, elsewhere=elsewhere)
+
+
+def several(rule: Rule, count: str, env: Mapping[str, str], options: Options, *, elsewhere: bool) -> Iterator[Check]:
+    """Whether so many containers share one store, or whether that may be said elsewhere."""
+    if count in ("0", "1"):
         return
+    several = f"{count} containers"
     store = env.get("APP_STORE_URL", "")
     settings = options.project / "src" / options.package / "settings.py"
-    elsewhere = "secrets" in service.values or "env_file" in service.values or "APP_SECRETS_DIR" in env
+    elsewhere = elsewhere or "APP_SECRETS_DIR" in env
     if not store and settings.is_file():
         elsewhere = elsewhere or "store_url" in settings.read_text(encoding="utf-8", errors="replace")
     if "$" in f"{store}{count}" or (not store and elsewhere):

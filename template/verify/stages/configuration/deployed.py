@@ -12,7 +12,7 @@ from ...result import Check, Options, Outcome, Rule, UnverifiedError
 from ...upkeep.larger_repository import root_of
 from ...upkeep.seeds import softened
 from ...upkeep.template_repo import ANSWERS, recorded_answers
-from . import compose, docker, kubernetes
+from . import compose, docker, ignores, kubernetes
 from .start import files_of_team
 
 _COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.(ya?ml|json)$", re.IGNORECASE)
@@ -113,7 +113,8 @@ def _container(name: str, every: list[str], options: Options) -> Iterator[Check]
     elif name not in ("Dockerfile", "Containerfile") and not docker.holds_service(docker.Image(text), options, name):
         yield user.not_looked_at("it does not hold the service")
     else:
-        yield from softened(docker.checks(path, name, options), options.project, options.package, name)
+        found = [*docker.checks(path, name, options), *ignores.of_one_image(path, name)]
+        yield from softened(found, options.project, options.package, name)
 
 
 def _is_compose(path: Path, text: str) -> bool:

@@ -37,14 +37,26 @@ def dockerignore(path: Path) -> Iterator[Check]:
         else:
             yield IMAGE.not_looked_at("no image is built here")
         return
+    yield _of_image(path, IMAGE)
+
+
+def of_one_image(container_file: Path, name: str) -> Iterator[Check]:
+    """One of a container file's own takes the place of the common one, as a whole."""
+    path = container_file.with_name(f"{container_file.name}.dockerignore")
+    if path.is_file():
+        yield _of_image(path, IMAGE.of(f"{name}.dockerignore", IMAGE.name))
+
+
+def _of_image(path: Path, rule: Rule) -> Check:
     anchored: list[str] = []
     for pattern in (line.strip() for line in _lines(path)):
         if pattern and not pattern.startswith("#"):
             bare = pattern.removeprefix("!").removeprefix("./").strip("/")
             anchored += [f"{'!' * pattern.startswith('!')}/{bare}{below}" for below in ("", "/**")]
     spec = PathSpec.from_lines("gitignore", anchored)
-    yield _check(
-        IMAGE, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, _REMEDY, "no .git, .env, tests, verify, .hardening"
+    remedy = _REMEDY.replace(".dockerignore", path.name)
+    return _check(
+        rule, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, remedy, "no .git, .env, tests, verify, .hardening"
     )
 
 

@@ -3,17 +3,20 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ...common.yaml import documents, mapping, pairs, texts
-from ...result import Check, Options, Rule, listed
-from .compose import HARMLESS, HOST_PATHS, SOCKET, YES
+from ...result import Check, Options, Rule, UnverifiedError, listed
+from .compose import HARMLESS, HOST_PATHS, SOCKET, YES, several
 from .docker import Image
-from .start import OURS, Start, is_development, judge
+from .start import OURS, Start, files_of_team, is_development, judge
 
 CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes are confined")
 START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
+
+REPLICAS = Rule("configuration", "kubernetes.replicas", "several replicas share one store")
 
 _KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
 _CONTAINERS = re.compile(r"[\"']?\bcontainers[\"']?\s*:\s*[-\[]")
@@ -56,7 +59,9 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     """
     variables: dict[str, str] = {}
     seen: dict[str, int] = {}
-    for document in _flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))):
+    every = list(_flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))))
+    scaled = dict(_scaled(path, every))
+    for document in every:
         variables |= _variables(document, path.parent)
         for pod, container in _containers(document):
             if "image" in container and not _is_ours(container, options):
@@ -68,6 +73,12 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
             about += f" {seen[about]}" if seen[about] > 1 else ""
             yield _confined(CONFINED.of(about), pod, container, name)
             yield from _started(START.of(about), container, options, name)
+            if "image" in container and "jobTemplate" not in mapping(document.get("spec")):
+                count = _replicas(document, scaled)
+                elsewhere = "envFrom" in container or (
+                    count not in ("0", "1") and _store_is_patched(path, document, options)
+                )
+                yield from several(REPLICAS.of(about), count, _environment(container), options, elsewhere=elsewhere)
     if bad := [f"{key}={value}" for key, value in variables.items() if is_development(key, value)]:
         yield START.of(name, START.name).insecure(listed(bad), f"Leave it out of {name}.")
     if list(seen) == [""]:
@@ -159,6 +170,36 @@ def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: 
     return rule.proved("as the restricted level asks" if "image" in container else "it takes nothing of that back")
 
 
+def _environment(container: dict[str, Any]) -> dict[str, str]:
+    variables = map(mapping, container.get("env") or ())
+    return {str(each.get("name")): str(each.get("value", "$elsewhere")) for each in variables}
+
+
+def _scaled(path: Path, every: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """How many an autoscaler of this file, or of one beside it, may make of what it names."""
+    for other in path.parent.glob("*.y*ml"):
+        with suppress(UnverifiedError):  # which is told where that file is looked at
+            text = other.read_text(encoding="utf-8", errors="replace")
+            every = every + list(_flat(documents(other.name, text))) if "HorizontalPodAutoscaler" in text else every
+    for each in every:
+        if each.get("kind") == "HorizontalPodAutoscaler":
+            spec = mapping(each.get("spec"))
+            yield str(mapping(spec.get("scaleTargetRef")).get("name")), str(spec.get("maxReplicas", 1))
+
+
+def _store_is_patched(path: Path, document: dict[str, Any], options: Options) -> bool:
+    """Whether another manifest names the store and this object, such as the patch of an overlay."""
+    named = re.compile(rf"\bname: *[\"']?{re.escape(str(mapping(document.get('metadata')).get('name')))}\b")
+    others = (each for each in files_of_team(options.project) if each != path and each.suffix in (".yaml", ".yml"))
+    found = ((each, each.read_text(encoding="utf-8", errors="replace")) for each in others)
+    return any("APP_STORE_URL" in text and named.search(text) and is_manifest(each, text) for each, text in found)
+
+
+def _replicas(document: dict[str, Any], scaled: dict[str, str]) -> str:
+    name = str(mapping(document.get("metadata")).get("name"))
+    return scaled.get(name) or str(mapping(document.get("spec")).get("replicas", 1))
+
+
 def _limits(container: dict[str, Any]) -> dict[str, Any]:
     return mapping(mapping(container.get("resources")).get("limits"))
 
@@ -170,8 +211,7 @@ def _started(rule: Rule, container: dict[str, Any], options: Options, file: str)
     argv = tuple(texts(container.get("command")))
     if args := tuple(texts(container.get("args"))):  # without an entry point, a flag alone is meant for the command
         argv = (*(argv or (made.argv if args[0].startswith("-") and not entry else entry)), *args)
-    variables = map(mapping, container.get("env") or ())
-    env = {str(each.get("name")): str(each.get("value", "$elsewhere")) for each in variables}
+    env = _environment(container)
     if argv or any(map(is_development, env, env.values())):
         yield judge(rule, Start(argv or made.argv, {**made.env, **env}), options, file)
     elif "image" in container:

@@ -11,6 +11,7 @@ from posixpath import join, normpath
 from ...common.shell import Command, commands
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
+from .before import changes, own_tools
 from .start import HAND_ON, TAKE_A_VALUE, handed_on
 
 _SAY = {"echo", "printf", ":", "true", "false", "cat", "grep", "test", "[", "export", "alias", "which", "type", "git"}
@@ -54,7 +55,7 @@ _CHANGING = {
 }
 """Variables that change what commands do."""
 _SAME_NAME = {"gmake": "make", "go-task": "task"}
-_SHELL = re.compile(r"(/usr/bin/env )?(/\S*/)?(ba|da|z|k|a)?sh")
+_SHELL = re.compile(r"(/usr/bin/env (-S )?)?(/\S*/)?(ba|da|z|k|a)?sh")
 _INSTEAD = {"-", "-h", "--help", "-V", "-VV", "--version", "-c"}
 """With which `uv` and `python` do something else than what comes after it."""
 
@@ -90,11 +91,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A run of verify in a step: what keeps it from being one (`no`), or from being known as one (`unknown`)."""
+    """A run of verify in a step: what keeps it from being one (`no`), or from being known as one (`unknown`).
+
+    Or no run: what changes the proof of the runs after it in the same job (`changed`), or puts that back if it is empty.
+    """
 
     where: str
     no: str = ""
     unknown: str = ""
+    changed: str | None = None
 
 
 def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iterator[Found]:
@@ -130,7 +135,10 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
                 unknown, elsewhere = unknown or f"it runs in `{folder}`" * bool(service), False
             no = step.skipped or lost or (f"`{reduced}` leaves out the rest" if reduced else "")
             no = no or (f"it runs in `{folder}`, not in `{service or 'the root'}`" if elsewhere else "")
-            yield Found(step.where, no, unknown)
+            yield Found(step.where, no, unknown or own_tools(env.get("PATH", ""), root / service))
+        elif folder in (service or ".", f"./{service}") and (done := changes(command.argv, root / service)) is not None:
+            if not step.skipped:
+                yield Found(step.where, changed=done)
         elif depth < 5:
             for inner in _behind(command, replace(step, folder=folder, lost=lost, unknown=unknown, env=env), root):
                 yield from runs_of_verify(inner, root, service, depth + 1)
@@ -255,10 +263,16 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     for line in _lines(file):
         if tool == "just" and (match := re.match(r"alias\s+([\w-]+)\s*:=\s*([\w-]+)", line)):
             rules[match[1]] = ([match[2]], [])
+        elif tool == "just" and (match := re.match(r"set\s+shell\s*:=\s*\[(.*)\]", line)):
+            values["SHELL"], *words = re.findall(r"[\"']([^\"']*)[\"']", match[1]) or [""]
+            values[".SHELLFLAGS"] = " ".join(words)
         elif match := re.match(r"(?:export\s+)?(\.?[\w-]+)\s*(:|::|\?|\+)?=\s*(.*)", line):
             from_outside = step.env.get(match[1], "") if match[2] == "?" else ""
             values[match[1]] = from_outside or match[3].strip().strip("\"'")
         elif match := re.match(r"@?([\w./%-]+(?: [\w./%-]+)*)(?:\s+[^:=]+)?\s*::?(?!=)\s*([^#]*)", line):
+            if own := re.match(r"(?:export\s+)?([\w.]+)\s*[:?+]?=\s*(.*)", match[2]):  # a variable of one target
+                values[own[1]] = own[2].strip()
+                continue
             current = []
             for name in match[1].split() if tool != "just" else match[1].split()[:1]:
                 rules[name] = (match[2].split(), current)
@@ -271,8 +285,9 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     lost = "`.IGNORE` hides it" if ".IGNORE" in rules and not rules[".IGNORE"][0] else ""
     shell, flags = values.get("SHELL", "sh"), values.get(".SHELLFLAGS", "-c")
     odd = _changed("make", values) if tool == "make" else ""
-    if not _SHELL.fullmatch(shell) or not re.fullmatch(r"(-[eucxl]*o? |pipefail )*-[eucxl]*c( --)?", flags):
+    if not _SHELL.fullmatch(shell) or not re.fullmatch(r"(-[eucxl]*o? |pipefail )*-(?=\w*c)[eucxl]+( --)?", flags):
         odd = odd or f"`{shell} {flags}` runs it"
+    step = replace(step, env={**step.env, "PATH": values.get("PATH", step.env.get("PATH", ""))})
     todo = [each for each in arguments if each in rules]
     if not todo:
         todo = (
@@ -296,6 +311,12 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
                 " -e" in lines[0] if lines and lines[0].startswith("#!") else re.search(r"-\w*e", flags) is not None
             )
             where = f"{step.where}, {file.name} {target}"
+            script = (
+                re.sub(r"\s-\w+|\s-?o?\s*pipefail", "", lines[0].removeprefix("#!")).strip()
+                if lines[0][:2] == "#!"
+                else "sh"
+            )
+            odd = odd or f"`{script}` runs it" * (not _SHELL.fullmatch(script))
             hidden = step.lost or no or "`.IGNORE` hides it" * ignored
             about = replace(step, where=where, lost=hidden, unknown=step.unknown or odd)
             yield replace(about, command="\n".join(lines), errexit=strict, pipefail="pipefail" in flags)

@@ -3,7 +3,8 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ...common.yaml import mapping, pairs, read
@@ -44,7 +45,8 @@ def checks(options: Options) -> Iterator[Check]:
     for path in paths:
         reader = (gitlab.Pipeline if path.name == gitlab.FILE else github.Workflows)(root, touched, branches)
         try:
-            runs = [each for step in reader.steps(path) for each in runs_of_verify(step, root, service)]
+            steps = reader.steps(path)
+            runs = list(_in_order(each for step in steps for each in runs_of_verify(step, root, service)))
         except UnverifiedError as error:
             broken.append(error)
             runs = []
@@ -59,6 +61,17 @@ def checks(options: Options) -> Iterator[Check]:
     for path in ours:
         if path.name != gitlab.FILE:
             yield from _workflow(path)
+
+
+def _in_order(found: Iterable[Found]) -> Iterator[Found]:
+    """The runs of verify; one of which the job has changed the proof is not known as one."""
+    changed: dict[str, str] = {}
+    for each in found:
+        job = ", ".join(each.where.split(", ")[:2])
+        if each.changed is not None:
+            changed[job] = each.changed
+        else:
+            yield replace(each, unknown=each.unknown or changed.get(job, ""))
 
 
 def _verdict(found: list[Found], broken: list[UnverifiedError], unread: list[Path], project: Path, root: Path) -> Check:
