@@ -103,8 +103,8 @@ OFF: dict[str, Any] = {
 }
 """Each control by the name of what decides, and what does not decide in its place."""
 SEEN_IN = {
-    "steps.client.client_key": "rate_limit",
-    "steps.client.network_keys": "rate_limit",
+    "steps.client.client_keys": "rate_limit",
+    "steps.client.NETWORKS": "rate_limit",
     "steps.credentials._known_device": "full_queue",
     "asgi.places.Places.take": "shares",
     "asgi.places.Shares.hold": "shares",

@@ -3,6 +3,7 @@
 
 import http.client
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_half_an_answer_is_cut(live: Server, name: str) -> None:
     assert b"poisoned" not in received
     with pytest.raises((OSError, http.client.HTTPException)):
         live.get(f"/wrong/{name}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="connections are found on Linux alone")
+def test_half_an_answer_without_a_length_is_no_whole_one_of_http_1_0(live: Server) -> None:
+    with live.connect() as connection:
+        connection.sendall(f"GET /wrong/breaks HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):
+            while connection.recv(65_536):
+                continue
+            raise AssertionError("it ended as a whole one does")
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -91,8 +91,10 @@ class Target:
             if proxy := proxy_of(seen):
                 told = f"{proxy} in front answered {seen.status} by itself, and nothing of the service was seen"
                 raise EndedError(told, "See that the service behind it runs, and ask from where the proxy lets you in.")
-            if seen is answer and not (answer.status == 200 and "json" in "".join(answer.all("content-type"))):
-                form = " with no JSON" * (answer.status == 200)
+            is_page = "html" in (kind := "".join(answer.all("content-type")))
+            is_beside = answer.status >= 400 and "problem+json" in kind  # a wrong path of a service
+            if seen is answer and (is_page or is_beside or 300 <= answer.status < 400 or answer.status >= 500):
+                form = " with a page" * is_page
                 told = f"/health/live is answered {answer.status}{form}, so no emitted service runs at this address"
                 raise EndedError(told, "Write the service's own address, with the path if it is below one.")
             self._live = answer

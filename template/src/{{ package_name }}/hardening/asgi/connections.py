@@ -9,6 +9,7 @@ the kernel (`TCP_INFO`, see tcp(7)) what came and went on each, and shuts down t
 import asyncio
 import os
 import socket
+import struct
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -21,8 +22,10 @@ from ..steps.client import client_keys
 from .deadlines import Peer
 from .places import QUARTERS
 from .traffic import FD, Traffic, opened
+from .traffic import Connections as Finder
 
 _SLICE, _PAUSE = 64, 0.005  # connections that are looked at in one go, less than a millisecond, and seconds between
+_RESET = struct.pack("ii", 1, 0)  # when it is closed, see socket(7)
 _SOON = 0.1  # seconds to the next look where connections ran out: others are queued before the listener
 
 served: tuple[int, int] | None = None
@@ -82,10 +85,20 @@ class Connections:
         self._to_cut: set[Peer] = set()
         self._is_crowded = False
 
-    def cut(self, peer: Peer | None) -> None:
-        """Shut a connection down at the next look: the server lets one go only when its client has read what is left."""
-        if served is not None and peer is not None:
-            self._to_cut.add(_name(peer))
+    def cut(self, peer: Peer | None, version: str) -> None:
+        """Shut a connection down at the next look: the server lets one go only when its client has read what is left.
+
+        Args:
+            peer: Of the connection.
+            version: Of HTTP; Granian calls 1.0 "1". There a response without a length ends as its connection does, so
+                that this one ends by a reset.
+        """
+        if served is None or peer is None:
+            return
+        self._to_cut.add(_name(peer))
+        for found in Finder().find([peer] if version in ("1", "1.0") else []).values():
+            with suppress(OSError), opened(*found) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     async def watch(self) -> None:
         """Look through them again and again, if `serve` has asked for it."""

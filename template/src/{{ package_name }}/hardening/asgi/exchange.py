@@ -33,7 +33,7 @@ class Runtime:
     """The same without the steps of the team, for when one of them fails."""
     unhandled: Callable[[str, BaseException], bytes]
     """The document of a 500."""
-    cut: Callable[[Peer | None], None]
+    cut: Callable[[Peer | None, str], None]
     body_timeout: float
     request_timeout: float
     root_path: str
@@ -152,7 +152,7 @@ class Exchange:
             await asyncio.sleep(LETTING_GO)
             if self.started:
                 self.request.note(overdue.event)
-                self._runtime.cut(self.peer)
+                self._runtime.cut(self.peer, self.request.scope["http_version"])
                 raise ConnectionAbortedError(overdue.event)
         elif task is not None and (number := task.cancelling()):
             if not self.started:

@@ -210,7 +210,7 @@ class HttpExchange(BodyExchange):
             self.note_failure(error)
         if self.started:
             if not self.finished:
-                self._runtime.cut(self.peer)
+                self._runtime.cut(self.peer, self.request.scope["http_version"])
                 raise error
         elif refusal is None:
             body = self._runtime.unhandled(self.request.request_id, error)
