@@ -23,7 +23,7 @@ MOST_REQUESTS = 10**9
 _STORE = re.compile(r"(redis|rediss|unix|rediss?\+(sentinel|cluster))://")
 
 
-def seconds(value: Any) -> Any:
+def seconds(value: Any, most: float = MOST_SECONDS) -> Any:
     """Read a duration such as `30`, `5s`, `15m`, `12h` as seconds.
 
     Raises:
@@ -34,17 +34,14 @@ def seconds(value: Any) -> Any:
     if (match := _DURATION.fullmatch(value.strip())) is None:
         raise ValueError("is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m")
     number = float(match[1]) * _UNITS[match[2]]
-    if not 0 < number <= MOST_SECONDS:
-        raise ValueError("is not a duration within bounds: more than 0, and at most 365d")
+    if not 0 < number <= most:
+        raise ValueError(f"is not a duration within bounds: more than 0, and at most {most / 86400:g}d")
     return number
 
 
 def waiting(value: Any) -> Any:
     """The seconds of a time-out; errors name its own bound."""
-    number = seconds(value)
-    if isinstance(number, int | float) and number > MOST_WAITING:
-        raise ValueError("is not a time-out within bounds: more than 0, and at most 7d")
-    return number
+    return seconds(value, MOST_WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def _store(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MOST_SECONDS)]
-Timeout = Annotated[float, BeforeValidator(waiting), Field(gt=0)]
+Timeout = Annotated[float, BeforeValidator(waiting), Field(gt=0, le=MOST_WAITING)]
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
 Networks = Annotated[

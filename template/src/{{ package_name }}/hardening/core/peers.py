@@ -1,7 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """Peers: how their addresses are read, which networks they are of, and what they say of others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
@@ -25,6 +25,7 @@ _OF_PROXIES = (
 )  # fmt: skip
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193: private
+_LINK_LOCAL = IPv6Network("fe80::/10")
 
 
 def address_bytes(address: str) -> bytes:
@@ -73,12 +74,22 @@ class Peers:
 
 
 def too_wide(networks: Iterable[IPv4Network | IPv6Network | Literal["unix"]]) -> list[IPv4Network | IPv6Network]:
-    """Those that are no one owner's, also where they are written in parts."""
+    """Those that are no one owner's, also where they are written in parts; the widest, if only their sum is too much."""
     networks = list(networks)
     four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
     six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
-    wide = [each for each in six if each.prefixlen < 16 and not each.subnet_of(_UNIQUE_LOCAL)]
-    return [*(each for each in four if each.prefixlen < 8), *wide]
+    return [*_too_wide([*four], 8), *_too_wide([each for each in six if not _is_local(each)], 16)]
+
+
+def _too_wide(networks: Sequence[IPv4Network | IPv6Network], length: int) -> list[IPv4Network | IPv6Network]:
+    wide = [each for each in networks if each.prefixlen < length]
+    if not wide and sum(2.0**-each.prefixlen for each in networks if not each.is_private) >= 2.0 ** (1 - length):
+        return [min(networks, key=lambda each: each.prefixlen)]
+    return wide
+
+
+def _is_local(network: IPv6Network) -> bool:
+    return network.subnet_of(_UNIQUE_LOCAL) or network.subnet_of(_LINK_LOCAL)
 
 
 def is_within(inner: object, outer: object) -> bool:
