@@ -124,6 +124,7 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ("0.8.0", {"ci": "github"}, DATABASE),
     ("0.9.0", {"store": "redis", "ci": "none"}, set()),
     ("0.10.0", {"ci": "github"}, set()),
+    ("0.11.0", {"ci": "gitlab"}, set()),
 ]
 WHOLE = {OLDEST, "0.3.1", NEWEST}
 """Of these, all that a team runs; the tests of the others run where an updated service is proved, and in the fleet."""
