@@ -55,9 +55,7 @@ def test_half_an_answer_without_a_length_is_no_whole_one_of_http_1_0(live: Serve
     with live.connect() as connection:
         connection.sendall(f"GET /wrong/breaks HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
         with pytest.raises(ConnectionResetError):
-            while connection.recv(65_536):
-                continue
-            raise AssertionError("it ended as a whole one does")
+            list(iter(lambda: connection.recv(65_536), b""))
 
 
 @pytest.mark.parametrize("name", RIGHT)
