@@ -6,6 +6,7 @@ more of the same quota (`NETWORKS`). Headers: IETF draft ratelimit-headers-11. A
 """
 
 from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import suppress
 from math import ceil
 
 from ..core.findings import Finding
@@ -13,7 +14,7 @@ from ..core.peers import Peers, is_within, too_wide
 from ..core.problems import Refusal
 from ..core.route import Route
 from ..settings import HardeningSettings, Quota
-from ..stores.base import Claim, StoreUnavailableError
+from ..stores.base import Claim, Store, StoreUnavailableError
 from .base import RequestContext, Services, Step
 from .client import NETWORKS, client_keys
 
@@ -113,6 +114,8 @@ class RateLimit(Step):
         claims = [(each.prefix + keys[0], each.quota) for each in counted]
         # After both: what one /64 is refused costs its neighbours nothing.
         claims += [claim for each in counted for claim in each.network_claims(keys)]
+        if (last := counted[-1]).quota is self._of_credentials:
+            request.settle_before_response(_Refund(self._store, [claims[len(counted) - 1], *last.network_claims(keys)]))
         if (decisions := self._store.acquire_nowait(claims)) is None:
             return self._refuse_later(request, claims, service, own)
         return self._verdict(request, decisions, service, own)
@@ -149,6 +152,18 @@ class RateLimit(Step):
             return None
         request.response_headers.append((b"retry-after", b"%d" % retry_after(remaining)))
         return self._refusal
+
+
+class _Refund:
+    """What a route has counted of its own that takes credentials. It answers 503 where it had no room to look at them."""
+
+    def __init__(self, store: Store, claims: Sequence[Claim]) -> None:
+        self._store, self._claims = store, claims
+
+    async def settle(self, route_status: int | None) -> None:
+        if route_status == 503:
+            with suppress(StoreUnavailableError):  # it stays counted, and the log has `store_away`
+                await self._store.refund(self._claims)
 
 
 def append_quota_headers(request: RequestContext, quota: QuotaHeaders, remaining: float) -> None:
