@@ -151,9 +151,10 @@ class Links:
         if isinstance(error, _REFUSALS) and not is_moved:
             self._on_failure(error)
             return
-        self._wires.remove(wire)
-        if wire in self._idle:
-            self._idle.remove(wire)
+        gone = {wire, *(self._idle if is_moved else ())}  # what is idle leads to the same shard
+        for each in gone:
+            each.close()
+        self._wires, self._idle = ([each for each in some if each not in gone] for some in (self._wires, self._idle))
         for call in wire.calls:
             if not (is_moved or call.script.is_repeatable) or not self._queue.add_again(call):
                 call.fail()

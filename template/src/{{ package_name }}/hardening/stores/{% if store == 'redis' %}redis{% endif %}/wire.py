@@ -37,6 +37,8 @@ class Wire(asyncio.Protocol):
         """What has been sent and is not answered."""
         self._unknown: list[Call] = []
         self._reader = Reader()
+        ignore: Callable[..., None] = lambda *_: None  # noqa: E731 - nobody has asked for what comes before a call
+        self.on_data = self.on_free = self.on_lost = ignore
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
