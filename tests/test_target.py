@@ -90,9 +90,9 @@ class Elsewhere(Hardened):
     """Another site, or another path of the site that the service is below."""
 
     def answer(self) -> None:
-        status, form = {"/page": (200, "text/html"), "/moved": (302, ""), "/away": (503, "")}.get(
-            self.path.removesuffix("/health/live"), (404, "application/problem+json")
-        )
+        problem = "application/problem+json"
+        others = {"/page": (200, "text/html"), "/moved": (302, ""), "/away": (503, ""), "/refused": (400, problem)}
+        status, form = others.get(self.path.removesuffix("/health/live"), (404, problem))
         self.asked.append(self.path)
         self.send_response_only(status)
         for name, value in {**SET, "location": "https://login.example.com/", "content-type": form}.items():
@@ -187,6 +187,14 @@ def test_what_is_no_emitted_service_is_not_judged(look: Any, path: str) -> None:
         assert Elsewhere.asked == [f"{path}/health/live"]
     assert told(checks, "so no emitted service runs at this address") == 1
     assert not [each for each in checks.values() if each.outcome in (Outcome.PROVED, Outcome.INSECURE)]
+
+
+def test_a_service_that_refuses_its_host_is_one(look: Any) -> None:
+    with serving(Elsewhere) as port:
+        checks = look(f"http://127.0.0.1:{port}/refused")
+
+    assert told(checks, "no emitted service runs") == 0
+    assert checks["target.headers"].outcome is Outcome.PROVED
 
 
 def test_what_is_answered_while_the_service_is_away_is_no_refusal(look: Any) -> None:

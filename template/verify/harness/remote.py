@@ -92,7 +92,7 @@ class Target:
                 told = f"{proxy} in front answered {seen.status} by itself, and nothing of the service was seen"
                 raise EndedError(told, "See that the service behind it runs, and ask from where the proxy lets you in.")
             is_page = "html" in (kind := "".join(answer.all("content-type")))
-            is_beside = answer.status >= 400 and "problem+json" in kind  # a wrong path of a service
+            is_beside = answer.status == 404 and "problem+json" in kind  # a wrong path of a service
             if seen is answer and (is_page or is_beside or 300 <= answer.status < 400 or answer.status >= 500):
                 form = " with a page" * is_page
                 told = f"/health/live is answered {answer.status}{form}, so no emitted service runs at this address"
