@@ -1,7 +1,7 @@
 """From every release, an update of a service that a team lives in: nothing to merge, nothing lost, all up to date."""
 
 import re
-from itertools import cycle, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,12 +28,18 @@ from .releases import PRESENT, RELEASES, REPOSITORY, Answers, check_history, cho
 from .seed_hashes import COMMITTED, written
 from .team_edits import EDITS, append
 
-SERVICES = [
-    (release, {**answers, "ci": ci})
-    for release in RELEASES
-    for answers, ci in zip(combinations(release, "example", "store"), cycle(choices(release, "ci")), strict=False)
-]
 OLDEST, *_, NEWEST = RELEASES
+
+
+def met(number: int, release: str) -> list[Answers]:
+    """What is answered in services of a release: of the oldest and the newest all pairs, of the others one in turn."""
+    pairs = combinations(release, "example", "store")
+    pipelines = choices(release, "ci")
+    some = pairs if release in (OLDEST, NEWEST) else [pairs[number % len(pairs)]]
+    return [{**answers, "ci": pipelines[(number + place) % len(pipelines)]} for place, answers in enumerate(some)]
+
+
+SERVICES = [(release, answers) for number, release in enumerate(RELEASES) for answers in met(number, release)]
 CHOSEN = [next(each for each in SERVICES if each[0] == OLDEST), [each for each in SERVICES if each[0] == NEWEST][-1]]
 """Of the oldest and the newest release, one service each: those that plain pytest takes."""
 AGAIN = [next(each for each in SERVICES if each[0] == release) for release in RELEASES] + CHOSEN[-1:]
