@@ -1,7 +1,7 @@
 """From every release, an update of a service that a team lives in: nothing to merge, nothing lost, all up to date."""
 
 import re
-from itertools import cycle, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,12 +28,18 @@ from .releases import PRESENT, RELEASES, REPOSITORY, Answers, check_history, cho
 from .seed_hashes import COMMITTED, written
 from .team_edits import EDITS, append
 
-SERVICES = [
-    (release, {**answers, "ci": ci})
-    for release in RELEASES
-    for answers, ci in zip(combinations(release, "example", "store"), cycle(choices(release, "ci")), strict=False)
-]
 OLDEST, *_, NEWEST = RELEASES
+
+
+def met(number: int, release: str) -> list[Answers]:
+    """What is answered in services of a release: of the oldest and the newest all pairs, of the others one in turn."""
+    pairs = combinations(release, "example", "store")
+    pipelines = choices(release, "ci")
+    some = pairs if release in (OLDEST, NEWEST) else [pairs[number % len(pairs)]]
+    return [{**answers, "ci": pipelines[(number + place) % len(pipelines)]} for place, answers in enumerate(some)]
+
+
+SERVICES = [(release, answers) for number, release in enumerate(RELEASES) for answers in met(number, release)]
 CHOSEN = [next(each for each in SERVICES if each[0] == OLDEST), [each for each in SERVICES if each[0] == NEWEST][-1]]
 """Of the oldest and the newest release, one service each: those that plain pytest takes."""
 AGAIN = [next(each for each in SERVICES if each[0] == release) for release in RELEASES] + CHOSEN[-1:]
@@ -85,6 +91,10 @@ def test_a_shallow_clone_of_the_template_says_how_to_test_updates(tmp_path: Path
         check_history(tmp_path / "shallow")
 
 
+WHOLE = (OLDEST, "0.3.1", NEWEST)
+"""From these, all that comes after an update and all that a team runs; `fleet.py --hook` has it from every release."""
+
+
 @pytest.mark.world  # in plain pytest, tests/test_readme.py updates a service with the lines that people type
 @pytest.mark.parametrize("release", RELEASES)
 def test_an_updated_service_is_bounded_locked_installed_and_proved(
@@ -95,13 +105,17 @@ def test_an_updated_service_is_bounded_locked_installed_and_proved(
     service = services.lived_in(tmp_path / "orders-api", release, answers, EDITS)
     before = state(service)
 
-    with serving() as osv:
-        monkeypatch.setenv("AUDIT_OSV_URL", osv.address)
-        ended = update_and_prove(service)
+    if release in WHOLE:
+        with serving() as osv:
+            monkeypatch.setenv("AUDIT_OSV_URL", osv.address)
+            ended = update_and_prove(service)
+        assert ended.returncode == 0, ended.stdout
+        assert proved(service) == "proved", ended.stdout
+    else:
+        update(service)
+        bring(service)
 
-    assert ended.returncode == 0, ended.stdout
     assert not services.compare(service, before, release, answers, hook=True)
-    assert proved(service) == "proved", ended.stdout
 
 
 PIPELINE = {"github": {".github/workflows/hardening.yml", ".github/workflows/update.yml"}, "gitlab": {".gitlab-ci.yml"}}
@@ -126,8 +140,6 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ("0.10.0", {"ci": "github"}, set()),
     ("0.11.0", {"ci": "gitlab"}, set()),
 ]
-WHOLE = {OLDEST, "0.3.1", NEWEST}
-"""Of these, all that a team runs; the tests of the others run where an updated service is proved, and in the fleet."""
 
 
 @pytest.mark.world  # in plain pytest, tests/test_offers.py takes an offer of each kind
