@@ -58,11 +58,11 @@ def test_no_two_requests_have_the_same_id() -> None:
 
 
 FORKED = """
-import os
+import os, sys
 from {package}.hardening.steps import base
 first = base._new_id()
 os.fork()
-print(first, *(base._new_id() for _ in range(3)), flush=True)
+sys.stdout.write(" ".join([first, *(base._new_id() for _ in range(3))]) + "\\n")
 """
 
 
