@@ -1,6 +1,12 @@
 # Owned by the template: an update rewrites this file.
 """Headers: `hardening/steps/headers.py`. That every kind of response has them is in `test_perimeter.py`."""
 
+import os
+import subprocess
+import sys
+
+import pytest
+
 from .asgi_client import request
 from .assertions import assert_hardened
 from .probe import probe, shared
@@ -49,6 +55,22 @@ def test_vary_of_a_route_and_of_cors_become_one() -> None:
 
 def test_no_two_requests_have_the_same_id() -> None:
     assert len({request(shared(), "GET", "/ok")["x-request-id"] for _ in range(20)}) == 20
+
+
+FORKED = """
+import os, sys
+from {package}.hardening.steps import base
+first = base._new_id()
+os.fork()
+sys.stdout.write(" ".join([first, *(base._new_id() for _ in range(3))]) + "\\n")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked on POSIX systems alone")
+def test_workers_that_are_forked_give_ids_of_their_own() -> None:
+    code = FORKED.replace("{package}", type(shared()).__module__.partition(".")[0])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert len(set(done.stdout.split())) == 7
 
 
 def test_browsers_report_violations_where_the_setting_says() -> None:

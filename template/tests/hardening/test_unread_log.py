@@ -141,6 +141,13 @@ threading.Thread.start = start
 """
 
 
+WORKER = """
+for number in range(600): log("info", "before", text="x" * (5_000 if number % 2 else 700))
+print("full", file=sys.stderr)
+sys.stdout.buffer.drain(20)
+"""
+
+
 def child(code: str, output: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-c", f"{BEGIN}{code}print('done', file=sys.stderr)".replace("{package}", _package())]
     return subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE)  # noqa: S603 - our own command line
@@ -170,6 +177,24 @@ def test_a_slow_reader_of_a_stream_that_does_not_block_loses_nothing() -> None:
     os.close(reader)
 
     assert [line["event"] for line in lines] == ["line"] * 500 + ["last"]
+
+
+def test_lines_of_workers_that_share_a_pipe_stay_whole_and_what_is_lost_is_counted() -> None:
+    """A pipe takes 4096 bytes in one piece, and more only while there is room: the rest came after another's lines."""
+    reader, writer = pipe()
+    workers = [child(WORKER, writer) for _ in range(4)]
+    os.close(writer)
+    for each in workers:
+        assert each.stderr is not None
+        assert each.stderr.readline() == b"full\n"
+    lines = read_all(reader, 2.0)
+    for each in workers:
+        ended(each)
+    os.close(reader)
+
+    told = [lost for line in lines if isinstance(lost := line.get("lines_lost"), int)]
+    assert len(told) == 4
+    assert sum(told) + sum(line["event"] == "before" for line in lines) == 4 * 600
 
 
 @pytest.mark.parametrize(("code", "number"), [(LONG_PRINT, 1), (FULL_DISK, 20), (NO_THREADS, 600)])

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from ..core.log_writer import unread
 from ..core.peers import canonical
 from .deadlines import Peer
 
@@ -75,12 +76,12 @@ class Connection(NamedTuple):
             OSError: It is gone.
         """
         with opened(*self) as connection:
-            return Traffic.of(connection).received - _unread(connection.fileno())
+            return Traffic.of(connection).received - unread(connection.fileno())
 
     def waiting(self) -> int:
         """How many bytes have come that the server has not read; none if it is gone."""
         try:
-            return _unread(self.descriptor) if os.fstat(self.descriptor).st_ino == self.inode else 0
+            return unread(self.descriptor) if os.fstat(self.descriptor).st_ino == self.inode else 0
         except OSError:
             return 0
 
@@ -116,10 +117,3 @@ def _peer(connection: Connection) -> Peer | None:
     except OSError:
         return None
     return (canonical(name[0]), name[1]) if isinstance(name, tuple) else None
-
-
-def _unread(descriptor: int) -> int:
-    from fcntl import ioctl
-    from termios import FIONREAD
-
-    return int.from_bytes(ioctl(descriptor, FIONREAD, bytes(4)), sys.byteorder)

@@ -13,12 +13,16 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 MAX_BACKLOG = 1_048_576
 """Bytes that wait for the reader of one stream; what comes after them is dropped and counted."""
 _LAST_WAIT = 1.0
+_LONGEST_WAIT = 0.05
+_ATOMIC = getattr(select, "PIPE_BUF", 512)  # what a pipe takes goes in one piece up to here, whoever else writes to it
+_SPARE = 24_576  # bytes of a pipe, for what others write meanwhile
 _NEWLINE = 10
 _NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 Write = Callable[[bytes], int]
@@ -42,6 +46,24 @@ def _write_at_once(descriptor: int) -> Write | None:
         return None
 
 
+def _capacity(descriptor: int) -> int:
+    """Bytes that a pipe takes; 0 of what is none, or where the system does not tell."""
+    if sys.platform == "linux":
+        from fcntl import F_GETPIPE_SZ, fcntl
+
+        with suppress(OSError):
+            return fcntl(descriptor, F_GETPIPE_SZ)
+    return 0
+
+
+def unread(descriptor: int) -> int:
+    """Bytes in a pipe, or that have come on a connection, which nobody has read."""
+    from fcntl import ioctl
+    from termios import FIONREAD
+
+    return int.from_bytes(ioctl(descriptor, FIONREAD, bytes(4)), sys.byteorder)
+
+
 def _lines(lost: bytes) -> int:
     return lost.count(b"\n") or bool(lost)
 
@@ -57,7 +79,7 @@ class Unblocked(io.RawIOBase):
 
     def __init__(self, descriptor: int, loss: Callable[[int], str]) -> None:
         self._descriptor, self._loss = descriptor, loss
-        self._at_once = _write_at_once(descriptor)
+        self._at_once, self._capacity = _write_at_once(descriptor), _capacity(descriptor)
         self._begin()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin)  # what waits, the other process has a thread for
@@ -91,7 +113,7 @@ class Unblocked(io.RawIOBase):
     def put(self, data: bytes) -> None:
         """Take it, whatever becomes of it."""
         with self._lock:  # no other thread comes between the two parts of a line
-            if self._write is not None:
+            if self._write is not None and (len(data) <= _ATOMIC or self._has_room(len(data))):
                 try:
                     written = self._write(data)
                 except OSError:  # a thread finds out what it is, and counts
@@ -138,12 +160,29 @@ class Unblocked(io.RawIOBase):
                 if not self._backlog and not self._lost:
                     self._write = self._at_once
 
+    def _has_room(self, size: int) -> bool:
+        """Whether so much goes out in one piece. Otherwise lines of another process that shares the pipe, as workers do,
+        could come in between. Each of its pages may be half full.
+        """
+        if size > self._capacity - _SPARE:  # it is none, or never has
+            return True
+        return size + 2 * unread(self._descriptor) <= self._capacity - _SPARE
+
+    def _wait_for_room(self, size: int) -> None:
+        """Wait until a long line has room, or nobody reads any more."""
+        if size > _ATOMIC and not self._has_room(size):
+            reader, wait = select.poll(), 0.001
+            reader.register(self._descriptor, 0)
+            while not reader.poll(1000 * wait) and not self._has_room(size):
+                wait = min(2 * wait, _LONGEST_WAIT)
+
     def _wait_for_reader(self, data: bytes) -> bytes:
         """What could not be written of it, since there is no reader any more."""
         try:
             if self._is_cut:
                 self._write_some(b"\n")
                 self._is_cut = False
+            self._wait_for_room(len(data))
             while data:
                 data = data[self._write_some(data) :]
         except OSError:
