@@ -37,6 +37,10 @@ def _check_file(path: Any) -> None:
         os.close(descriptor)
 
 
+def _without(name: bytes, headers: HeaderList) -> HeaderList:
+    return [header for header in headers if header[0] != name]
+
+
 class HttpExchange(BodyExchange):
     """The application is given its `receive` and `send`."""
 
@@ -89,8 +93,12 @@ class HttpExchange(BodyExchange):
             length = (b"content-length", b"%d" % len(body))
             is_bodiless = self.status == 204 or self.request.method == "HEAD"
             if is_bodiless or message.get("more_body") or start["headers"][0] != length:
-                self._length_left = self._declared_length(start, kind)
-                self._count_down(message)
+                if self.status >= 400 and kind == "http.response.body" and not message.get("more_body"):
+                    # The status of an error counts more than a length that its handler took over from an upstream.
+                    start["headers"] = [length, *_without(b"content-length", start["headers"])]
+                else:
+                    self._length_left = self._declared_length(start, kind)
+                    self._count_down(message)
             self.started = True
             try:
                 await self.raw_send(start)
@@ -179,7 +187,7 @@ class HttpExchange(BodyExchange):
             raise ValueError(f"{lengths!r} is no Content-Length")
         if len(lengths) > 1 or self.status == 204:  # has none (RFC 9110, 8.6); of two the server sends no HEAD
             kept = [(b"content-length", length)] if self.status != 204 else []
-            start["headers"] = [*kept, *(header for header in start["headers"] if header[0] != b"content-length")]
+            start["headers"] = [*kept, *_without(b"content-length", start["headers"])]
         is_counted = kind == "http.response.body" and self.request.method != "HEAD" and self.status not in (204, 304)
         return int(length) if is_counted else None
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from starlette.types import Message, Receive
 from starlette.websockets import WebSocketDisconnect
 
+from ..core.framework import is_a
 from ..core.headers import HeaderList
 from ..core.problems import (
     BODY_TOO_LARGE,
@@ -185,8 +186,8 @@ class WebSocketExchange(Exchange):
 
     async def fail(self, error: BaseException) -> None:
         """Answer what was raised: 500, or the end of the connection; that the client has gone is no failure."""
-        rest = error.split(WebSocketDisconnect)[1] if isinstance(error, BaseExceptionGroup) else error
-        if rest is None or isinstance(rest, WebSocketDisconnect):
+        rest = error.split(WebSocketDisconnect)[1] if is_a(error, BaseExceptionGroup) else error
+        if rest is None or is_a(rest, WebSocketDisconnect):
             self.if_unanswered = None
             return
         self.note_failure(error)
