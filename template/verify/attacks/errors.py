@@ -53,9 +53,8 @@ def failures(arena: Arena) -> Seen:
         "a refusal of its own": arena.probe("GET", "/http-exception/500"),
     }
     seen = silent(answers, "canary", SECRET)
-    faults = [
-        f"{name}: {answer.status}" for name, answer in answers.items() if answer.status != (404 if name is UPSTREAM else 500)
-    ]
+    wrong = (name for name, answer in answers.items() if answer.status != (404 if name is UPSTREAM else 500))
+    faults = [f"{name}: {answers[name].status}" for name in wrong]
     after = arena.probe("GET", "/ok").status
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"{seen.text}; the service lives on", [*seen.faults, *faults])

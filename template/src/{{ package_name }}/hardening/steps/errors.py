@@ -18,9 +18,8 @@ from ..core.route import Route
 from ..stores.base import StoreUnavailableError
 from .base import RequestContext, context_of
 
-_OF_A_BODY = frozenset(
-    "content-type content-length content-encoding transfer-encoding connection keep-alive trailer date".split()
-)
+_OF_A_BODY = {"content-type", "content-length", "content-encoding", "transfer-encoding"}
+_OF_A_BODY |= {"connection", "keep-alive", "trailer", "date"}
 """What tells of another body, or of another connection, where an exception has the headers of an upstream's answer."""
 
 
