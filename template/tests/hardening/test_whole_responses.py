@@ -6,16 +6,20 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from anyio import BrokenResourceError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from verify.common.raw_http import until_closed
-from verify.probe.misbehaving import AFTER, BEFORE, RIGHT, start
+from verify.probe.misbehaving import AFTER, BEFORE, RIGHT, body, length, start
 
-from .asgi_client import HOST, Answer, handshake, request
+from .asgi_client import HOST, Answer, Leave, handshake, request
 from .assertions import assert_hardened, assert_problem
+from .conftest import Lines
 from .live import Server, read
-from .probe import shared
+from .probe import probe, shared
 
 pytestmark = pytest.mark.slow
 
@@ -97,3 +101,38 @@ def test_a_pipe_in_place_of_a_file_holds_nobody_up(tmp_path: Path, monkeypatch: 
 
 def test_a_websocket_that_is_neither_accepted_nor_refused_is_refused() -> None:
     assert_problem(Answer.of(handshake(shared(), "/wrong/ws")), 403)
+
+
+def answering(answer: ASGIApp) -> ASGIApp:
+    app = probe()
+    app.mount("/mounted-raw", answer)
+    app.routes.insert(0, app.routes.pop())
+    return app
+
+
+@pytest.mark.parametrize("parts", [[b"denied"], [b"den", b"ied"]])
+@pytest.mark.parametrize("said", [3, 300])
+def test_the_answer_that_a_handshake_is_denied_with_is_as_long_as_it_says(parts: list[bytes], said: int) -> None:
+    async def denies(scope: Scope, receive: Receive, send: Send) -> None:
+        for each in (start(length(said), status=401), *(body(part, part != parts[-1]) for part in parts)):
+            await send({**each, "type": f"websocket.{each['type']}"})
+
+    messages = handshake(answering(denies), "/mounted-raw/x")
+
+    answer = Answer.of(messages)
+    assert (answer.status, answer.body, len(messages)) == (401, b"denied", 2)
+    assert answer.all("content-length") == ["6"]
+    assert_hardened(answer)
+
+
+@pytest.mark.parametrize(("sent", "event"), [([Leave], "client_left"), (None, "unhandled_error")])
+def test_a_stream_that_breaks_since_its_client_has_left_is_no_failure(sent: Any, event: str, logged: Lines) -> None:
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        for each in (start(), body(b"abc", True)):
+            await send(each)
+        raise ExceptionGroup("as FastAPI's stream of events", [BrokenResourceError()])
+
+    with pytest.raises(ExceptionGroup):
+        request(answering(breaks), "GET", "/mounted-raw/x", body=sent)
+
+    assert [line["event"] for line in logged()] == [event]

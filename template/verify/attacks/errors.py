@@ -12,8 +12,9 @@ from ..harness.routes import DiscoveredRoute
 
 attacks = Attacks("HARDENING.md, Errors: `hardening/steps/errors.py` answers, the log has the rest.")
 CANARY = "verify-canary"
+UPSTREAM = "an HTTPException with the length of another body"
 DOCUMENTATION = (b"swagger", b"redoc", b'"openapi"')
-WRONG = ("longer", "longer-in-parts", "shorter", "too-long", "no-file", "no-bytes", "oddity", "exit", "cancelled")
+WRONG = ("longer", "longer-in-parts", "shorter", "too-long", "no-file", "no-bytes", "untold", "exit", "cancelled")
 SECRET = "hunter2-secret"  # noqa: S105 - the probe raises it, so that it can be looked for
 
 
@@ -45,13 +46,15 @@ def silent(answers: dict[str, Answer], *canaries: str) -> Seen:
 def failures(arena: Arena) -> Seen:
     answers = {
         "an exception": arena.probe("GET", "/boom"),
+        "an exception that tells nothing of itself": arena.probe("GET", "/untold"),
         "an exception in a mounted application": arena.probe("GET", "/mounted/boom"),
         "a wrong answer": arena.probe("GET", "/wrong-answer"),
-        "an HTTPException": arena.probe("GET", "/http-exception/404"),
+        UPSTREAM: arena.probe("GET", "/http-exception/404"),
         "a refusal of its own": arena.probe("GET", "/http-exception/500"),
     }
     seen = silent(answers, "canary", SECRET)
-    faults = [f"{name}: {answer.status}" for name, answer in answers.items() if answer.status < 400]
+    wrong = (name for name, answer in answers.items() if answer.status != (404 if name is UPSTREAM else 500))
+    faults = [f"{name}: {answers[name].status}" for name in wrong]
     after = arena.probe("GET", "/ok").status
     faults += [] if after == 200 else [f"afterwards an honest request is answered {after}"]
     return Seen(f"{seen.text}; the service lives on", [*seen.faults, *faults])

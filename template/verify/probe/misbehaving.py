@@ -22,6 +22,13 @@ class Oddity(BaseException):
         raise RuntimeError("canary")
 
 
+class Untold(Oddity):
+    """What does not tell its class either: `isinstance` raises."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("canary")
+
+
 def start(*headers: tuple[Any, Any], status: Any = 200) -> Message:
     return {"type": "http.response.start", "status": status, "headers": list(headers)}
 
@@ -57,6 +64,7 @@ BEFORE: dict[str, Sequence[Message | BaseException]] = {
     "headers": [start(*((b"x-%d" % number, b"1") for number in range(30_000))), body(b"abc")],
     "status": [start(status="200"), body(b"abc")],
     "oddity": [Oddity()],
+    "untold": [Untold()],
     "interrupt": [start(), KeyboardInterrupt()],
     "exit": [SystemExit(3)],
     "group": [BaseExceptionGroup("canary", [Oddity()])],
@@ -68,7 +76,7 @@ AFTER: dict[str, Sequence[Message | BaseException]] = {
     "too-long": [start(length(5)), body(b"abc", True), body(b"abc" + NEXT)],
     "too-short": [start(length(300)), body(b"abc", True), body(b"abc")],
     "twice": [start(), body(b"abc", True), start(status=201), body(b"abc")],
-    "breaks": [start(), body(b"abc", True), Oddity()],
+    "breaks": [start(), body(b"abc", True), Untold()],
     "ends": [start(length(300)), body(b"abc", True)],
     "text-later": [start(), body(b"abc", True), body("abc")],
 }
@@ -98,7 +106,7 @@ async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
             task.cancel()
             await asyncio.sleep(1)
         for each in {**BEFORE, **AFTER, **RIGHT}[name]:
-            if isinstance(each, SystemExit):  # from a task of its own, as in a stream of Starlette's
+            if type(each) is SystemExit:  # from a task of its own, as in a stream of Starlette's
                 await asyncio.ensure_future(_raise(each))
             if isinstance(each, BaseException):
                 raise each

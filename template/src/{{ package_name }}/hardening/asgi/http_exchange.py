@@ -4,14 +4,17 @@
 import asyncio
 import os
 import stat
+from contextlib import suppress
 from typing import Any
 
+from anyio import BrokenResourceError
 from starlette.types import Message, Receive
 
+from ..core.framework import is_a
 from ..core.headers import HeaderList, is_field
-from ..core.problems import OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
+from ..core.problems import CLIENT_DISCONNECTED, OVERLOADED, READER_TIMEOUT, UNHANDLED, Refusal
 from .body_exchange import BodyExchange
-from .drain import MAX_IDLE
+from .drain import LETTING_GO, MAX_IDLE
 from .response_headers import with_headers_of
 
 _MOST_HEADERS = 10_000  # Granian ends its process at 24,576
@@ -35,6 +38,16 @@ def _check_file(path: Any) -> None:
             raise ValueError(f"{path!r} is no regular file")
     finally:
         os.close(descriptor)
+
+
+def _is_broken(error: BaseException) -> bool:
+    """Whether it only tells that nobody takes what a stream still gives, as FastAPI's of events does."""
+    broken = error.split(BrokenResourceError)[1] is None if is_a(error, BaseExceptionGroup) else False
+    return broken or is_a(error, BrokenResourceError)
+
+
+def _without(name: bytes, headers: HeaderList) -> HeaderList:
+    return [header for header in headers if header[0] != name]
 
 
 class HttpExchange(BodyExchange):
@@ -89,8 +102,12 @@ class HttpExchange(BodyExchange):
             length = (b"content-length", b"%d" % len(body))
             is_bodiless = self.status == 204 or self.request.method == "HEAD"
             if is_bodiless or message.get("more_body") or start["headers"][0] != length:
-                self._length_left = self._declared_length(start, kind)
-                self._count_down(message)
+                if self.status >= 400 and kind == "http.response.body" and not message.get("more_body"):
+                    # The status of an error counts more than a length that its handler took over from an upstream.
+                    start["headers"] = [length, *_without(b"content-length", start["headers"])]
+                else:
+                    self._length_left = self._declared_length(start, kind)
+                    self._count_down(message)
             self.started = True
             try:
                 await self.raw_send(start)
@@ -179,7 +196,7 @@ class HttpExchange(BodyExchange):
             raise ValueError(f"{lengths!r} is no Content-Length")
         if len(lengths) > 1 or self.status == 204:  # has none (RFC 9110, 8.6); of two the server sends no HEAD
             kept = [(b"content-length", length)] if self.status != 204 else []
-            start["headers"] = [*kept, *(header for header in start["headers"] if header[0] != b"content-length")]
+            start["headers"] = [*kept, *_without(b"content-length", start["headers"])]
         is_counted = kind == "http.response.body" and self.request.method != "HEAD" and self.status not in (204, 304)
         return int(length) if is_counted else None
 
@@ -199,6 +216,13 @@ class HttpExchange(BodyExchange):
         body = b"" if self.request.method == "HEAD" else body
         await self._finish({"type": "http.response.body", "body": body})
 
+    async def _has_left(self) -> bool:
+        """Whether the client is gone."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LETTING_GO):
+                return bool((await self.raw_receive())["type"] == "http.disconnect")
+        return False
+
     async def fail(self, error: BaseException) -> None:
         """Answer what the application raised: 500, unless it was refused something on the way.
 
@@ -207,7 +231,10 @@ class HttpExchange(BodyExchange):
         """
         refusal = self.refusal
         if refusal is None and not (self.request.method == "HEAD" and self.finished):
-            self.note_failure(error)
+            if self.started and not self.finished and _is_broken(error) and await self._has_left():
+                self.note_once(CLIENT_DISCONNECTED)
+            else:
+                self.note_failure(error)
         if self.started:
             if not self.finished:
                 self._runtime.cut(self.peer, self.request.scope["http_version"])

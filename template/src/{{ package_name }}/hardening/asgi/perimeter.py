@@ -7,12 +7,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from ..core.framework import is_test
+from ..core.framework import hear_of_every_exception, is_a, is_test
 from ..core.log import log, request_id
 from ..core.log_writer import drain
+from ..core.masking import describe
 from ..core.problems import Refusal
 from ..core.spans import listen_to_spans, then_listen
 from ..steps.base import RequestContext, Services, Step, is_overridden
@@ -65,6 +66,7 @@ class Perimeter:
         self._app, self._health = app, health
         self.on_start: Callable[[], None] = lambda: None
         listen_to_spans()
+        hear_of_every_exception()
         every = [*checklist, *team]
         identify = next(step.identify for step in checklist if isinstance(step, Client))
         self._refusers = tuple(step.refuse for step in every if is_overridden(step.refuse, Step.refuse))
@@ -96,7 +98,12 @@ class Perimeter:
         return self._lifespan(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        store = self.services.store
+        store, said = self.services.store, [""]
+
+        async def tell(message: Message) -> None:
+            said.append(message["type"])
+            await send(message)
+
         self.note_server()
         await store.open()
         log.start_batching(asyncio.get_running_loop())
@@ -104,7 +111,13 @@ class Perimeter:
         try:
             at_shutdown = self._runtime.sockets.end_all
             receive = self._deadlines.wait_for_drain(receive, self._drain_timeout, at_shutdown)
-            await self._app(scope, receive, then_listen(send, self.on_start))
+            await self._app(scope, receive, then_listen(tell, self.on_start))
+        except BaseException as error:
+            # Starlette says so, unless it cannot word it: then the server would go on without what was to be started.
+            if said[-1] in ("", "lifespan.startup.complete"):
+                phase = "shutdown" if said[-1] else "startup"
+                await send({"type": f"lifespan.{phase}.failed", "message": describe(error)})
+            raise
         finally:
             watching.cancel()
             log.stop_batching()
@@ -149,10 +162,10 @@ class Perimeter:
             except asyncio.CancelledError as error:
                 await exchange.cancelled(error)
             except BaseException as error:  # the last resort: the server would answer bare
-                if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
+                if is_a(error, GeneratorExit) and asyncio.current_task() is None:
                     raise  # nobody waits for it any more
                 await exchange.fail(error)
-                is_the_routes = request.event == "unhandled_error" or isinstance(error, WebSocketDisconnect)
+                is_the_routes = request.event == "unhandled_error" or is_a(error, WebSocketDisconnect)
                 failure = error if is_the_routes and is_test(request.scope) else None
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)

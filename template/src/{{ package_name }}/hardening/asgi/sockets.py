@@ -6,6 +6,7 @@ worker ended that. ASVS v5.0.0-7.4.1, 7.4.2, 7.4.3, 4.4.4.
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from starlette.types import Message
@@ -13,6 +14,7 @@ from starlette.types import Message
 from ..core.log import log_failure, log_failure_of
 from ..core.problems import SERVICE_STOPS, SESSION_OVER, SESSION_UNKNOWN
 from ..stores.base import SessionStore, StoreUnavailableError
+from .places import QUARTERS
 from .unfinished import INTERVAL as OFTEN
 from .unfinished import Receiver, Unfinished
 
@@ -20,8 +22,11 @@ INTERVAL = 1.5
 """Seconds between two looks at the sessions. A look at 256 of them in a slow Redis takes 3; both together less than 5."""
 UNKNOWN = 3.3
 """Seconds for which a session counts as alive while the store gives no answer; with the next look less than 5."""
-RATE, BURST = 100.0, 200.0
-"""Messages a second that a socket may send, and how many at once. What comes faster waits with the client."""
+RATE, BURST = 100.0, 2.0
+"""Messages a second that a socket may send, and seconds of which they may come at once. What comes faster waits with the
+client."""
+CLIENT_RATE = 20 * RATE
+"""The same for all sockets of one client: as many as an office has tabs may each send as fast as they may."""
 GRACE = 5.0
 """Seconds that a route has to end after it was told that its socket is closed."""
 LAST_SEND = 0.5
@@ -54,6 +59,8 @@ def title_of(document: bytes) -> str:
 class Socket(Receiver, Protocol):
     """One that is open."""
 
+    paced: Sequence[object]
+    """Itself and its `client_keys`."""
     is_used: bool
     """Whether a message came from the client since the last look."""
 
@@ -70,6 +77,8 @@ class Sockets:
         self._sessions, self._unfinished = sessions, unfinished
         self._open: set[Socket] = set()
         self._known: dict[str, float] = {}
+        self._rates = (RATE, *(CLIENT_RATE * quarters for quarters in QUARTERS))
+        self._next: dict[object, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -93,7 +102,16 @@ class Sockets:
 
     async def admit(self, socket: Socket) -> None:
         """Wait until its next message may come in."""
+        now = time.monotonic()
+        if (pause := max(self._next.get(key, now) for key in socket.paced) - now) > 0:
+            await asyncio.sleep(pause)
         await self._unfinished.admit(socket)
+
+    def count(self, socket: Socket) -> None:
+        """A message of it has come in."""
+        earliest = time.monotonic() - BURST
+        for key, rate in zip(socket.paced, self._rates, strict=False):
+            self._next[key] = max(self._next.get(key, earliest), earliest) + 1 / rate
 
     def discard(self, socket: Socket) -> None:
         """It has ended."""
@@ -109,6 +127,7 @@ class Sockets:
                 log_failure(error)
             # Beside it: messages go on coming in while a slow store answers.
             if (now := time.monotonic()) - looked >= INTERVAL and (self._looking is None or self._looking.done()):
+                self._next = {key: at for key, at in self._next.items() if at > now - BURST}
                 self._looking = asyncio.ensure_future(self._look(looked))
                 self._looking.add_done_callback(log_failure_of)
                 looked = now

@@ -5,11 +5,13 @@ socket has bounds as a request has: on silence, age, the size of a message and h
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from starlette.types import Message, Receive
 from starlette.websockets import WebSocketDisconnect
 
+from ..core.framework import is_a
 from ..core.headers import HeaderList
 from ..core.problems import (
     BODY_TOO_LARGE,
@@ -21,9 +23,10 @@ from ..core.problems import (
     WEBSOCKET_REJECTED,
     Refusal,
 )
+from ..steps.client import client_keys
 from .drain import LETTING_GO
 from .exchange import Exchange
-from .sockets import BURST, GRACE, LAST_SEND, MAX_REASON, RATE, close_code, disconnect, title_of
+from .sockets import GRACE, LAST_SEND, MAX_REASON, close_code, disconnect, title_of
 
 
 class WebSocketExchange(Exchange):
@@ -33,7 +36,10 @@ class WebSocketExchange(Exchange):
     """Whether a message came from the client since the session was last looked up."""
     delivered = 0
     _late_status = 0
-    _ends = _next_message = 0.0
+    _denial: Message | None = None
+    _body = b""
+    _ends = 0.0
+    paced: Sequence[object] = ()
 
     if_unanswered: Refusal | None = WEBSOCKET_REJECTED
 
@@ -55,8 +61,6 @@ class WebSocketExchange(Exchange):
             return disconnect(1006)
         slot.receiving = task = asyncio.current_task()
         try:
-            if (pause := self._next_message - time.monotonic()) > 0:
-                await asyncio.sleep(pause)
             await self._runtime.sockets.admit(self)
             message = await self.raw_receive()
         except asyncio.CancelledError:
@@ -72,7 +76,7 @@ class WebSocketExchange(Exchange):
             return message
         self.is_used = True
         self.delivered += 1
-        self._next_message = max(self._next_message, time.monotonic() - BURST / RATE) + 1 / RATE
+        self._runtime.sockets.count(self)
         self._await_traffic()
         size = len(message.get("bytes") or (message.get("text") or "").encode())
         if size > self.request.services.settings.max_body_bytes:
@@ -83,13 +87,11 @@ class WebSocketExchange(Exchange):
         """The application's `send`: completes the headers of the handshake's answer. What answers a failure after that
         becomes the code of a close.
         """
-        if self.refusal is not None and not self.started:
+        if (self.status != 101) if self.started else (self.refusal is not None):
             return
         kind = message["type"]
         if not self.started:
             await self._answer_handshake(kind, message)
-        elif self.status != 101:
-            await self.raw_send(message)
         elif kind == "websocket.http.response.start":
             self._late_status = message["status"]
         elif kind == "websocket.http.response.body":
@@ -110,17 +112,33 @@ class WebSocketExchange(Exchange):
             body = WEBSOCKET_REJECTED.body(self.request.request_id)
             await self.answer(WEBSOCKET_REJECTED.status, WEBSOCKET_REJECTED.headers, body)
             return
-        if kind in ("websocket.accept", "websocket.http.response.start"):
-            status, headers = int(message.get("status", 101)), message.get("headers", ())
-            message["headers"] = self._runtime.response_headers.finalize(self.request, status, headers)
-            if kind == "websocket.accept":
-                self._runtime.sockets.add(self)
+        settings = self.request.services.settings
+        if kind == "websocket.accept":
+            message["headers"] = self._finalized(101, message)
+            self.paced = self, *client_keys(self.request.client)
+            self._runtime.sockets.add(self)
             await self._start_with(message)
-            if kind == "websocket.accept":
-                self._ends = time.monotonic() + self.request.services.settings.session_lifetime
-                self._await_traffic()
-            return
-        await self.raw_send(message)
+            self._ends = time.monotonic() + settings.session_lifetime
+            self._await_traffic()
+        elif kind == "websocket.http.response.start":
+            if not 200 <= message["status"] <= 599:
+                raise ValueError(f"{message['status']} is not the status of a response")
+            self._denial = message
+        elif kind == "websocket.http.response.body" and self._denial is not None:
+            # The server neither counts it, nor sends one in parts.
+            self._body += message.get("body", b"")
+            if len(self._body) > settings.max_body_bytes:
+                raise ValueError("the body of a handshake's answer is larger than APP_MAX_BODY_BYTES")
+            if not message.get("more_body"):
+                status = int(self._denial["status"])
+                headers = self._finalized(status, self._denial)
+                kept = [header for header in headers if header[0] != b"content-length"]
+                await self._send_answer(status, [*kept, (b"content-length", b"%d" % len(self._body))], self._body)
+        else:
+            await self.raw_send(message)
+
+    def _finalized(self, status: int, start: Message) -> HeaderList:
+        return self._runtime.response_headers.finalize(self.request, status, start.get("headers", ()))
 
     def _await_traffic(self) -> None:
         """Give both sides their time for the next message."""
@@ -185,8 +203,8 @@ class WebSocketExchange(Exchange):
 
     async def fail(self, error: BaseException) -> None:
         """Answer what was raised: 500, or the end of the connection; that the client has gone is no failure."""
-        rest = error.split(WebSocketDisconnect)[1] if isinstance(error, BaseExceptionGroup) else error
-        if rest is None or isinstance(rest, WebSocketDisconnect):
+        rest = error.split(WebSocketDisconnect)[1] if is_a(error, BaseExceptionGroup) else error
+        if rest is None or is_a(rest, WebSocketDisconnect):
             self.if_unanswered = None
             return
         self.note_failure(error)

@@ -1,5 +1,5 @@
 # Owned by the template: an update rewrites this file.
-"""All that is taken from FastAPI, Starlette, Pydantic and Granian beside what they document, in one place. Where a part of
+"""All that is taken from FastAPI, Starlette, AnyIO, Pydantic and Granian beside what they document, in one place. Where a part of
 it is gone or has another meaning, their own way is taken; `startup/frameworks.py` tries each at the start.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import quote
 
 import fastapi.routing
@@ -34,6 +34,25 @@ Inclusion: Any = getattr(fastapi.routing, "_IncludedRouter", None) or type("Incl
 # What a route raises is in the log already, once and masked.
 SERVER_LOGGERS = {"_granian": "INFO", "_granian.asgi": "WARNING", "_granian.utils": "CRITICAL"}
 _ON_SIGTERM, _ON_SIGHUP = "signal_handler_interrupt", "signal_handler_reload"
+T = TypeVar("T")
+
+
+def is_a(thing: object, kind: type[T]) -> TypeGuard[T]:
+    """`isinstance`, by the type alone where a thing raises when it is asked for its class."""
+    try:
+        return isinstance(thing, kind)
+    except BaseException:  # noqa: BLE001 - it raises what it likes
+        return issubclass(type(thing), kind)
+
+
+def hear_of_every_exception() -> None:
+    """Let AnyIO take whatever a thread or a task of a group raises.
+
+    It asks for the class in a callback of the loop: where that raises, nobody would hear of it, and a request wait for ever.
+    """
+    from anyio._backends import _asyncio
+
+    vars(_asyncio)["isinstance"] = is_a
 
 
 def stop_at_hangup(server: Any, begin: Callable[[], None]) -> None:

@@ -11,6 +11,8 @@ from .problems import MAX_ERRORS
 
 MAX_TEXT = 16_384
 _FRAMES, _LINKS = 60, 20  # of a traceback, the last ones, and of the exceptions that led to it
+# As they are, whatever a class puts in their place.
+_traceback_of, _name_of = vars(BaseException)["__traceback__"].__get__, vars(type)["__name__"].__get__
 # Bounded and possessive throughout: this runs over text that a client may have written.
 _SECRET = re.compile(
     r"""(?ix)
@@ -37,15 +39,16 @@ def _masked(match: re.Match[str]) -> str:
 
 def describe(exc: BaseException) -> str:
     """The traceback for the log; without the data that a failed response model would repeat."""
-    if isinstance(exc, ResponseValidationError):
-        lines = traceback.format_tb(exc.__traceback__, -_FRAMES)
-        faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
-        return "".join([*lines, f"ResponseValidationError: {faults}"])
     try:
+        if isinstance(exc, ResponseValidationError):
+            lines = traceback.format_tb(exc.__traceback__, -_FRAMES)
+            faults = ", ".join(f"{error['type']} at {error['loc']}" for error in exc.errors()[:MAX_ERRORS])
+            return "".join([*lines, f"ResponseValidationError: {faults}"])
         # All of a recursion would not fit, and all of a long chain takes seconds, in which nobody is answered.
         return "".join(traceback.format_exception(exc, limit=-_FRAMES, chain=_links(exc) < _LINKS))
     except BaseException:  # noqa: BLE001 - its own attributes may raise what they like
-        return f"{type(exc).__name__}, which cannot be described"
+        lines = traceback.format_tb(_traceback_of(exc), -_FRAMES)
+        return "".join([*lines, f"{_name_of(type(exc))}, which cannot be described"])
 
 
 def _links(exc: BaseException | None) -> int:

@@ -12,11 +12,15 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from starlette.exceptions import HTTPException
 
 from ..core.log import log
-from ..core.masking import mask
+from ..core.masking import describe, mask
 from ..core.problems import BODILESS, MAX_ERRORS, MEDIA_TYPE, Problem, document, validation_errors
 from ..core.route import Route
 from ..stores.base import StoreUnavailableError
 from .base import RequestContext, context_of
+
+_OF_A_BODY = {"content-type", "content-length", "content-encoding", "transfer-encoding"}
+_OF_A_BODY |= {"connection", "keep-alive", "trailer", "date"}
+"""What tells of another body, or of another connection, where an exception has the headers of an upstream's answer."""
 
 
 class Errors:
@@ -39,12 +43,12 @@ class Errors:
     def _respond(
         self, request: Request, exc: Exception, status: int, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Response:
+        kept = {name: value for name, value in (headers or {}).items() if name.lower() not in _OF_A_BODY}
         if status in BODILESS:
-            return Response(status_code=status, headers=headers)
+            return Response(status_code=status, headers=kept)
         if not self.is_production and isinstance(exc, HTTPException):
             more["debug"] = {"detail": str(exc.detail)}
         body = document(status, context_of(request).request_id, **more)
-        kept = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
         return Response(body, status, {**kept, "content-type": MEDIA_TYPE})
 
     async def http(self, request: Request, exc: HTTPException) -> Response:
@@ -94,8 +98,10 @@ class Errors:
         """The document of a 500; only development shows what happened."""
         if self.is_production:
             return document(500, request_id)
-        lines = traceback.format_exception(exc)
-        summary = traceback.format_exception_only(exc)[-1].strip()
+        try:
+            lines, summary = traceback.format_exception(exc), traceback.format_exception_only(exc)[-1].strip()
+        except BaseException:  # noqa: BLE001 - its own attributes may raise what they like
+            lines, summary = [], describe(exc)
         return document(500, request_id, debug={"detail": summary, "traceback": lines})
 
     async def websocket(self, websocket: WebSocket, exc: WebSocketRequestValidationError) -> None:
