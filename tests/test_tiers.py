@@ -114,6 +114,14 @@ def test_the_quick_tier_leaves_out_slow_tests_of_the_team_and_no_case_of_another
     assert alone == slow, "a suite that is slow as a whole is run"
 
 
+def test_the_quick_tier_starts_no_database_for_tests_of_the_team(service: Path) -> None:
+    of_the_team = ["-p", "verify.stages.pytest_plugin", "--ignore", "tests/hardening", "--setup-plan"]
+    everything, quick = (run(service, *of_the_team, *more) for more in ([], ["--verify-not-slow"]))
+
+    assert "SETUP    S postgresql" in everything
+    assert "SETUP    S postgresql" not in quick
+
+
 @pytest.mark.parametrize(("ci", "thorough", "left_out"), [("", False, True), ("true", False, False), ("", True, False)])
 def test_slow_tests_of_the_team_run_in_its_pipeline(
     ci: str, thorough: bool, left_out: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
