@@ -127,6 +127,7 @@ def test_bounds_are_told_in_our_own_words() -> None:
     assert problem["errors"][0]["msg"] == "Is too long: at most 40 characters."
 
 
+@pytest.mark.costly
 def test_development_tells_the_exception_and_keeps_the_perimeter_on() -> None:
     answer = request(probe(env="development"), "GET", "/boom")
 
