@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from verify.stages import pip_audit
 
 from ..fake_osv import advisory, serving
 from ..proxies import SELF_SIGNED
@@ -274,6 +275,23 @@ def test_an_answer_that_falls_short_is_not_believed(prove: Prove, change: str, b
 def test_an_advisory_that_pip_audit_drops_is_not_taken_for_none(prove: Prove) -> None:
     with serving(advisory("PYSEC-0000-3", "click", "99", schema="2.0.0")) as osv:
         refuses(prove("audit", osv=osv.address, prepare=SHORT), "not understood of the advisories: 1; ")
+
+
+def test_the_audit_starts_no_other_program(python: tuple[Path, Path]) -> None:
+    """pip-api, which pip-audit imports, would ask `pip` for its release."""
+    code = f"""
+import runpy, sys
+seen = []
+sys.addaudithook(lambda event, given: event == "subprocess.Popen" and seen.append(given))
+runpy.run_path({str(pip_audit.PROCESS)!r})
+import pip_audit._cli, pip_api
+from importlib.metadata import version
+assert (seen, str(pip_api.PIP_VERSION)) == ([], version("pip")), seen
+"""
+
+    done = subprocess.run([str(python[1]), "-I", "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_uv_or_a_lock_there_is_no_answer(prove: Prove, service: Path) -> None:

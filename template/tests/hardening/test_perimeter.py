@@ -181,6 +181,7 @@ def test_more_requests_at_once_than_the_cap_are_503_and_the_rest_is_served() -> 
     assert request(app, "GET", "/ok").status == 200
 
 
+@pytest.mark.costly
 def test_health_is_answered_when_the_cap_is_reached() -> None:
     answers = together(probe(max_concurrency=1), "/sleep/50", "/ok", "/health/live")
 
@@ -240,6 +241,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": message["body"]})
 
 
+@pytest.mark.costly
 def test_a_response_that_began_before_its_request_was_read_is_not_cut_by_the_time_out() -> None:
     app = probe(request_timeout="50ms", body_timeout="100ms", max_body_bytes=20)
     app.mount("/mounted-raw", echo)
@@ -270,6 +272,7 @@ def test_what_goes_on_after_the_answer_is_not_cut_by_the_time_out(logged: Lines)
     assert [line["event"] for line in logged()] == ["request"]
 
 
+@pytest.mark.costly
 def test_a_header_that_the_server_refuses_is_answered_500(logged: Lines) -> None:
     messages: list[Message] = []
 
@@ -343,6 +346,7 @@ def test_each_websocket_is_one_line(logged: Lines) -> None:
     assert [(line["event"], line["status"]) for line in logged()] == [("request", 101), ("unhandled_error", 500)]
 
 
+@pytest.mark.costly
 @in_loop
 async def test_a_shutdown_waits_for_background_tasks() -> None:
     app = probe()

@@ -22,6 +22,7 @@ PREFIXES = ["", "/nested/deeper", "/mounted"]
 ITEM = b'{"name":"canary"}'
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("body", JSON.values(), ids=JSON)
 def test_json_that_parsers_read_differently_is_refused_by_every_route(body: bytes) -> None:
     for prefix in PREFIXES:

@@ -14,11 +14,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib import import_module
+from importlib.metadata import version
 from runpy import run_module
+from types import ModuleType
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
+# As it is imported, pip-api starts `python -m pip --version`, a third of this whole process: it is told instead.
+_call = ModuleType("pip_api._call")
+vars(_call)["call"] = lambda *_, **__: f"pip {version('pip')} from here (python {sys.version.partition(' ')[0]})"
+sys.modules[_call.__name__] = _call
 requests: Any = import_module("requests")  # by name: neither has types of its own
 service: Any = import_module("pip_audit._service.interface")
 AT_ONCE = 8

@@ -94,6 +94,10 @@ class Reporter:
         self._ran: set[str] = set()
         self.waiting: set[str] = set()
 
+    def pytest_sessionstart(self) -> None:
+        """What the conftest of the folder imports is imported, and compiled: another suite may begin."""
+        self._path.with_suffix(".imported").touch()
+
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         self._collected[item.nodeid] = None
 
