@@ -4,6 +4,7 @@ account. A device on which the account signed in before is counted by itself, so
 quotas lock nobody out (OWASP, Slow Down Online Guessing Attacks with Device Cookies). ASVS v5.0.0-6.3.1.
 """
 
+import asyncio
 from contextlib import suppress
 from contextvars import ContextVar
 from hashlib import blake2b, sha256
@@ -35,24 +36,35 @@ class SignInAttempt:
     def __init__(self, x: RequestContext, account: str, device: str | None, claims: list[Claim]) -> None:
         self._request, self._account, self._device, self._claims = x, account, device, claims
         self._is_looked_at = self._is_dropped = False
+        self._unanswered: list[asyncio.Task[None]] = []
 
     async def succeeded(self) -> None:
-        """Give back what was counted, and know this device from now on: its cookie leaves with the response."""
-        if not await self._give_back():
-            return
-        if self._device is None:
-            self._device = token_urlsafe(32)
-        with suppress(StoreUnavailableError):
-            await self._request.services.sessions.remember_device(self._account, _hash(self._device), DEVICE_SECONDS)
-            value = cookie(DEVICE, self._device, max_age=DEVICE_SECONDS)
-            self._request.add_on_success(DEVICE, (b"set-cookie", value.encode()))
+        """Give back what was counted, and know this device from now on: its cookie leaves with the response.
 
-    async def _give_back(self) -> bool:
-        """Give back what was counted, once; whether there was something."""
+        The response waits for both; what the route asks of a store meanwhile travels with them.
+        """
+        if self._claims:
+            self._unanswered = [asyncio.create_task(each) for each in (self._give_back(), self._remember())]
+            await asyncio.sleep(0)  # they are asked before this returns
+
+    async def _give_back(self) -> None:
+        """Give back what was counted, once. If that cannot be, it stays counted, and the log has `store_away`."""
         claims, self._claims = self._claims, []
         if claims:
-            await self._request.services.store.refund(claims)
-        return bool(claims)
+            with suppress(StoreUnavailableError):
+                await self._request.services.store.refund(claims)
+
+    async def _remember(self) -> None:
+        device = self._device or token_urlsafe(32)
+        with suppress(StoreUnavailableError):
+            await self._request.services.sessions.remember_device(self._account, _hash(device), DEVICE_SECONDS)
+            value = cookie(DEVICE, device, max_age=DEVICE_SECONDS)
+            self._request.add_on_success(DEVICE, (b"set-cookie", value.encode()))
+
+    async def _settle(self, *, is_full: bool) -> None:
+        if not self._is_looked_at and (self._is_dropped or is_full):
+            await self._give_back()
+        await asyncio.gather(*self._unanswered)
 
     def _mark(self, *, is_looked_at: bool) -> None:
         """Know of a password that was looked at, or that was not for want of capacity; all attempts of the request do."""
@@ -91,11 +103,9 @@ class _Attempts(list[SignInAttempt]):
     """All attempts of a request whose response has not begun."""
 
     async def settle(self, route_status: int | None) -> None:
-        """Give back those for which no password was looked at."""
+        """Give back those for which no password was looked at, and end what those that succeeded have begun."""
         for each in self:
-            if not each._is_looked_at and (each._is_dropped or route_status == 503):
-                with suppress(StoreUnavailableError):  # it stays counted, and the log has `store_away`
-                    await each._give_back()
+            await each._settle(is_full=route_status == 503)
 
 
 def _attempts_of(context: RequestContext) -> _Attempts:
@@ -121,18 +131,27 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
     context = context_of(request)
     store, quota = context.services.store, context.services.settings.rate_limit_credentials
     key = _hash_account(account)
-    if (device := await _known_device(context, key)) is not None:
+    claims: list[Claim] = []
+    decisions: list[float] = []
+    if (device := _device_of(context)) is not None:
         claims = [(f"credentials device {key} {_hash(device)}", quota)]
-    else:
+        # At once: what is counted on a device that turns out to be a stranger's is given back with the rest.
+        decisions, is_known = await asyncio.gather(store.acquire(claims), _is_known(context, key, device))
+        if not is_known:
+            device = None
+            if decisions[0] < 0:
+                claims, decisions = [], []
+    if device is None:
         wide = Quota(quota.limit * WIDER, quota.window)
         address, *_ = keys = client_keys(context.client)
-        claims = [
+        more = [
             (f"credentials here {key} {address}", quota),
             (f"credentials address {address}", wide),
             *QuotaHeaders("credentials", wide, "credentials network ").network_claims(keys),
             (f"credentials account {key}", wide),
         ]
-    decisions = await store.acquire(claims)
+        decisions += await store.acquire(more)
+        claims += more
     if (remaining := decisions[-1]) >= 0:
         attempt = SignInAttempt(context, key, device, claims)
         _attempts_of(context).append(attempt)
@@ -146,15 +165,17 @@ async def sign_in_attempt(request: Request, account: str) -> SignInAttempt:
     raise Problem(429, "Too many attempts", headers={"retry-after": str(retry_after(remaining))})
 
 
-async def _known_device(context: RequestContext, account: str) -> str | None:
-    """The device of the request, if the account has signed in on it."""
+def _device_of(context: RequestContext) -> str | None:
+    """The device that the request names, if its cookie looks like one that this service made."""
     values = values_of(context.scope["headers"], f"__Host-{DEVICE}".encode())
-    if len(values) == 1 and COOKIE_ID.fullmatch(values[0]):
-        device = values[0].decode()
-        with suppress(StoreUnavailableError):
-            if await context.services.sessions.knows_device(account, _hash(device)):
-                return device
-    return None
+    return values[0].decode() if len(values) == 1 and COOKIE_ID.fullmatch(values[0]) else None
+
+
+async def _is_known(context: RequestContext, account: str, device: str) -> bool:
+    """Whether the account has signed in on a device."""
+    with suppress(StoreUnavailableError):
+        return await context.services.sessions.knows_device(account, _hash(device))
+    return False
 
 
 def _hash(device: str) -> str:

@@ -16,7 +16,7 @@ from ...settings import HardeningSettings
 from ..base import StoreUnavailableError
 from .address import Address
 from .calls import Argument, Call, Script
-from .links import CONNECT, INTERVAL, Links
+from .links import CONNECT, INTERVAL, REFUSALS, Links
 from .probe import NEAR, Probe
 from .queue import DOUBT, CallQueue
 from .wire import reason
@@ -27,14 +27,19 @@ CONNECTIONS = 4
 """Connections of one process."""
 _FORGET = 1.0
 """Seconds after its first wait in which a request, or a connection of days, may wait again: for the next message."""
+_RELAPSE, _LONGEST = 1.0, 8.0
+"""Seconds after the breaker closed within which a refusal doubles the pause until the next probe, up to this many."""
 Answer = TypeVar("Answer")
 
 
 class _Waits:
-    """What a request has waited, with the tasks that it has begun since."""
+    """What a request has waited, with the tasks that it has begun since; what it waits for at once counts once."""
+
+    __slots__ = ("_since", "seconds", "until")
 
     def __init__(self) -> None:
-        self.seconds, self._since = 0.0, time.monotonic()
+        self.seconds = self.until = 0.0
+        self._since = time.monotonic()
 
     def is_over(self) -> bool:
         return time.monotonic() > self._since + _FORGET
@@ -80,7 +85,7 @@ class RedisConnection:
         Raises:
             StoreUnavailableError: There is no answer.
         """
-        self.submit(call := Call(script, keys, arguments))
+        self.submit(call := Call(script, keys, arguments), self.patience())
         return await self.answer(call, call.future)
 
     async def answer(self, call: Call, future: asyncio.Future[Answer]) -> Answer:
@@ -92,32 +97,33 @@ class RedisConnection:
         try:
             answer = await future
         except StoreUnavailableError:
-            self._note(self._queue.now() - call.asked)
+            self._note(call.asked, self._queue.now())
             raise
-        if (seconds := self._links.heard - call.asked) > NEAR:
-            self._note(seconds)
+        if self._links.heard - call.asked > NEAR:
+            self._note(call.asked, self._links.heard)
         return answer
 
-    def _note(self, seconds: float) -> None:
+    def _note(self, began: float, ended: float) -> None:
         """Know for the next call of this request how long it has waited."""
+        waits = self._waited()
+        waits.seconds += max(ended - max(began, waits.until), 0.0)
+        waits.until = ended
+
+    def _waited(self) -> _Waits:
         if (waits := _waits.get()) is None or waits.is_over():
             _waits.set(waits := _Waits())
-        waits.seconds += seconds
+        return waits
 
     def patience(self) -> float:
         """How many seconds the request that is running may still wait."""
-        waits = _waits.get()
-        return TIMEOUT if waits is None or waits.is_over() else TIMEOUT - waits.seconds
+        return TIMEOUT - self._waited().seconds
 
-    def submit(self, call: Call) -> None:
-        """Let a call wait for its turn.
+    def submit(self, call: Call, seconds: float) -> None:
+        """Let a call wait for its turn and its answer, so long at most.
 
         Raises:
             StoreUnavailableError: Redis is away, or there is no time left to wait for it.
         """
-        self._submit(call, self.patience())
-
-    def _submit(self, call: Call, seconds: float) -> None:
         if self._loop is not asyncio.get_running_loop():
             self._begin()
         if self._open_since is not None or seconds <= 0:
@@ -143,7 +149,7 @@ class RedisConnection:
     async def ping(self) -> bool:
         """Whether Redis lets us write just now."""
         with suppress(StoreUnavailableError):
-            self._submit(call := self._probe.call(), TIMEOUT)
+            self.submit(call := self._probe.call(), TIMEOUT)
             await call.future
         return self._open_since is None
 
@@ -155,6 +161,7 @@ class RedisConnection:
         )
         self._probing: Call | None = None
         self._open_since = None
+        self._closed_at, self._pause = float("-inf"), INTERVAL
         self._links.add()
 
     def _open_breaker(self, error: Exception) -> None:
@@ -162,16 +169,19 @@ class RedisConnection:
         now = time.monotonic()
         if self._open_since is None:
             self._open_since = now
-            log("error", "store_away", reason=reason(error), meanwhile=self._fallback)
+            # Redis lets a probe write, and says no to requests: it will for longer.
+            is_relapse = isinstance(error, REFUSALS) and now < self._closed_at + _RELAPSE
+            self._pause = min(2 * self._pause, _LONGEST) if is_relapse else INTERVAL
+            log("error", "store_away", **reason(error), meanwhile=self._fallback)
         self._queue.clear()
         self._links.stop()
         # At once, unless it was tried just now: who lets a probe write and nobody else is not to be asked all the time.
-        self._links.add(0.0 if now > self._links.tried + INTERVAL else INTERVAL)
+        self._links.add(0.0 if now > self._links.tried + self._pause else self._pause)
 
     def _close_breaker(self) -> None:
         if (since := self._open_since) is not None:
-            self._open_since = None
-            log("warning", "store_back", seconds=round(time.monotonic() - since, 1))
+            self._open_since, self._closed_at = None, time.monotonic()
+            log("warning", "store_back", seconds=round(self._closed_at - since, 1))
 
     def _doubt(self, call: Call) -> None:
         """It is late: is it the answer that is late, or Redis that is silent?"""

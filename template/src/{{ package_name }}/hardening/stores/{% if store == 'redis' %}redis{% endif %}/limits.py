@@ -159,10 +159,10 @@ class RedisStore:
     async def acquire(self, claims: Sequence[Claim]) -> list[float]:
         """See `Store.acquire`."""
         try:
-            if (call := self._next) is None or not call.takes(len(claims)) or self.connection.patience() < TIMEOUT:
-                is_shared = self.connection.patience() == TIMEOUT
-                self.connection.submit(call := _Acquisitions(self._prefix))
-                self._next = call if is_shared else None
+            patience = self.connection.patience()
+            if (call := self._next) is None or not call.takes(len(claims)) or patience < TIMEOUT:
+                self.connection.submit(call := _Acquisitions(self._prefix), patience)
+                self._next = call if patience == TIMEOUT else None
             decisions = await self.connection.answer(call, call.add(claims))
         except StoreUnavailableError:
             if self._is_closed:

@@ -17,7 +17,8 @@ CONNECT = 1.0
 """Seconds that a new connection has for a name, TLS, a password and its first answer. No call waits for that."""
 INTERVAL = 0.5
 """Seconds between two tries to connect."""
-_REFUSALS = (ReplyError, TypeError, ValueError)
+REFUSALS = (ReplyError, TypeError, ValueError)
+"""What Redis says no with, or what no script answers."""
 
 
 class Links:
@@ -148,7 +149,7 @@ class Links:
     def _lose(self, wire: Wire, error: Exception) -> None:
         """A connection broke, or Redis refuses."""
         is_moved = isinstance(error, ReplyError) and str(error).startswith("MOVED ")
-        if isinstance(error, _REFUSALS) and not is_moved:
+        if isinstance(error, REFUSALS) and not is_moved:
             self._on_failure(error)
             return
         gone = {wire, *(self._idle if is_moved else ())}  # what is idle leads to the same shard

@@ -24,8 +24,11 @@ _EMPTIED = (
 _FAR = "A request waits 100 ms for Redis in all: one that asks often, such as a sign-in, is a 503. Put Redis nearer."
 _KEPT = 60.0
 """Seconds that Redis keeps what a probe has written."""
+# TIME, which all that counts asks. A second key, which nobody has: while a slot moves to another node of a cluster, this
+# one has some keys still and not all.
 _PROBE = Script(
     """
+redis.call('TIME')
 local found = redis.call('GET', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return found
@@ -57,7 +60,13 @@ class Probe:
         return _ProbeCall(self)
 
     def compare(self, found: bytes | None) -> None:
-        """Say once who else is there, and that what was written a moment ago is not."""
+        """Say once who else is there, and that what was written a moment ago is not.
+
+        Raises:
+            TypeError: It is nothing that a probe finds.
+        """
+        if not isinstance(found, bytes | None):
+            raise TypeError("no answer to a probe")
         now = time.monotonic()
         if found is None and now < self._written + _KEPT / 2:  # half: a clock of Redis may be set
             log("error", "store_emptied", hint=_EMPTIED)
@@ -89,7 +98,7 @@ class Probe:
 
 class _ProbeCall(Call):
     def __init__(self, probe: Probe) -> None:
-        super().__init__(_PROBE, [probe.key], [probe.deployment, round(_KEPT)])
+        super().__init__(_PROBE, [probe.key, probe.key + ":none"], [probe.deployment, round(_KEPT)])
         self._probe = probe
 
     def succeed(self, answer: bytes | None) -> None:

@@ -9,7 +9,7 @@ from math import inf
 from .calls import Call
 
 _TOGETHER = 128
-_TICK = 0.01
+_TICK = 0.005
 """Seconds between two looks at what is not answered."""
 _LATE = 0.025
 """Seconds that a look counts at most: this process, and not Redis, was late for the rest."""

@@ -12,14 +12,29 @@ from hiredis import Reader, ReplyError
 from .calls import Call
 
 _CODE = re.compile(r"(?:^(?!ERR )|[ :]-)([A-Z]{2,20})\b")
+_CERTIFICATE = re.compile(r"certificate verify failed: (.+?)\.? \(_ssl")
+_NAMELESS = {"max number of clients": "MAXCLIENTS", "can't run this command": "NOPERM"}
+_HINTS = {
+    "certificate has expired": "Renew the certificate of Redis.",
+    "self-signed certificate": "Name its authority in APP_STORE_URL: ?ssl_ca_certs=FILE.",
+    "unable to get local issuer": "Name its authority in APP_STORE_URL: ?ssl_ca_certs=FILE.",
+    "Hostname mismatch": "Write the host in APP_STORE_URL as the certificate of Redis does.",
+    "IP address mismatch": "Write the host in APP_STORE_URL as the certificate of Redis does.",
+    "MAXCLIENTS": "Redis takes no more connections: raise its maxclients.",
+}
 
 
-def reason(error: Exception) -> str:
-    """What the log says of an error: the word that Redis refuses with, such as `OOM`, or the kind of the error."""
+def reason(error: Exception) -> dict[str, str]:
+    """What the log says of an error: the word that Redis refuses with, such as `OOM`, what is wrong with its
+    certificate, or the kind of the error; and what to do where that does not say it."""
+    text, word = str(error), type(error).__name__
     if isinstance(error, ReplyError):
-        found = _CODE.search(str(error))
-        return found[1] if found else "ERR"
-    return type(error).__name__
+        code = _CODE.search(text)
+        word = code[1] if code else next((word for part, word in _NAMELESS.items() if part in text), "ERR")
+    elif certificate := _CERTIFICATE.search(text):
+        word = certificate[1]
+    hint = next((hint for begin, hint in _HINTS.items() if word.startswith(begin)), "")
+    return {"reason": word, **({"hint": hint} if hint else {})}
 
 
 class Wire(asyncio.Protocol):
@@ -31,6 +46,7 @@ class Wire(asyncio.Protocol):
     made = 0.0
     """When it was ready, by the clock of the machine."""
     is_lost = False
+    _error: Exception | None = None
 
     def __init__(self) -> None:
         self.calls = deque[Call]()
@@ -60,7 +76,7 @@ class Wire(asyncio.Protocol):
         self.on_free = lambda _: None if done.done() else done.set_result(None)
         self.on_lost = lambda _, error: None if done.done() else done.set_exception(error)
         if self.is_lost:
-            raise EOFError
+            raise self._error or EOFError()
         self.send(calls)
         await done
 
@@ -70,11 +86,13 @@ class Wire(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self.on_data()
         try:
             self._reader.feed(data)
-            while not self.is_lost and (answer := self._reader.gets()) is not False:
+            if (answer := self._reader.gets()) is not False:
+                self.on_data()  # a part of an answer is silence
+            while not self.is_lost and answer is not False:
                 self._hand_over(answer)
+                answer = self._reader.gets()
         except Exception as error:  # noqa: BLE001 - whatever it is, what follows cannot be told from an answer
             self._lose(error)
 
@@ -82,6 +100,8 @@ class Wire(asyncio.Protocol):
         self._lose(error or EOFError())
 
     def _hand_over(self, answer: object) -> None:
+        if not self.calls:
+            raise answer if isinstance(answer, ReplyError) else EOFError("nobody has asked")
         call = self.calls[0]
         if not isinstance(answer, ReplyError):
             call.succeed(answer)
@@ -99,6 +119,7 @@ class Wire(asyncio.Protocol):
 
     def _lose(self, error: Exception) -> None:
         if not self.is_lost:
+            self._error = error
             self.calls.extendleft(self._unknown)
             self.close()
             self.on_lost(self, error)
