@@ -172,7 +172,8 @@ class RedisConnection:
             # Redis lets a probe write, and says no to requests: it will for longer.
             is_relapse = isinstance(error, REFUSALS) and now < self._closed_at + _RELAPSE
             self._pause = min(2 * self._pause, _LONGEST) if is_relapse else INTERVAL
-            log("error", "store_away", **reason(error), meanwhile=self._fallback)
+            word, hint = reason(error)
+            log("error", "store_away", reason=word, meanwhile=self._fallback, **({"hint": hint} if hint else {}))
         self._queue.clear()
         self._links.stop()
         # At once, unless it was tried just now: who lets a probe write and nobody else is not to be asked all the time.

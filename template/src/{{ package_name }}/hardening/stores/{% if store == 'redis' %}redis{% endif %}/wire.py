@@ -24,17 +24,16 @@ _HINTS = {
 }
 
 
-def reason(error: Exception) -> dict[str, str]:
+def reason(error: Exception) -> tuple[str, str]:
     """What the log says of an error: the word that Redis refuses with, such as `OOM`, what is wrong with its
-    certificate, or the kind of the error; and what to do where that does not say it."""
+    certificate, or the kind of the error; and what to do, empty where that says it."""
     text, word = str(error), type(error).__name__
     if isinstance(error, ReplyError):
         code = _CODE.search(text)
         word = code[1] if code else next((word for part, word in _NAMELESS.items() if part in text), "ERR")
     elif certificate := _CERTIFICATE.search(text):
         word = certificate[1]
-    hint = next((hint for begin, hint in _HINTS.items() if word.startswith(begin)), "")
-    return {"reason": word, **({"hint": hint} if hint else {})}
+    return word, next((hint for begin, hint in _HINTS.items() if word.startswith(begin)), "")
 
 
 class Wire(asyncio.Protocol):
