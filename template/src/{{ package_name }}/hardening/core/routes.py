@@ -105,7 +105,8 @@ class RouteTable:
 
     def methods_at(self, path: str) -> list[str]:
         """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
-        return sorted({method for route in self.at(path) for method in route.methods or ()})
+        methods = {method for route in self.at(path) for method in route.methods or ()}
+        return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
     def at(self, path: str) -> list[Route]:
         """The routes of a path that are no WebSockets, whatever their methods."""
