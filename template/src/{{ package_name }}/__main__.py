@@ -173,7 +173,8 @@ def _workers(text: str) -> int:
 
 def _develop() -> dict[str, str]:
     """Switch this run, and the worker processes it starts, to development; return where names were taken from."""
-    given = {name: value for name, value in dotenv_values(".env").items() if name.upper().startswith(PREFIX) and value}
+    written = dotenv_values(".env", encoding="utf-8-sig").items()
+    given = {name: value for name, value in written if name.upper().startswith(PREFIX) and value}
     new = {name: value for name, value in given.items() if name not in os.environ}
     os.environ.update({**new, f"{PREFIX}ENV": "development"})
     return {**{name.upper(): ".env" for name in new}, f"{PREFIX}ENV": "--dev"}

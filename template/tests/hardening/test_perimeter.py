@@ -153,7 +153,7 @@ def test_methods_that_a_route_does_not_have_are_refused_by_name(method: str) -> 
     answer = request(shared(), method, "/ok")
 
     assert_problem(answer, 405)
-    assert answer["allow"] == "GET"
+    assert answer["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("target", ["/items", "/raw", "/mounted/items", "/nested/deeper/items"])

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 
 from .core.framework import lasts_of
 from .core.headers import is_field
-from .settings import Quota, seconds
+from .settings import Quota, waiting
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -96,8 +96,8 @@ def policy(
         public,
         tuple(each.lower() for each in content_types),
         "credentials" if quota == "credentials" else None if quota is None else Quota.parse(quota),
-        None if body_timeout is None else float(seconds(body_timeout)),
-        None if request_timeout is None else float(seconds(request_timeout)),
+        None if body_timeout is None else float(waiting(body_timeout)),
+        None if request_timeout is None else float(waiting(request_timeout)),
         frozenset(script_cookies),
         reasons,
         unchecked_query,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,7 +15,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "APP_"
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", re.ASCII)
-_QUOTA = re.compile(r"(\d+)/(\S+)", re.ASCII)
+_QUOTA = re.compile(rf"(\d+)/({_DURATION.pattern})", re.ASCII)
+# The same in other words: `100 requests per minute`, `1e3/h`, `15 min`.
+_LIKE = re.compile(r"(?:([\d_,]{0,12}\d(?:e\d)?) *[a-z]* *(?:/|\bper\b) *)?(\d+(?:\.\d+)?)? *([a-z]*)", re.ASCII)
+_WORDS = {"ms": "ms", "mil": "ms", "mo": "", "m": "m", "s": "s", "h": "h", "d": "d", "": ""}
+LEAST_SECONDS = 0.01
+"""Of what bounds a request, a session or a quota: with less nobody would be answered, or nothing be bounded."""
 MOST_SECONDS = 86400.0 * 365
 MOST_WAITING = 86400.0 * 7
 """Of a time-out; the kernel and the server count its milliseconds in 31 bits, which are 24 days."""
@@ -23,25 +29,43 @@ MOST_REQUESTS = 10**9
 _STORE = re.compile(r"(redis|rediss|unix|rediss?\+(sentinel|cluster))://")
 
 
-def seconds(value: Any, most: float = MOST_SECONDS) -> Any:
+def seconds(value: Any, most: float = MOST_SECONDS, least: float = 0.0) -> Any:
     """Read a duration such as `30`, `5s`, `15m`, `12h` as seconds.
 
     Raises:
         ValueError: The text is not a duration, or one out of bounds.
     """
-    if not isinstance(value, str):
-        return value
-    if (match := _DURATION.fullmatch(value.strip())) is None:
-        raise ValueError("is not a duration; write seconds or a number with ms, s, m, h or d, such as 30 or 15m")
-    number = float(match[1]) * _UNITS[match[2]]
-    if not 0 < number <= most:
-        raise ValueError(f"is not a duration within bounds: more than 0, and at most {most / 86400:g}d")
+    number = value
+    if isinstance(value, str):
+        if (match := _DURATION.fullmatch(value.strip())) is None:
+            raise ValueError(f"is not a duration; write seconds or a number with ms, s, m, h or d{_such_as(value)}")
+        number = float(match[1]) * _UNITS[match[2]]
+    if isinstance(number, int | float) and not (least <= number <= most and number > 0):
+        at_least = f"at least {least * 1000:g}ms" if least else "more than 0"
+        raise ValueError(f"is not a duration within bounds: {at_least}, and at most {most / 86400:g}d")
     return number
 
 
+def _such_as(text: str, *, is_quota: bool = False) -> str:
+    """What was meant, as it is written here; an example where nobody can tell."""
+    match = _LIKE.fullmatch(normalize("NFKC", text).strip("\"' \t\r\n").lower())
+    if match is not None and (match[1] is not None) is is_quota:
+        limit, number, word = match.groups()
+        unit = next(unit for start, unit in _WORDS.items() if word.startswith(start))
+        if (unit or not word) and (unit or number):
+            limit = "" if limit is None else f"{float(re.sub('[_,]', '', limit)):.0f}/"
+            return f": {limit}{number or 1}{unit}"
+    return ", such as 100/15m" if is_quota else ", such as 30 or 15m"
+
+
+def lasting(value: Any) -> Any:
+    """The seconds of what is in force for a while; errors name its own bounds."""
+    return seconds(value, least=LEAST_SECONDS)
+
+
 def waiting(value: Any) -> Any:
-    """The seconds of a time-out; errors name its own bound."""
-    return seconds(value, MOST_WAITING)
+    """The seconds of a time-out; errors name its own bounds."""
+    return seconds(value, MOST_WAITING, LEAST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +85,10 @@ class Quota:
         if not isinstance(value, str):
             return value
         if (match := _QUOTA.fullmatch(value.strip())) is None:
-            raise ValueError("is not a quota; write requests/duration, such as 100/15m")
+            raise ValueError(f"is not a quota; write requests/duration{_such_as(value, is_quota=True)}")
         if not 1 <= float(match[1]) <= MOST_REQUESTS:  # `int` takes no more than 4,300 digits
             raise ValueError(f"is not a quota within bounds: 1 to {MOST_REQUESTS} requests")
-        return cls(int(match[1]), seconds(match[2]))
+        return cls(int(match[1]), lasting(match[2]))
 
     def __str__(self) -> str:
         unit = next(unit for unit in ("d", "h", "m", "s", "ms") if self.window % _UNITS[unit] == 0 or unit == "ms")
@@ -114,7 +138,8 @@ def _store(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MOST_SECONDS)]
-Timeout = Annotated[float, BeforeValidator(waiting), Field(gt=0, le=MOST_WAITING)]
+Lifetime = Annotated[float, BeforeValidator(lasting), Field(ge=LEAST_SECONDS, le=MOST_SECONDS)]
+Timeout = Annotated[float, BeforeValidator(waiting), Field(ge=LEAST_SECONDS, le=MOST_WAITING)]
 QuotaField = Annotated[Quota, NoDecode, BeforeValidator(Quota.parse), PlainSerializer(str)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items), PlainSerializer(",".join)]
 Networks = Annotated[
@@ -165,13 +190,13 @@ class HardeningSettings(BaseSettings):
     """Seconds a client has to send the whole body."""
     request_timeout: Timeout = 30.0
     """Seconds a route has until its response starts."""
-    socket_idle: Duration = 300.0
+    socket_idle: Lifetime = 300.0
     """Seconds a WebSocket may be open without a message from either side."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
     """Requests that one process works on at once, and half as many WebSockets beside; more are answered 503."""
-    session_idle: Duration = 1800.0
+    session_idle: Lifetime = 1800.0
     """Seconds until a session that is not used ends."""
-    session_lifetime: Duration = 43_200.0
+    session_lifetime: Lifetime = 43_200.0
     """Seconds until a session ends however much it is used."""
     csp_report_uri: Annotated[str, Field(max_length=2048)] = ""
     """Where browsers report violations of the Content-Security-Policy."""

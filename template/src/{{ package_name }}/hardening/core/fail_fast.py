@@ -4,12 +4,14 @@ FastAPI copies each: a megabyte of unknown names took ten times what a valid one
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import inf, log
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticKnownError
 
-from .framework import adapter_of, validator_of
+from .framework import adapter_of, core_schema_of, is_complete, set_validator, validator_in, validator_of
 from .mistakes import TOO_MANY, Mistakes
 from .problems import MAX_ERRORS
 from .schemas import COLLECTIONS, NESTED, children, definitions, known
@@ -18,9 +20,13 @@ MANY = 64
 """Values in an input above which it is large, where few mistakes may be made in each; of a smaller one each mistake is listed."""
 _MISTAKES = 5 * MANY
 """In an input that is not large: a value may be tried as each member of a union, and lack each field of it."""
+_LONG = 5000
+"""Letters above which a name in a mapping is long, as no integer is: each mistake below it repeats it."""
 _FEW = 6
 """Levels above which an input is large, where a union is within itself: each multiplies the work."""
 _EXACT = ("str", "int", "float", "bool")
+_SHORT = {"int", "uuid", "date", "enum", "literal"}
+_CHANGES = {"function-before", "function-wrap", "function-plain"}
 _NAMED = {"model-fields": "fields", "typed-dict": "fields", "dataclass-args": "fields", "arguments": "arguments_schema"}
 _OBJECTS = (*_NAMED, "dict")
 _LISTS = (*COLLECTIONS, "tuple")
@@ -32,6 +38,10 @@ _ATTEMPTS = {"union": "choices", "function-wrap": "schema"}
 def fail_fast(param: Any) -> None:
     """Let a parameter or a body of FastAPI's stop at its first mistakes, if it may hold several values."""
     adapter, schema = adapter_of(param), known(param)
+    for each in _within(schema):
+        # Its own `__init__` is called, whose validator is that of the class, whatever the schema around it says.
+        if each.get("custom_init") and is_complete(each["cls"]) and not isinstance(validator_in(each["cls"]), FailFast):
+            set_validator(each["cls"], FailFast(validator_in(each["cls"]), core_schema_of(each["cls"])))
     if _holds(schema, *_OBJECTS, *_LISTS) and not isinstance(adapter.validator, FailFast):
         adapter.validator = FailFast(adapter.validator, schema)
 
@@ -49,12 +59,17 @@ class FailFast:
         self._all = validator
         self._mistakes = Mistakes()
         self._definitions = definitions(schema)
+        texts = [each for each in _within(schema) if each.get("type") == "json"]
+        exact = (_refs(each, self._definitions) for each in texts if self._is_otherwise_of_json(each, {}))
+        self._exact = frozenset[str]().union(*exact)
+        """What such a text refers to."""
         self._most_each: dict[str, tuple[int, int]] = {}
         self._most_levels: float = inf
         self._most_values: float = min(MANY, _MISTAKES / max(self._most_mistakes(schema)))
         classes = {id(each["cls"]): each["cls"] for each in _within(schema) if isinstance(each.get("cls"), type)}
         self._first = validator_of(self._copy(schema, {}, frozenset(), False), classes.values())
         self._sized: Any = (dict, list, str) if _holds(schema, "json") else (dict, list)
+        self._has_names = any(not each.keys().isdisjoint(_MAPPED) for each in _within(schema))
         # What a character of JSON may be: half of a value, half of a level.
         self._of_text = max(0.5, self._most_values / max(2 * self._most_levels, 1))
 
@@ -87,7 +102,7 @@ class FailFast:
             for each in level:
                 if isinstance(each, self._sized):
                     left -= len(each) * self._of_text if type(each) is str else len(each)
-                    if left < 0:
+                    if left < 0 or (self._has_names and type(each) is dict and _has_long_name(each, _LONG)):
                         return True
                     held += () if type(each) is str else each.values() if isinstance(each, dict) else each
             levels -= bool(held)
@@ -121,8 +136,8 @@ class FailFast:
         if not isinstance(schema, dict) or schema.get("on_error", "raise") != "raise":  # its mistakes are none
             return schema
         kind, config, copy = schema.get("type", ""), schema.get("config", config), dict(schema)
-        if kind == "json" and self._is_otherwise_of_json(schema, config):
-            return schema
+        if schema.get("ref") in self._exact or (kind == "json" and self._is_otherwise_of_json(schema, config)):
+            return _ending(schema)
         is_within_list, within = _LIST in within, within | {schema.get("ref", ""), _LIST if kind in _LISTS else ""}
         is_tried = kind in _ATTEMPTS and _holds(schema, *_OBJECTS, "definition-ref")
         grows = self._grows(schema)
@@ -144,10 +159,12 @@ class FailFast:
             return _around("function-wrap", self._mistakes.attempt, copy)
         if is_object:
             most_names = _most_names(schema, config)
+            if (longest := _longest_name(schema)) < inf:
+                copy = _around("function-before", partial(_check_names, longest), copy)
             if (kind != "definition-ref") if grows else is_counted:
                 begun = _around("function-before", self._mistakes.begun(most_names), copy)
                 return _around("function-after", self._mistakes.right, begun)
-            if most_names < float("inf"):
+            if most_names < inf:
                 return _around("function-before", self._mistakes.named(most_names), copy)
         return copy
 
@@ -205,13 +222,51 @@ def _around(kind: str, function: Callable[..., Any], schema: dict[str, Any]) -> 
     return around
 
 
+def _ending(schema: Any) -> Any:
+    """The same with collections that end at their first mistake, and no function between."""
+    if isinstance(schema, list):
+        return [_ending(each) for each in schema]
+    if isinstance(schema, tuple):
+        return (_ending(schema[0]), *schema[1:])
+    if not isinstance(schema, dict):
+        return schema
+    copy = {**schema, "fail_fast": True} if schema.get("type") in _LISTS else dict(schema)
+    for key in NESTED:
+        nested = schema.get(key)
+        if isinstance(nested, dict) and key in ("fields", "choices"):
+            copy[key] = {name: _ending(each) for name, each in nested.items()}
+        elif nested is not None:
+            copy[key] = _ending(nested)
+    return copy
+
+
 def _most_names(schema: Any, config: Any) -> float:
     """How many names an object may have before more than `MAX_ERRORS` are unknown; no limit where none is a mistake."""
     declared = schema.get(_NAMED.get(schema.get("type", ""), ""))
     forbids = schema.get("extra_behavior", config.get("extra_fields_behavior")) == "forbid"
     if schema["type"] == "arguments":
         forbids = "var_kwargs_schema" not in schema
-    return len(declared) + MAX_ERRORS if declared is not None and forbids else float("inf")
+    return len(declared) + MAX_ERRORS if declared is not None and forbids else inf
+
+
+def _longest_name(schema: Any) -> float:
+    """How long a name in a mapping may be before it is wrong and long; no limit where the schema does not say it."""
+    names = [*_within(schema.get("keys_schema", {}))]
+    kinds, bounds = {each.get("type", "") for each in names}, [each.get("max_length", 0) for each in names]
+    if kinds & _CHANGES or any(each.get("strip_whitespace") for each in names):
+        return inf
+    return max(_LONG, *bounds) if any(bounds) or kinds & _SHORT else inf
+
+
+def _has_long_name(value: dict[Any, Any], most: float) -> bool:
+    return any(type(name) is str and len(name) > most for name in value)
+
+
+def _check_names(most: float, value: Any) -> Any:
+    """Refuse a mapping for a name alone: it would stand in each mistake of what is under it."""
+    if isinstance(value, dict) and _has_long_name(value, most):
+        raise PydanticKnownError("string_too_long", {"max_length": int(most)})
+    return value
 
 
 def _within(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ except ImportError:  # then no route of FastAPI's takes a form
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 MAX_FILE_NAME = 255
 _PARAMETER = re.compile(r'[ \t]*;[ \t]*([a-z]+\*?)=("(?:[^"\\]|\\.)*"|[^\s";]+)', re.IGNORECASE)
-_DISPOSITION = re.compile(rf"form-data(?:{_PARAMETER.pattern})*[ \t;]*", re.IGNORECASE)
+_DISPOSITION = "form-data"
 _CHARSET = re.compile(r'charset[ \t]*=[ \t]*"?(?!(?:utf-?8|us-ascii)\b)', re.IGNORECASE)
 _BOUNDARY = re.compile(r";\s*boundary[*0-9]*\s*=", re.IGNORECASE)  # browsers say boundary in its value, too
 _NOT_ASCII = re.compile(rb"[\0]|%(?:00|[89a-f])", re.IGNORECASE)  # or no text at all
@@ -168,9 +168,13 @@ class _Multipart(_Fields):
 
     def _headers_finished(self) -> None:
         disposition = self._headers.get("content-disposition", "")
-        found = [(each[1].lower(), each[2]) for each in _PARAMETER.finditer(disposition)]
-        parameters = dict(found)
-        if not _DISPOSITION.fullmatch(disposition) or "name" not in parameters or len(parameters) != len(found):
+        found, at = list[tuple[str, str]](), len(_DISPOSITION)
+        while each := _PARAMETER.match(disposition, at):  # a search would begin anew at each of many blanks
+            found.append((each[1].lower(), each[2]))
+            at = each.end()
+        parameters, is_whole = dict(found), not disposition[at:].strip(" \t;")
+        starts = disposition[: len(_DISPOSITION)].lower() == _DISPOSITION
+        if not (starts and is_whole) or "name" not in parameters or len(parameters) != len(found):
             raise InvalidBodyError("a part without one name")
         if self._headers.get("content-transfer-encoding", "binary").lower() not in _PLAIN:
             raise InvalidBodyError("an encoded part")

@@ -92,6 +92,16 @@ def core_schema_of(model: Any) -> Any:
     return model.__pydantic_core_schema__
 
 
+def validator_in(model: Any) -> Any:
+    """The validator that a model calls as it is made."""
+    return model.__pydantic_validator__
+
+
+def set_validator(model: Any, validator: Any) -> None:
+    """Put another one in its place."""
+    model.__pydantic_validator__ = validator
+
+
 def is_complete(cls: type) -> bool:
     """Whether Pydantic has built the validator of a class."""
     return "__pydantic_validator__" in vars(cls) and bool(vars(cls).get("__pydantic_complete__"))

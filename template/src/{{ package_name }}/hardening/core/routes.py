@@ -58,6 +58,7 @@ class RouteTable:
         )
         self.has_headers = any(route.policy.headers for route in self._all)
         by_path = [route for route in asked if route.by_path]
+        self._undecided = [route for route in self._all if not (route.by_path or route.is_websocket)]
         self._dynamic = [route for route in by_path if "{" in route.path or route.methods is None]
         # What an exact path may match, shadowing routes with parameters included.
         self._static = {
@@ -103,9 +104,16 @@ class RouteTable:
                 return route
         return None
 
-    def methods_at(self, path: str) -> list[str]:
-        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6)."""
-        return sorted({method for route in self.at(path) for method in route.methods or ()})
+    def methods_at(self, path: str, takes: Callable[[str], Any] = bool) -> list[str]:
+        """Every method that a path is answered to, whichever routes they are of (RFC 9110, 15.5.6).
+
+        Args:
+            path: Below a root path.
+            takes: Whether a route is found for a method of one that may decide by more than path and method.
+        """
+        others = {each for route in self._undecided if route.regex.match(path) for each in route.methods or ()}
+        methods = {each for route in self.at(path) for each in route.methods or ()} | {*filter(takes, others)}
+        return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
     def at(self, path: str) -> list[Route]:
         """The routes of a path that are no WebSockets, whatever their methods."""

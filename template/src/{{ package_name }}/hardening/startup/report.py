@@ -17,7 +17,7 @@ from ..asgi.other_servers import LEFT_TO_PROXY, NOT_BOUNDED
 from ..core.findings import Finding
 from ..core.route import Access, Route
 from ..policy import DEFAULT
-from ..settings import PREFIX, HardeningSettings, seconds, secret_names, waiting
+from ..settings import PREFIX, HardeningSettings, lasting, seconds, secret_names, waiting
 from .overrides import handlers, middleware, replaced
 from .settings import secrets_in
 
@@ -99,7 +99,7 @@ def _written(text: str | None, field: FieldInfo | None) -> str:
         return "not set"
     if text in ("True", "False"):
         return text.lower()
-    if field is None or not any(getattr(each, "func", None) in (seconds, waiting) for each in field.metadata):
+    if field is None or not any(getattr(each, "func", None) in (seconds, lasting, waiting) for each in field.metadata):
         return text
     return _duration(text)
 

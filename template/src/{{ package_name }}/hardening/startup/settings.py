@@ -74,21 +74,33 @@ def _unreadable(error: ErrorDetails) -> Finding:
     name = f"{PREFIX}{'_'.join(map(str, error['loc'][:1]))}".upper()
     reason = error["msg"].removeprefix("Value error, ")
     hint = "`.env.example` shows a value for each setting of the template's; your own are in settings.py."
-    return Finding("settings.E001", f"{name} cannot be read: {reason}.", hint)
+    written = (text for each, text in os.environ.items() if each.upper() == name)
+    return Finding("settings.E001", f"{name} cannot be read: {reason}.", next(map(_left_by, written), "") or hint)
+
+
+def _left_by(written: str) -> str:
+    """What stands in a value because it was written for a shell, and nobody has taken it off."""
+    text = written.strip()
+    if not text:
+        return "It is empty: unset it, and its default holds."
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return "Take the quotes away: nobody has, so they are part of the value."
+    if " #" in text:
+        return "Take the comment away: what stands behind a value is part of it."
+    return "Take the blanks around it away." if text != written else ""
 
 
 def near_misses(settings: HardeningSettings) -> Iterator[Finding]:
     """Names in the environment, or of secrets, that are nearly a setting. Other `APP_` names are the platform's."""
     known = {f"{PREFIX}{name}".upper() for name in type(settings).model_fields} | {f"{PREFIX}SECRETS_DIR"}
+    spelt: dict[str, str] = {}
     for name in sorted({*os.environ, *secret_names()}):
-        upper = name.upper()
-        one, other = os.environ.get(name), os.environ.get(upper)
-        if upper in known and None not in (one, other) and one != other:
-            yield Finding("settings.E004", f"{name} and {upper} differ, and are one setting.", f"Unset {name}.")
-        if not upper.startswith(PREFIX) or upper in known | {HOST, PORT, ROOT_PATH}:
-            continue
-        if meant := _meant(upper, known):
-            yield Finding("settings.E002", f"{name} is not a setting.", f"Did you mean {meant}?")
+        upper, first = name.upper(), spelt.setdefault(name.upper(), name)
+        if upper in known and name in os.environ and os.environ.get(first, os.environ[name]) != os.environ[name]:
+            yield Finding("settings.E004", f"{first} and {name} differ, and are one setting.", f"Unset {name}.")
+        own = upper.removeprefix("\ufeff")  # with which a file of Windows begins, and so its first name
+        if own.startswith(PREFIX) and upper not in known | {HOST, PORT, ROOT_PATH} and (meant := _meant(own, known)):
+            yield Finding("settings.E002", f"{ascii(name)[1:-1]} is not a setting.", f"Did you mean {meant}?")
 
 
 def _meant(name: str, known: Iterable[str]) -> str | None:

@@ -128,6 +128,12 @@ class RequestContext:
         return self._route
 
     @property
+    def methods(self) -> list[str]:
+        """Every method that its path is answered to."""
+        routes = self.services.routes
+        return routes.methods_at(self.path, lambda method: routes.find(method, self.path, self.scope, self._root_path))
+
+    @property
     def policy(self) -> Policy:
         """What the route declares of itself."""
         return DEFAULT if (route := self.route) is None else route.policy

@@ -62,7 +62,7 @@ class Errors:
             else:
                 self._tell_of_withheld(context, exc)
         if exc.status_code == 405 and getattr(context.route, "context", None) is None:  # no route's own, but FastAPI's
-            methods = context.services.routes.methods_at(context.path)
+            methods = context.methods
             headers = {"Allow": ", ".join(methods)} if methods else headers  # it names those of one route
         return self._respond(request, exc, exc.status_code, headers, **words)
 
