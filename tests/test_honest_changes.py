@@ -13,7 +13,7 @@ import pytest
 from verify.upkeep import larger_repository
 
 from .conftest import commit
-from .stages import deployments, pipelines, test_manifests
+from .stages import deployments, pipelines, test_manifests, test_platforms
 from .test_verify import Verified, copy, synced, verify
 
 __all__ = ["synced"]
@@ -166,6 +166,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "a pipeline": pipelines.HONEST,
     "a container file or compose file": deployments.HONEST,
     "a manifest": test_manifests.HONEST,
+    "a platform, a supervisor or a script": test_platforms.HONEST,
 }
 """Every honest change. Those of a service are made in one that is installed, and proved as a person does it; the files
 of the others are looked at by the check of their kind, in `tests/stages/`.

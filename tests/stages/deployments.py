@@ -171,6 +171,10 @@ HONEST: dict[str, Change] = {
     "one for development beside it": {
         "Dockerfile.dev": f"FROM python\nCOPY . .\nRUN uv sync\nCMD python -m {PACKAGE} serve --dev\n"
     },
+    "everything, and an ignore file of its own": {
+        "deploy/Dockerfile": OF_UV,
+        "deploy/Dockerfile.dockerignore": "*\n!pyproject.toml\n!uv.lock\n!src\n**/.env*\n",
+    },
     "a dev container": {
         ".devcontainer/Dockerfile": "FROM mcr.microsoft.com/devcontainers/python\nRUN pip install uv\n"
     },

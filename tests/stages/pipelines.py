@@ -26,7 +26,186 @@ MAKE = {
     "verify:\n\t@$(PYTHON) -m verify\n"
 }
 
+CHECKOUT = f"uses: actions/checkout@{'a' * 40}"
+SETUP = f"uses: astral-sh/setup-uv@{'b' * 40}"
+POSTGRES = """    services:
+      postgres:
+        image: postgres:18
+        env: {POSTGRES_USER: orders, POSTGRES_PASSWORD: orders}
+        ports: ["5432:5432"]
+        options: >-
+          --health-cmd pg_isready
+          --health-interval 10s
+    env:
+      DATABASE_URL: postgresql://orders:orders@localhost:5432/orders
+"""
+
+
+def job(name: str, *steps: str, more: str = "") -> str:
+    """A job of several steps, the first of which checks the change out."""
+    listed = "".join(f"      - {each}\n" for each in (CHECKOUT, SETUP, *steps))
+    return f"  {name}:\n    runs-on: ubuntu-latest\n{more}    steps:\n{listed}"
+
+
+PORTED: dict[str, Files] = {
+    "compose, then a script with an argument": {
+        ".github/workflows/test.yml": "on:\n  push:\n    branches:\n      - main\n  pull_request:\n    types:\n"
+        "      - opened\n"
+        "      - synchronize\npermissions: {}\njobs:\n"
+        + job(
+            "backend",
+            "run: docker compose down -v --remove-orphans",
+            "run: docker compose up -d db mailcatcher",
+            "run: uv run bash scripts/prestart.sh",
+            'run: uv run bash scripts/tests-start.sh "Coverage for ${{ github.sha }}"',
+            "run: docker compose down -v --remove-orphans",
+        ),
+        "scripts/prestart.sh": "#!/usr/bin/env bash\nset -e\nset -x\npython -m x.wait\nalembic upgrade head\n",
+        "scripts/tests-start.sh": f'#!/usr/bin/env bash\nset -e\nset -x\n\n{VERIFY}\nbash scripts/test.sh "$@"\n',
+    },
+    "a database, and an environment that is activated": {
+        ".github/workflows/tests.yml": "on: push\npermissions: {contents: read}\njobs:\n"
+        + job(
+            "tests",
+            "run: pip install poetry",
+            "run: |\n          source .venv/bin/activate\n          alembic upgrade head\n"
+            "          USE_LOCAL_DB=true ./scripts/test --cov-fail-under=100\n          alembic downgrade base",
+            more=f"    strategy:\n      matrix:\n        python-version: ['3.13', '3.14']\n{POSTGRES}",
+        ),
+        "scripts/test": "#!/usr/bin/env bash\n\nset -e\n\npython -m verify\npytest --cov=x ${@}\n",
+    },
+    "changes of one folder, by the paths of the event": {
+        ".github/workflows/server.yml": "on:\n  push: {branches: [main]}\n"
+        "  pull_request: {types: [opened, synchronize, edited]}\n"
+        "concurrency: {group: '${{ github.workflow }}-${{ github.ref }}', cancel-in-progress: true}\n"
+        "permissions: {contents: read}\njobs:\n"
+        + job("lint", "run: uv sync --dev", "run: uv run task lint")
+        + job(
+            "test",
+            'run: curl -sSL https://x/install.sh | bash && echo "$HOME/.local/bin" >> $GITHUB_PATH',
+            "run: |\n          uv sync --dev\n          uv run task keys",
+            f"run: {VERIFY}",
+            more="    needs: lint\n    timeout-minutes: 15\n" + POSTGRES,
+        ),
+    },
+    "a workflow that others call, with a matrix": {
+        ".github/workflows/pull-requests.yml": "on: {pull_request: {branches: [main]}, merge_group: {}}\n"
+        "concurrency: {group: x, cancel-in-progress: true}\npermissions: {}\njobs:\n"
+        "  end-to-end: {uses: ./.github/workflows/partial-backend.yml}\n"
+        "  backend: {name: Tests, uses: ./.github/workflows/partial-backend.yml}\n",
+        ".github/workflows/partial-backend.yml": "on:\n  workflow_call:\npermissions: {}\njobs:\n"
+        + job(
+            "tests",
+            "run: sudo apt-get update && sudo apt-get install -y libpq-dev",
+            "run: task setup:py",
+            "run: task py:check",
+            more="    strategy:\n      fail-fast: true\n      matrix:\n        Database: [sqlite, postgres]\n",
+        ),
+        "Taskfile.yml": "version: '3'\nenv: {PRODUCTION: false}\ntasks:\n  setup:py: {cmds: [uv sync --dev]}\n"
+        f"  py:check: {{desc: all, deps: [py:lint], cmds: ['{VERIFY}']}}\n  py:lint: {{cmds: [uv run ruff check]}}\n",
+    },
+    "everything in one job, with what is only recommended": {
+        ".github/workflows/python.yml": "on: pull_request\npermissions: {}\njobs:\n"
+        + job(
+            "test",
+            "run: |\n          export LIGHT_BUILD=1\n          python -m pip install --upgrade pip\n"
+            '          pip install -e ".[dev]"',
+            f"run: {VERIFY}",
+            "run: |\n          export MISSING=$(python -c \"import json;print(json.load(open('c.json'))['x'])\")\n"
+            '          if [[ $MISSING != "" ]]; then\n            echo "only recommended"\n          fi',
+            more=POSTGRES,
+        ),
+    },
+    "a terminal around the shell": {
+        ".github/workflows/pr.yml": "on:\n  merge_group:\n  pull_request:\n    branches: [main, 'release/**']\n"
+        "permissions: {}\njobs:\n"
+        + job(
+            "check",
+            f'run: {VERIFY}\n        shell: script -q -e -c "bash --noprofile --norc -eo pipefail {{0}}"',
+            more="    env:\n      PYTHONPATH: ./backend\n      TOKEN: ${{ secrets.TOKEN }}\n",
+        ),
+        "backend/shared.py": "",
+    },
+    "a server that is tried first": {
+        ".github/workflows/integration.yml": "on: {push: {branches: [main, dev]}, pull_request: {branches: "
+        "[main, dev]}}\n"
+        "permissions: {}\njobs:\n"
+        + job(
+            "migration",
+            "run: |\n          . venv/bin/activate\n          echo PATH=$PATH >> $GITHUB_ENV",
+            "run: |\n          python -m orders_api serve --port 8080 &\n          SERVER=$!\n"
+            "          for i in {1..40}; do\n            curl -s http://localhost:8080/ > /dev/null && break\n"
+            "            sleep 1\n"
+            '            if [ $i -eq 40 ]; then\n              echo "failed"\n              kill -9 $SERVER\n'
+            "              exit 1\n"
+            "            fi\n          done\n          kill $SERVER",
+            f"run: {VERIFY}",
+            "if: always()\n        run: docker compose logs > logs.txt",
+        ),
+    },
+    "fast for drafts, and no texts": {
+        ".github/workflows/fast.yml": "---\non:\n  workflow_dispatch:\n  workflow_call:\n  push:\n"
+        "    branches: [main]\n"
+        "    paths-ignore: ['docs/**', '**.md']\n  pull_request:\n    types: [opened, synchronize, ready_for_review]\n"
+        "    paths-ignore: ['docs/**', '**.md']\npermissions: {}\njobs:\n"
+        "  linting:\n    if: github.event.pull_request.draft == false\n    uses: ./.github/workflows/unit.yml\n"
+        "  unit:\n    needs: linting\n    if: github.event.pull_request.draft == false\n    strategy:\n      matrix:\n"
+        "        os: [ubuntu-latest]\n        python-version: ['3.14']\n      fail-fast: false\n"
+        "    uses: ./.github/workflows/unit.yml\n    with: {os: '${{ matrix.os }}'}\n    secrets: inherit\n",
+        ".github/workflows/unit.yml": "on: {workflow_call: {inputs: {os: {type: string, default: "
+        "ubuntu-latest}}}}\npermissions: {}\n"
+        "jobs:\n" + job("test", f"run: {VERIFY}").replace("ubuntu-latest", "${{ inputs.os }}"),
+    },
+    "the main branch, checked out by its name to write to it": {
+        ".github/workflows/main.yml": "on: {push: {branches: [main]}}\npermissions: {contents: write}\njobs:\n"
+        + job(
+            "release",
+            "run: |\n          git checkout main\n          git pull --ff-only",
+            f"run: {VERIFY}",
+            "run: git push",
+        ),
+    },
+    "a version that a tag gives": {
+        ".github/workflows/build.yml": "on: [push]\npermissions: {contents: read}\njobs:\n"
+        + job(
+            "build",
+            'run: sed -i "s/^version = .*/version = \\"$(git describe --tags)\\"/" pyproject.toml',
+            "run: cp pyproject.toml uv.lock build/",
+            f"run: {VERIFY}",
+        ),
+    },
+}
+"""The shapes of pipelines of well known FastAPI projects, each with verify where their tests are."""
+VOUCHED: dict[str, Files] = {
+    "what another step has found to be changed": {
+        ".github/workflows/x.yml": "on: [push, pull_request]\npermissions: {}\njobs:\n"
+        + job("changes", f"{{uses: dorny/paths-filter@{'c' * 40}, id: filter}}")
+        + job("test", f"run: {VERIFY}", more="    needs: changes\n    if: needs.changes.outputs.server == 'true'\n"),
+    },
+    "what is no double of another run": {
+        ".github/workflows/x.yml": "on: {push: {tags-ignore: ['*']}}\npermissions: {}\njobs:\n"
+        + job("pre", f"{{uses: fkirc/skip-duplicate-actions@{'c' * 40}, id: skip}}")
+        + job("test", f"run: {VERIFY}", more="    needs: pre\n    if: ${{ needs.pre.outputs.skip != 'true' }}\n"),
+    },
+    "a task of hatch": {
+        ".github/workflows/x.yml": "on: [push, pull_request]\npermissions: {}\njobs:\n"
+        + job("test", "run: pip install hatch && hatch env create", "run: hatch run test-cov-xml"),
+        "pyproject.toml": f'[tool.hatch.envs.default.scripts]\ntest-cov-xml = "{VERIFY}"\n',
+    },
+}
+"""Shapes of which nobody can tell whether verify runs but the team, which says so."""
+
 HONEST: dict[str, Files] = {
+    **PORTED,
+    "a path of modules": {
+        HARDENING: github(job="    env: {PYTHONPATH: '.:src:lib:/opt/x', LD_PRELOAD: /usr/lib/libjemalloc.so.2}\n"),
+        "lib/orders_helpers.py": "",
+    },
+    "a configuration of uv that is here": {
+        HARDENING: github(job="    env: {UV_CONFIG_FILE: ci/uv.toml, UV_INDEX_STRATEGY: first-index}\n"),
+        "ci/uv.toml": "",
+    },
+    "one of the machine": {HARDENING: github(job="    env: {UV_CONFIG_FILE: /etc/uv/uv.toml}\n")},
     "flow style (h01)": {
         HARDENING: f"on: {{pull_request: {{}}}}\npermissions: {{}}\njobs: {{a: {{steps: [{{run: {VERIFY}}}]}}}}\n"
     },

@@ -234,8 +234,35 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             "cp ci/uv /usr/local/bin/uv",
             "printf x > bin/uv",
             'echo "$PWD/ci" >> $GITHUB_PATH',
+            "cp ci/pyproject.toml .",
+            "cp -f ci/pyproject.toml ./",
+            "mv ci/uv.lock uv.lock",
+            "cp -r ci/tests .",
+            "curl -sSo pyproject.toml https://x",
+            "git show main:uv.lock > uv.lock",
+            "cat ci/conftest.py >> conftest.py",
         )
     },
+    **{
+        f"a variable of its job: {name}={value}": (
+            {HARDENING: github(job=f"    env: {{{name}: '{value}'}}\n"), f"ci/{module}.py": ""},
+            because,
+        )
+        for name, value, module, because in (
+            ("LD_PRELOAD", "./ci/x.so", "x", "unverified .*LD_PRELOAD"),
+            ("PYTHONSTARTUP", "ci/x.py", "x", "unverified .*PYTHONSTARTUP"),
+            ("PYTHONPATH", "ci", "sitecustomize", "unverified .*ci/sitecustomize.py"),
+            ("PYTHONPATH", "${{ github.workspace }}/ci", "yaml", "unverified .*ci/yaml.py"),
+            ("UV_CONFIG_FILE", "ci/uv.toml", "x", "unverified .*UV_CONFIG_FILE"),
+            ("UV_INDEX_STRATEGY", "unsafe-best-match", "x", "unverified .*UV_INDEX_STRATEGY"),
+            ("UV_INSECURE_HOST", "x.acme.com", "x", "unverified .*UV_INSECURE_HOST"),
+            ("UV_NO_VERIFY_HASHES", "1", "x", "unverified .*UV_NO_VERIFY_HASHES"),
+        )
+    },
+    "another branch, where every one starts it": (
+        {HARDENING: github(f"run: git checkout main && {VERIFY}", on="on: push\npermissions: {}\n")},
+        "unverified .*comes before it",
+    ),
     **{
         f"in one script before it: {line}": (
             {HARDENING: script(line, VERIFY), "ci/uv": ""},

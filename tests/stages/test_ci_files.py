@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from verify.acceptance import may_be_accepted
 from verify.result import Check, Options, Outcome
 from verify.stages.configuration import workflows
 from verify.upkeep import larger_repository
 
 from ..conftest import Emit, commit, git
-from .pipelines import GITLAB, HARDENING, HONEST, VERIFY, Files, github
+from .pipelines import GITLAB, HARDENING, HONEST, VERIFY, VOUCHED, Files, github
 from .sabotaged_pipelines import SABOTAGED
 
 PACKAGE = "orders_api"
@@ -56,6 +57,15 @@ def test_a_pipeline_that_proves_nothing_is_red(look: Look, name: str) -> None:
 def test_an_honest_pipeline_is_green(look: Look, name: str) -> None:
     checks = look(HONEST[name])
     assert {each.outcome for each in checks} == {Outcome.PROVED}, told(checks)
+
+
+@pytest.mark.parametrize("name", VOUCHED)
+def test_an_honest_pipeline_that_is_not_understood_may_be_accepted(look: Look, name: str) -> None:
+    (check, *others) = look(VOUCHED[name])
+    assert check.outcome is Outcome.UNVERIFIED, told([check])
+    assert "accept" in check.remedy
+    assert may_be_accepted(check)
+    assert {each.outcome for each in others} == {Outcome.PROVED}, told(others)
 
 
 def test_a_job_that_names_no_right_gets_the_default_one(look: Look) -> None:

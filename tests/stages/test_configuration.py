@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from verify.result import Options
+from verify.stages.configuration import settings
 
 from ..conftest import commit, git
 from .runs import PACKAGE, Prove, outcomes, told
@@ -68,7 +70,8 @@ def test_files_that_are_not_there_are_not_looked_at(prove: Prove, service: Path)
 
     assert outcomes(checks) == {"proved", "not_looked_at"}, told(checks)
     proved = {check["id"] for check in checks if check["outcome"] == "proved"}
-    assert proved == {"bounds.current", "secrets.template-address", "seeds.offers"}, told(checks)
+    expected = {"bounds.current", "uv.settings", "secrets.template-address", "seeds.offers"}
+    assert proved == expected, told(checks)
 
 
 def answer(service: Path, name: str, value: str) -> None:
@@ -154,6 +157,45 @@ def test_an_unsafe_setting_or_a_start_with_nothing_set_is_named(prove: Prove, se
     main = service / "src" / PACKAGE / "__main__.py"
     main.write_text(main.read_text().replace("return 1 if errors else 0", "return 0"))
     assert "insecure: with nothing set, production refuses to start" in told(prove("configuration", prepare=THIS_COPY))
+
+
+PATCHED = {
+    "a method of a step": (
+        "from .hardening.steps import rate_limit\nrate_limit.RateLimit.refuse = None\n",
+        "rate_limit.RateLimit.refuse",
+    ),
+    "what is imported": ("from .hardening import ApiModel as M\nsetattr(M, 'model_config', {})\n", "M.model_config"),
+    "the steps of an application": ("def f(app: object) -> None:\n    app._steps = ()\n", "app._steps"),
+    "more steps": ("app._steps += ()\n", "app._steps"),
+    "a method of one": ("app.seal = lambda: None\n", "app.seal"),
+    "what is taken away": ("from . import hardening\ndel hardening.x\n", "hardening.x"),
+}
+TEAMS = """
+from .hardening import ApiModel, Hardened
+class Model(ApiModel): model_config = {}
+def create_app():
+    app = Hardened()
+    app.state.pool = app.openapi = app.title = 1
+    app.router.redirect_slashes = False
+    self._x = request.state.y = other._steps = 1
+    names: dict[str, int] = {}
+    names["x"] = 1
+"""
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_what_the_code_sets_in_owned_code_is_named(tmp_path: Path, name: str) -> None:
+    text, said = PATCHED[name]
+    own = tmp_path / "src" / PACKAGE
+    for file, content in (
+        ("routes/__init__.py", text),
+        ("app.py", TEAMS),
+        ("hardening/x.py", text),
+        ("broken.py", "def"),
+    ):
+        (own / file).parent.mkdir(parents=True, exist_ok=True)
+        (own / file).write_text(content)
+    assert settings.patched(Options(tmp_path, PACKAGE)) == {f"src/{PACKAGE}/routes/__init__.py": [said]}
 
 
 def test_what_the_code_changes_of_settings_and_answers_is_told_apart(prove: Prove, service: Path) -> None:

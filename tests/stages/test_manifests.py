@@ -181,7 +181,8 @@ HONEST: dict[str, str | dict[str, str]] = {
     "an operation on replicas": patched('[{"op": "replace", "path": "/spec/replicas", "value": 5}]'),
     "for development": {"overlays/dev/patch.yaml": f"kind: Deployment\n{PATCH % 'args: [--dev]'}"},
     "a template of a chart": {
-        "chart/templates/api.yaml": "kind: Deployment\nspec: {{- toYaml .Values | nindent 2 }}\n"
+        "chart/templates/api.yaml": "kind: Deployment\nspec: {{- toYaml .Values | nindent 2 }}\n",
+        "chart/Chart.yaml": "name: orders\n",
     },
     "what others have named so": {"x.yaml": "kind: Rollout\nspec: {template: {spec: {containers: [{image: x}]}}}\n"},
     "production, in a ConfigMap": yaml.safe_dump({"kind": "ConfigMap", "data": {"APP_ENV": "production", "x": "y"}}),

@@ -22,7 +22,7 @@ from ..result import Check, Rule
 from ..runner.files import write_atomically
 from .pyproject import CannotChangeError, Pyproject
 from .pyproject import Path as Keys
-from .requirements import RUNTIME, Line, has_own_source, installed_groups, requirements
+from .requirements import RUNTIME, Line, has_own_source, installed_groups, overrides, requirements
 from .specifiers import implies, intersected, is_empty
 
 NEEDS = "verify/bounds.toml"
@@ -77,6 +77,9 @@ def _bring(
     if has_own_source(pyproject, name):
         return
     everywhere = [line for line in requirements(pyproject) if canonicalize_name(line.asked.name) == name]
+    for line in (each for each in overrides(pyproject) if canonicalize_name(each.asked.name) == name):
+        if not implies(str(line.asked.specifier), str(need.specifier)):
+            found.clashes.append(f"{line} undoes {need}, which owned code needs: take it out, then run `uv lock`.")
     in_targets = [line for line in everywhere if line.keys in target_lists]
     if any(line.asked.url for line in everywhere):
         return

@@ -1,7 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """Where a `pyproject.toml` asks for which package: dependencies, extras, groups, and those that are installed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,15 @@ class Line:
         return f"{self.text} in {'.'.join(self.keys)}"
 
 
-def requirements(pyproject: Pyproject) -> Iterator[Line]:
-    """Every requirement in every list."""
-    for keys in _lists(pyproject):
+def overrides(pyproject: Pyproject) -> Iterator[Line]:
+    """What uv takes in the place of whatever is asked for anywhere."""
+    keys = ("tool", "uv", "override-dependencies")
+    return requirements(pyproject, [keys] if isinstance(pyproject.get(keys), list) else [])
+
+
+def requirements(pyproject: Pyproject, lists: Iterable[Keys] | None = None) -> Iterator[Line]:
+    """Every requirement in every list, or in these."""
+    for keys in _lists(pyproject) if lists is None else lists:
         for number, text in enumerate(pyproject.get(keys)):
             if isinstance(text, str):
                 try:

@@ -12,7 +12,7 @@ from ... import acceptance
 from ...result import Check, Options
 from ...upkeep import bounds, open_offers
 from ...upkeep.seeds import softened
-from . import deployed, ignores, secrets, settings, workflows
+from . import deployed, ignores, secrets, settings, uv_settings, workflows
 
 IGNORES = {".dockerignore": ignores.dockerignore, ".gitignore": ignores.gitignore}
 
@@ -22,6 +22,7 @@ def stage(options: Options) -> Iterator[Check]:
     yield from settings.stage(options)
     yield from acceptance.read(options.project, datetime.now(UTC).date()).wrong
     yield bounds.check(options.project)
+    yield from uv_settings.checks(options.project)
     yield from deployed.checks(options)
     for name, checks in IGNORES.items():
         yield from softened(checks(options.project / name), options.project, options.package, name)

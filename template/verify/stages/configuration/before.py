@@ -2,10 +2,14 @@
 """What a job does before it runs verify: if it changes the proof or its tools, what is proved is not what is proposed."""
 
 import re
+from collections.abc import Mapping
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
 _PROOF = ("tests", "verify")
+_STEERS = {"pyproject.toml", "uv.lock", "uv.toml", "conftest.py", "audit-waivers.toml", ".copier-answers.yml"}
+"""Files at the root that decide what is installed, proved and accepted."""
 _TOOL = re.compile(r"(uvx?|python[\d.]*|pytest)(\.exe)?")
 _CHANGING = ("rm", "rmdir", "mv", "unlink", "truncate", "shred", "tee")
 _COPYING = ("cp", "ln", "install", "rsync")
@@ -14,16 +18,21 @@ _NEW_BRANCH = {"-b", "-B", "-c", "-C", "--orphan", "--create"}
 _OWN = re.compile(r"HEAD|FETCH_HEAD|@|-|.*(\$|__).*")
 
 
-def changes(argv: tuple[str, ...], project: Path) -> str | None:
+def changes(argv: tuple[str, ...], project: Path, branch: str = "") -> str | None:
     """What a command does to what verify will prove; empty if it puts that back, nothing if it leaves it alone."""
     name, *rest = argv or ("",)
     said = f"`{' '.join(argv)[:60]}` comes before it"
-    if name == "git":
-        return _of_git(rest, said, project)
+    if name == "git" and (done := _of_git([each for each in rest if each != branch], said, project)) is not None:
+        return done
     written = [after.lstrip(">") or each for after, each in pairwise([*argv, ""]) if after.startswith(">")]
     if any("GITHUB_PATH" in each for each in written):
         return own_tools(" ".join(rest[:1]), project) or None
     named = [each for each in rest if not each.startswith(("-", ">"))]
+    if name in ("mv", *_COPYING) and len(named) > 1:
+        into = _HERE.sub("", f"{named[-1].rstrip('/')}/")
+        written += [into + each.rpartition("/")[2] for each in named[:-1]]
+    if name in ("curl", "wget"):
+        written += [after for each, after in pairwise(rest) if re.fullmatch(r"-\w*[oO]|--output(-document)?", each)]
     if name in _CHANGING or (name in ("sed", "perl") and any(re.match(r"-\w*i|--in-place", each) for each in rest)):
         written += named
     elif name in _COPYING and len(named) > 1:
@@ -38,7 +47,34 @@ def changes(argv: tuple[str, ...], project: Path) -> str | None:
     elif name == "patch":
         return said
     makes = any(map(_is_tool, written)) and name not in ("rm", "mv", "curl", "wget")
-    return said if makes or any(_is_proof(each, project) for each in written) else None
+    steers = name not in ("rm", "sed", "perl") and any(_HERE.sub("", each) in _STEERS for each in written)
+    return said if makes or steers or any(_is_proof(each, project) for each in written) else None
+
+
+def steered(env: Mapping[str, str], project: Path) -> str:
+    """Why the variables of a job may make verify, or its tools, another program; empty if they do not."""
+    config = env.get("UV_CONFIG_FILE", "/")
+    if config[0] not in "/~$" and "__" not in config and not (project / _HERE.sub("", config)).is_file():
+        return f"`UV_CONFIG_FILE={config}` is not here"
+    for part in env.get("PYTHONPATH", "").split(":"):
+        inside = _HERE.sub("", part.strip("\"'"))
+        folder = project / inside
+        for each in (
+            sorted(folder.iterdir()) if inside not in ("", ".") and inside[0] not in "/~$" and folder.is_dir() else ()
+        ):
+            if _replaces(each, project):
+                return f"`{inside}/{each.name}` may be imported in the place of what is installed"
+    return own_tools(env.get("PATH", ""), project)
+
+
+def _replaces(path: Path, project: Path) -> bool:
+    """Whether a module has the name of one that Python, verify or a library has."""
+    name = path.name.removesuffix(".py")
+    if not name.isidentifier() or name.startswith("__") or not (path.suffix == ".py" or path.is_dir()):
+        return False
+    spec = find_spec(name) if name not in ("sitecustomize", "usercustomize") else None
+    origin = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), ""))
+    return name.endswith("customize") if spec is None else not Path(str(origin)).is_relative_to(project.resolve())
 
 
 def own_tools(path: str, project: Path) -> str:

@@ -12,7 +12,7 @@ from ...common.expand import expanded
 from ...common.yaml import OverridingList, OverridingMapping, mapping, pairs, read, texts
 from ...result import Check, Options, Outcome, Rule, UnverifiedError, listed
 from .docker import Image
-from .start import OURS, Start, env_file, is_development, is_root, judge
+from .start import Start, env_file, is_development, is_ours, is_root, judge
 
 CONFINED = Rule("configuration", "compose.confined", "the containers of compose are confined")
 START = Rule("configuration", "compose.start", "compose starts the service with `serve`, in production")
@@ -164,11 +164,8 @@ def _is_ours(service: Service, options: Options) -> bool:
         ).resolve()
         inside = (folder / str(described.get("dockerfile", ""))).resolve().is_relative_to(project)
         return "$" in str(folder) or folder == project or (inside and folder in project.parents)
-    image = str(values.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
-    names = {options.package.replace("_", "-"), options.project.name.replace("_", "-").lower()}
-    started = " ".join(texts(values.get("command")) + texts(values.get("entrypoint")))
-    set_by_us = any(map(OURS.match, _environment(values.get("environment"))))
-    return set_by_us or options.package in started or any(image == x or image.startswith(f"{x}-") for x in names)
+    said = [*texts(values.get("command")), *texts(values.get("entrypoint")), *_environment(values.get("environment"))]
+    return is_ours(str(values.get("image", "")), " ".join(said), options)
 
 
 def _image(service: Service, options: Options) -> Image | None:

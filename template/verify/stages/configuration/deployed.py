@@ -8,36 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...common.yaml import mapping, read
-from ...result import Check, Options, Outcome, Rule, UnverifiedError
+from ...result import Check, Options, Outcome, UnverifiedError
 from ...upkeep.larger_repository import root_of
 from ...upkeep.seeds import softened
 from ...upkeep.template_repo import ANSWERS, recorded_answers
-from . import compose, docker, ignores, kubernetes
+from . import compose, docker, ignores, kubernetes, platforms
 from .start import files_of_team
 
 _COMPOSE = re.compile(r"(^|[._-])compose([._-][\w.-]*)?\.(ya?ml|json)$", re.IGNORECASE)
-_DEVELOPMENT = re.compile(
-    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug)([/._-]|$)", re.IGNORECASE
-)
-OTHERS = Rule("configuration", "deploy.others", "what else deploys the service is looked at")
-# Of platforms, supervisors and charts: how each starts the service is not understood here, so it is named.
-_OTHER = re.compile(
-    r"procfile([._-].+)?|app([._-][\w-]+)?\.ya?ml|(fly|railway|nixpacks|netlify|scalingo)([._-][\w-]+)?\.(toml|json)|"
-    r"(render|heroku|apprunner|serverless|cloudbuild|skaffold|chart|samconfig)\.(ya?ml|toml)|"
-    r"captain-definition|(vercel|app|zappa_settings|dockerrun\.aws|task-?def(inition)?)\.json|supervisord?\.(conf|ini)|"
-    r".+\.(service|container|pod|kube|nomad|nomad\.hcl)|(uwsgi|circus)\.ini|ecosystem\.config\.c?js",
-    re.IGNORECASE,
-)
-_SERVES = re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne)\b[\s\"',]+[\w.-]+")
-_PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb")
-_BY_HAND = "See that it starts `serve`, as no other server, in production, with one store for several instances: HARDENING.md, Server."
 _MOST = 65_536
 
 
 def files(project: Path) -> Iterator[tuple[Path, str]]:
     """Each file that may be one of these, with its text."""
     for path in files_of_team(project):
-        if path.suffix not in (".py", ".lock", ".md") and path.is_file() and path.stat().st_size <= _MOST:
+        is_other = path.suffix in (".py", ".lock", ".md") and not path.name.startswith("gunicorn")
+        if not is_other and path.is_file() and path.stat().st_size <= _MOST:
             yield path, path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -57,7 +43,7 @@ def checks(options: Options) -> Iterator[Check]:
             containers.append(name)
         elif kubernetes.is_manifest(path, text):
             manifests.append(name)
-        elif _OTHER.fullmatch(path.name) or (_SERVES.search(text) and _may_deploy(path, name)):
+        elif platforms.may_start(path, name, text):
             others.append(name)
     if root != project:  # one for all services of a larger repository
         above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
@@ -72,13 +58,14 @@ def checks(options: Options) -> Iterator[Check]:
             try:
                 found = list(kind.checks(project / name, name, options))
             except UnverifiedError as error:
-                found = [rule.unverified(error) if kind is compose else rule.not_looked_at(error.seen)]
+                of_chart = any((each / "Chart.yaml").is_file() for each in (project / name).parents)
+                found = [rule.not_looked_at("its chart is told apart") if of_chart else rule.unverified(error)]
             if _for_development(name, names):
                 yield rule.not_looked_at("it is named for development")
             else:
                 yield from softened(found, project, options.package, name)
     for name in others:
-        yield OTHERS.of(name, OTHERS.name).not_looked_at("how it starts the service is not understood here", _BY_HAND)
+        yield from platforms.checks(project / name, name, options)
     for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
         yield from (rule.not_looked_at(f"there is no {what}") for rule in rules if not found)
     if not manifests:
@@ -96,13 +83,8 @@ def _no_manifests(project: Path) -> Iterator[Check]:
         yield kubernetes.CONFINED.insecure(f"no manifest is here, and {ANSWERS} says `deploy: kubernetes`", remedy)
 
 
-def _may_deploy(path: Path, name: str) -> bool:
-    """Whether a file that names another server may start the service: no text, no test, no pipeline."""
-    return path.suffix not in _PROSE and not name.startswith(("tests/", ".github/", ".gitlab", "src/"))
-
-
 def _for_development(name: str, every: list[str]) -> bool:
-    return _DEVELOPMENT.search(name) is not None and not all(map(_DEVELOPMENT.search, every))
+    return platforms.DEVELOPMENT.search(name) is not None and not all(map(platforms.DEVELOPMENT.search, every))
 
 
 def _container(name: str, every: list[str], options: Options) -> Iterator[Check]:
@@ -113,7 +95,7 @@ def _container(name: str, every: list[str], options: Options) -> Iterator[Check]
     elif name not in ("Dockerfile", "Containerfile") and not docker.holds_service(docker.Image(text), options, name):
         yield user.not_looked_at("it does not hold the service")
     else:
-        found = [*docker.checks(path, name, options), *ignores.of_one_image(path, name)]
+        found = [*docker.checks(path, name, options), *ignores.of_one_image(path, name, options.project)]
         yield from softened(found, options.project, options.package, name)
 
 

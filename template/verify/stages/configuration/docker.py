@@ -28,19 +28,11 @@ _NOBODY = re.compile(
 )
 _BUILD = {"uv", "pip", "setuptools", "wheel", "build", "hatch", "hatchling", "poetry", "pdm", "pipx", "virtualenv"}
 """What builds an image, and is not what the service imports."""
-_TAKE_A_VALUE = {
-    "-r",
-    "-c",
-    "-i",
-    "-t",
-    "-f",
-    "-p",
-    "--index-url",
-    "--extra-index-url",
-    "--target",
-    "--prefix",
-    "--python",
-}
+_TAKE_A_VALUE = re.compile("-[rcitfp]|--((extra-)?index-url|target|prefix|python)")
+_UNPROVED = re.compile(
+    r"--(no-verify-hashes|allow-insecure-host|trusted-host|index-strategy[= ]unsafe)|"
+    r"\bUV_(NO_VERIFY_HASHES[= ](1|t|y)|INDEX_STRATEGY[= ]\W?unsafe|INSECURE_HOST[= ]\W?\w)"
+)
 _PAIR = re.compile(r"""([\w.-]+)=((?:\\.|"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'\\])*)""")
 
 
@@ -271,6 +263,7 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
         loose = []
     loose += [x for x in runs if re.search(r"\bpip3?\s+install\s(?!.*--no-deps).*(\s|=)(\.|\./|-e\s)(?=[\s\[/]|$)", x)]
     loose += [x for x in runs if _beside_the_lock(x)]
+    loose += [f"{word} {rest}" for word, rest in steps if _UNPROVED.search(rest)]
     if loose:
         yield locked.insecure(loose[0].strip()[:80], "Write `uv sync --locked`, and add what is missing with `uv add`.")
     elif installs:
@@ -284,7 +277,9 @@ def _beside_the_lock(line: str) -> bool:
     match = re.search(r"\b(?:uv\s+add|(?:uv\s+)?pip3?\s+install)\s+(.*)", line)
     words = match[1].split() if match and not re.search("--(require-hashes|no-deps)", line) else []
     named = [
-        word for before, word in pairwise(["", *words]) if not word.startswith("-") and before not in _TAKE_A_VALUE
+        word
+        for before, word in pairwise(["", *words])
+        if not word.startswith("-") and not _TAKE_A_VALUE.fullmatch(before)
     ]
     plain = [re.split(r"[=<>~!\[@;]", each.strip("\"'"))[0] for each in named]
     return any(re.fullmatch(r"[A-Za-z][\w.-]*", each) and each not in _BUILD and "." not in each for each in plain)

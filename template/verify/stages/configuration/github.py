@@ -104,7 +104,7 @@ class Workflows:
         for name, job in jobs.items():
             where = f"{path.name}, job {name}"
             skipped, unknown = self._skipped(name, jobs, known, ())
-            env = {**mapping(workflow.get("env")), **mapping(job.get("env"))}
+            env = {**self._branch(workflow, event), **mapping(workflow.get("env")), **mapping(job.get("env"))}
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
             for values in _matrix(job):
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
@@ -124,6 +124,12 @@ class Workflows:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
                 elif isinstance(job.get("steps"), list):
                     yield from self._list(job["steps"], state, defaults, facts, depth)
+
+    def _branch(self, workflow: Mapping[str, Any], event: str) -> dict[str, str]:
+        """The branch whose changes start it, if that is known: to check it out is to check out the change."""
+        branches = texts(mapping(mapping(workflow.get("on")).get("push")).get("branches"))
+        is_one = event == "push" and branches and branches == self.branches[:1]
+        return {"GITHUB_REF_NAME": branches[0]} if is_one else {}
 
     def _skipped(
         self, name: str, jobs: Mapping[str, Any], known: Mapping[str, Any], seen: tuple[str, ...]
@@ -228,6 +234,7 @@ class Workflows:
 def _by_shell(step: Step, shell: str) -> Step:
     """A step as its shell runs it; that of Windows is PowerShell, which goes on after a command that has failed."""
     shell = shell or ("pwsh" if step.system == "Windows" else "bash -e {0}")
+    shell = re.sub(r"script (?=.*-\w*e)(?:-\w+ )*-\w*c \"(.*)\"", r"\1", shell)  # a terminal around it
     if (match := _SHELL.fullmatch(shell)) and "-c" not in shell:
         named = shell == match["name"]
         strict = named or re.search(r"\s-(\w*e|o errexit)", shell) is not None

@@ -14,19 +14,8 @@ from .github import matches
 from .steps import Step
 
 FILE = ".gitlab-ci.yml"
-_KEYWORDS = {
-    "default",
-    "include",
-    "stages",
-    "variables",
-    "workflow",
-    "image",
-    "services",
-    "cache",
-    "before_script",
-    "after_script",
-    "spec",
-}
+_OF_FILES = "default include stages variables workflow image services cache before_script after_script spec"
+_KEYWORDS = set(_OF_FILES.split())
 _DEFAULTS = ("before_script", "image")
 _RUNS = ("on_success", "always")
 _NO_GLOB = re.compile(r"[${}]|\*\*[^/]|[^/]\*\*")

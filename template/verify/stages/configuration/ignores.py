@@ -16,15 +16,12 @@ IMAGE = Rule(
 )
 REPOSITORY = Rule("configuration", "gitignore.secrets", ".gitignore keeps .env and .hardening out of the repository")
 _CONTAINER_FILE = re.compile(r"^(docker|container)file|\.(docker|container)file$", re.IGNORECASE)
-_REMEDY = "Begin .dockerignore with `*`, then let in `!pyproject.toml`, `!uv.lock` and `!src`."
-OUT_OF_IMAGE = (
-    ".git/config",
-    ".env",
-    ".env.production",
-    "tests/test_users.py",
-    "verify/__main__.py",
-    ".hardening/last-verify.json",
+_EVERYTHING = re.compile(
+    r"^(?:COPY|ADD)\s+(?!.*--from)(?:--\S+\s+)*\[?\"?\./?[\"\s,]+\S+", re.MULTILINE | re.IGNORECASE
 )
+_REMEDY = "Begin .dockerignore with `*`, then let in `!pyproject.toml`, `!uv.lock` and `!src`."
+_OF_IMAGE = ".git/config .env .env.production tests/test_users.py verify/__main__.py .hardening/last-verify.json"
+OUT_OF_IMAGE = tuple(_OF_IMAGE.split())
 OUT_OF_REPOSITORY = (".env", ".env.production", ".hardening/sbom.json")
 
 
@@ -40,11 +37,16 @@ def dockerignore(path: Path) -> Iterator[Check]:
     yield _of_image(path, IMAGE)
 
 
-def of_one_image(container_file: Path, name: str) -> Iterator[Check]:
-    """One of a container file's own takes the place of the common one, as a whole."""
+def of_one_image(container_file: Path, name: str, project: Path) -> Iterator[Check]:
+    """One of a container file's own takes the place of the common one, as a whole. In a folder it may be built from there."""
     path = container_file.with_name(f"{container_file.name}.dockerignore")
+    common = [project / ".dockerignore", container_file.with_name(".dockerignore")]
     if path.is_file():
         yield _of_image(path, IMAGE.of(f"{name}.dockerignore", IMAGE.name))
+    elif (
+        "/" in name and not any(map(Path.is_file, common)) and (everything := _EVERYTHING.search(_text(container_file)))
+    ):
+        yield IMAGE.of(name, IMAGE.name).insecure(f"`{everything[0]}`, and there is no .dockerignore", _REMEDY)
 
 
 def _of_image(path: Path, rule: Rule) -> Check:
@@ -86,4 +88,8 @@ def _check(rule: Rule, ignored: Iterable[bool], names: tuple[str, ...], remedy: 
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return _text(path).splitlines()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

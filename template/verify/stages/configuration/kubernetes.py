@@ -11,7 +11,7 @@ from ...common.yaml import documents, mapping, pairs, texts
 from ...result import Check, Options, Rule, UnverifiedError, listed
 from .compose import HARMLESS, HOST_PATHS, SOCKET, YES, several
 from .docker import Image
-from .start import OURS, Start, files_of_team, is_development, judge
+from .start import Start, files_of_team, is_development, is_ours, judge
 
 CONFINED = Rule("configuration", "kubernetes.confined", "the pods of Kubernetes are confined")
 START = Rule("configuration", "kubernetes.start", "Kubernetes starts the service with `serve`, in production")
@@ -20,17 +20,8 @@ REPLICAS = Rule("configuration", "kubernetes.replicas", "several replicas share 
 
 _KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
 _CONTAINERS = re.compile(r"[\"']?\bcontainers[\"']?\s*:\s*[-\[]")
-_KINDS = {
-    "Pod",
-    "PodTemplate",
-    "Deployment",
-    "StatefulSet",
-    "DaemonSet",
-    "ReplicaSet",
-    "ReplicationController",
-    "Job",
-    "CronJob",
-}
+_SETS = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"}
+_KINDS = {"Pod", "PodTemplate", "Job", "CronJob", *_SETS}
 _BESIDE = {"ConfigMap", "Kustomization", "Component", "List"}
 """What sets variables, changes what another file says, or holds others."""
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
@@ -64,7 +55,10 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     for document in every:
         variables |= _variables(document, path.parent)
         for pod, container in _containers(document):
-            if "image" in container and not _is_ours(container, options):
+            said = " ".join(
+                text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")])
+            )
+            if "image" in container and not is_ours(str(container["image"]), said, options):
                 seen.setdefault("", 0)
                 continue
             of = document.get("kind"), mapping(document.get("metadata")).get("name"), container.get("name")
@@ -131,15 +125,6 @@ def _containers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict
     elif not every and any(key in spec for key in ("volumes", "securityContext", *_HOST)):
         every = [{}]  # a patch of the pod alone
     yield from ((spec, each) for each in every)
-
-
-def _is_ours(container: dict[str, Any], options: Options) -> bool:
-    """Whether it runs this service: it is named like it, started by our package or set by our settings."""
-    image = str(container["image"]).partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
-    names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
-    said = " ".join(text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")]))
-    by_name = any(image == each or image.startswith(f"{each}-") for each in names)
-    return by_name or options.package in said or OURS.search(said) is not None
 
 
 def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: str) -> Check:

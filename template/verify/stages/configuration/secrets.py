@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...result import Check, Rule
+from ...result import Check, Rule, listed
 from ...runner import subprocesses
 from ...upkeep.template_repo import WAY_OUT, secrets
 
 TIMEOUT = 30.0
-TRACKED = Rule("configuration", "secrets.tracked", "git tracks no .env and no private key")
+TRACKED = Rule("configuration", "secrets.tracked", "git tracks no .env, no private key and no other secret")
 ADDRESS = Rule("configuration", "secrets.template-address", "no address in it holds a password or token")
 
 # The files that are committed by mistake most often, and keys that say what they are.
@@ -21,6 +21,130 @@ _SECRET_NAMES = re.compile(
 _PRIVATE_KEY = "BEGIN [A-Z ]*PRIVATE KEY-----"
 _WITH_A_KEY = re.compile(rf"{_PRIVATE_KEY}.{{0,400}}?[A-Za-z0-9+/=]{{16}}", re.DOTALL)
 """A page that only shows the form of a key holds none."""
+_PROSE = re.compile(
+    r"(^|/)(tests?|docs?|examples?|fixtures|verify|locales?|i18n|lang|messages|translations|assets|hardening|node_modules)/|(^|/)(test_[^/]*|conftest\.py)$|"
+    r"\.(md|rst|adoc|lock|svg|ipynb|csv|po|html|css|example|sample|template|tmpl|dist)$|[-.]lock\.(json|yaml)$|"
+    r"(^|/)(go\.sum|\.secrets\.baseline|\.(gitleaks|trufflehog)[^/]*)$",
+    re.IGNORECASE,
+)
+"""Files in which something that looks like a secret is an example of one, a test's, a hash, or a word for people."""
+_CODE = re.compile(r"\.(py|pyi|[cm]?[jt]sx?|go|rs|java|kt)$")
+_SEALED = re.compile(r"kind: *SealedSecret|^sops:|^\[sops\]|^\$ANSIBLE_VAULT", re.MULTILINE)
+
+_WORDS = (
+    "passw|passphrase|pwd|secret|token|credential|_pass|auth|(api|access|account|encryption|jwt|master|private|session|signing)"
+    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|gl[a-z]+-|xox[a-z]-|_live_|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
+)
+"""What git looks for first, so that few files are read."""
+_NAME = (
+    r"((?<![\w./$-])[\w.-]*(?:passw(?:or)?d|passphrase|pwd|(?<!existing)(?<!existing_)secret|token|credentials?|_pass|"
+    r"(?:api|access|account|encryption|jwt|master|private|secret|session|signing)[_-]?key|_auth)(?:_base|_?\d+)?)"
+)
+_VALUE = r"""(?:[rb]?"([^"\n]*)"|[rb]?'([^'\n]*)'|([^\s"',;})\]#]+))"""
+_PLACES = tuple(
+    re.compile(text, re.IGNORECASE | re.MULTILINE)
+    for text in (
+        rf"{_NAME}[\"']?(?:\s*:\s*[\w.]+(?=[ \t]*=[ \t]*[^=\s]))?[ \t]*(?:[:?+]?=|:)[ \t]*(?:SecretStr\()?{_VALUE}",
+        rf"^\s*ENV[ \t]+{_NAME}[ \t]+{_VALUE}",
+        rf"\b(authorization)[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+{_VALUE}",
+        rf"\blogin\s+\S+\s+(password)\s+{_VALUE}",  # .netrc
+        rf"(\b(?:docker|podman|helm|az)\s+login\b.*\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key))[ \t]+{_VALUE}",
+        rf"\b(curl\b.*\s(?:-u|--user))[ \t]+[\"']?[\w.@-]+:{_VALUE}",
+        rf"[\"']?\b(?:name|key)[\"']?\s*[:=]\s*[\"']?{_NAME}[\"']?\s*,?\s*[\"']?value[\"']?\s*[:=]\s*{_VALUE}",
+    )
+)
+_ADDRESS = re.compile(r"\b[a-z][\w+.-]*://([^\s:/@\"'`<>]*):([^\s/@\"'`<>]+)@([^\s:/?#\"'`,]+)", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"\b((?:AKIA|ASIA)[A-Z0-9]{16}|gh[oprsu]_\w{36,}|github_pat_\w{22,}|gl[a-z]{2,5}-[\w-]{20,}|xox[abeoprs]-[\w-]{10,}|"
+    r"[rs]k_live_\w{16,}|whsec_\w{24,}|AIza[\w-]{35}|sk-(?:ant-|proj-)?[\w-]{20,}|npm_\w{36}|pypi-AgEI[\w-]{20,}|"
+    r"hf_[A-Za-z]{30,}|dckr_pat_[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,})|hooks\.slack\.com/services/(T\w+/B\w+/\w{20,})"
+)
+"""Credentials that say what they are, whatever they are called."""
+_REFERENCE = re.compile(
+    r"[$<>{}%*&!@\[(~./|?]|(?P<user>\w+):(?P=user)$|.*(\$[\w({]|[{}<>]|://|\.\.\.)|(ENC\[|(arn|op|ssm|sm|vault|file|env|projects)[:/])|"
+    r"[a-z_]\w*(\.[a-z_]\w*)+$|[a-z_-]+(/[a-z_-]+)+$"
+)
+"""What names where a value comes from: a variable, a file, an attribute, an entry of a vault."""
+_PLACEHOLDER = re.compile(
+    r".*(change[ _-]?(me|this|it)|example|placeholder|replace|your|dummy|fake|mock|todo|xxx|\*\*\*|redacted|insecure|"
+    r"not[ _-]?(a[ _-])?(real|secret)|made[ _-]?up|(^|[_.-])tests?(ing)?([_.-]|$))|"
+    r"((my|very|super|top|a|an|the|for|in|ci|dev|development|local|only|some|no|test|tests|testing|e2e|user|app|admin|"
+    r"root|guest|demo|default|password|passwd|pass|pwd|secret|token|key|api|jwt|db|database|postgres|postgresql|mysql|"
+    r"redis|minio|minioadmin|rabbitmq|mongo|value|string|null|none|true|false|yes|on|off|enabled|disabled|required|"
+    r"optional|write|read|inherit|abcd?|foo|bar|baz|hidden|word)[ _.-]?)*[\d!]{0,5}$",
+    re.IGNORECASE,
+)
+_USERS = re.compile(
+    r"(?:user(?:name)?|login|_db|database|dbname)[\"']?[ \t]*(?:[:?]?=|:)[ \t]*[\"']?([\w-]+)", re.IGNORECASE
+)
+_OF_IMAGES = re.compile(r"((POSTGRES|MYSQL|MARIADB|RABBITMQ_DEFAULT)\w*|\w*ROOT)_PASS(WORD)?")
+"""By which a job gives its own, passing database a password."""
+_PIPELINES = re.compile(r"(^|/)\.(github|gitea|forgejo|gitlab|circleci|woodpecker)[/.-]|-pipelines?\.ya?ml$")
+_LOCAL = re.compile(r"(^|[/._-])(dev|devel|development|devcontainer|local)([/._-]|$)", re.IGNORECASE)
+_MADE_UP = re.compile(r"^\[tool\.hardening\.verify\.environment\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
+_NEAR = re.compile(
+    r"localhost$|127\.|::1$|\[::1|0\.0\.0\.0|[\w-]+$|host\.docker\.internal|.*\bexample\b|.*\.(test|invalid|local)$"
+)
+
+
+def literal_secret(name: str, value: str, *, in_code: bool = False) -> bool:
+    """Whether a value that stands beside such a name is a secret itself, and no reference, placeholder or word.
+
+    Args:
+        name: What it is called. In capitals it is a variable, and whatever is written there is its value.
+        value: What is written there.
+        in_code: Whether it stands in source code, where a name is as often that of a field or a header.
+    """
+    value = re.sub(r"^(?:\$\{\w+:?)?[-+]([^}]*)\}?", r"\1", value.strip())  # `${DB_PASSWORD:-postgres}`
+    if (
+        len(value) < 4
+        or not value.isascii()
+        or re.search(r"\s", value)
+        or _REFERENCE.match(value)
+        or _PLACEHOLDER.match(value)
+    ):
+        return False
+    if in_code:
+        runs = re.findall(r"[A-Za-z0-9+/=]{16,}", value)
+        return any(len(re.findall(r"\d", each)) > 2 and re.search("[A-Za-z]", each) for each in runs)
+    if name.isupper():
+        return not re.fullmatch(r"\d{1,5}[smhd]?", value)
+    runs = re.findall(r"[^\s_.,:-]{8,}", value)
+    return any(re.search("[A-Za-z]", each) and re.search(r"\d|=$", each) for each in runs)
+
+
+def found_in(text: str, file: str) -> Iterator[str]:
+    """The secrets that a file holds, each by its line and its name, never by its value."""
+    if _SEALED.search(text):
+        return
+    text = _MADE_UP.sub(lambda match: "\n" * match[0].count("\n"), text)
+    harmless, in_code = set(_USERS.findall(text)), _CODE.search(file) is not None
+    is_local, in_pipeline = _LOCAL.search(file) is not None, _PIPELINES.search(file) is not None
+    for pattern in _PLACES if not is_local else ():
+        for match in pattern.finditer(text):
+            name, value = match[1], next((each for each in match.groups()[1:] if each), "")
+            if in_pipeline and _OF_IMAGES.fullmatch(name):
+                harmless.add(value)
+            known = value in harmless or (in_code and match[4] is not None)
+            if not known and literal_secret(name, value, in_code=in_code):
+                yield f"line {_line(text, match)}: {name}"
+    for match in _ADDRESS.finditer(text) if not is_local else ():
+        user, password, host = match.groups()
+        weak = password in ({user} | harmless) or _PLACEHOLDER.match(password) is not None
+        if (
+            len(password) > 3
+            and not _REFERENCE.match(password)
+            and not (weak and _NEAR.match(host))
+            and "example" not in host
+        ):
+            yield f"line {_line(text, match)}: an address with a password"
+    for match in _TOKEN.finditer(text):
+        if not _PLACEHOLDER.match(match[0]) and re.search(r"\d", match[0]) and len(set(match[0])) > 9:
+            yield f"line {_line(text, match)}: {match[0][:4]}..., a token"
+
+
+def _line(text: str, match: re.Match[str]) -> int:
+    return text.count("\n", 0, match.start(match.lastindex or 0)) + 1
 
 
 def checks(project: Path) -> Iterator[Check]:
@@ -36,8 +160,9 @@ def checks(project: Path) -> Iterator[Check]:
 
 def _tracked(project: Path) -> Iterator[Check]:
     remedy = (
-        "Take it out with `git rm --cached`, and replace the secret: whoever has a copy of the repository has it. A key that "
-        "only tests use is accepted by its path: HARDENING.md, Accepting."
+        "Take it out (a file with `git rm --cached`), and replace the secret: whoever has a copy of the repository has it. "
+        "The service reads it from a file in APP_SECRETS_DIR. One that only tests use is accepted by its path: HARDENING.md, "
+        "Accepting."
     )
     git = shutil.which("git")
     try:
@@ -45,22 +170,32 @@ def _tracked(project: Path) -> Iterator[Check]:
             raise FileNotFoundError("git is not on the PATH")
         tracked = subprocesses.run([git, "ls-files", "-z"], project, TIMEOUT)
         keys = subprocesses.run([git, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
+        words = subprocesses.run([git, "grep", "-lIziE", "-e", _WORDS], project, TIMEOUT)
     except OSError as error:
         yield TRACKED.unverified(str(error), "Install git.")
         return
     if tracked.code == 128 and "not a git repository" in tracked.err:
         yield TRACKED.not_looked_at("this is no git repository yet, so it tracks nothing")
         return
-    if not tracked.ok or keys.code not in (0, 1):
-        said = (keys if tracked.ok else tracked).tail(1)
-        yield TRACKED.unverified(said, "Run `git status` here.")
-        return
-    found = [each for each in tracked.out.split("\0") if _SECRET_NAMES.search(each)]
-    held = [each for each in keys.out.split("\0") if each and each not in found]
-    found += [each for each in held if _WITH_A_KEY.search((project / each).read_text("utf-8", "replace"))]
-    for name in found:
-        yield TRACKED.of(name, f"git tracks {name}").insecure(f"{name} is, or holds, a secret", remedy)
+    for ran in (tracked, keys, words):
+        if ran.code not in (0, *[1] * (ran is not tracked)):
+            yield TRACKED.unverified(ran.tail(1), "Run `git status` here.")
+            return
+    found = {each: "it is a secret by its name" for each in tracked.out.split("\0") if _SECRET_NAMES.search(each)}
+    for name in filter(None, keys.out.split("\0")):
+        if name not in found and _WITH_A_KEY.search(_text(project / name)):
+            found[name] = "it holds a private key"
+    for name in filter(None, words.out.split("\0")):
+        if name not in found and not _PROSE.search(name):
+            found |= {name: held} if (held := listed(dict.fromkeys(found_in(_text(project / name), name)))) else {}
+    for name, held in found.items():
+        yield TRACKED.of(name, f"git tracks {name}").insecure(held, remedy)
     if not found:
         yield TRACKED.proved(
-            f"{tracked.out.count(chr(0))} files; looked for .env, id_rsa, .p12, .pfx and PEM private keys"
+            f"{tracked.out.count(chr(0))} files; looked for .env, id_rsa, .p12, .pfx, PEM private keys, tokens that say what "
+            "they are, and passwords in addresses, variables and settings"
         )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,6 +1,7 @@
 # Owned by the template: an update rewrites this file.
 """The settings: production starts with safe ones alone, and refuses to start with none."""
 
+import ast
 import json
 import re
 import sys
@@ -40,6 +41,8 @@ QUOTA = "APP_RATE_LIMIT"
 TABLE = Rule("configuration", "settings.table", "what pyproject.toml sets for verify hides no setting")
 ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
 
+_OF_APP = re.compile(r"_[a-z].*|seal|findings|table|perimeter|middleware_stack|build_middleware_stack")
+"""What of an application the proof relies on; `state`, `openapi` and others are the team's to set."""
 _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
 
 
@@ -142,7 +145,40 @@ def stage(options: Options) -> Iterator[Check]:
             yield WHOLE.of(name).unverified(
                 "Python runs it before the service, and not before verify", by_hand(options)
             )
+    for name, sets in patched(options).items():
+        remedy = "Say it by a setting, a step or a route; or accept it, if what it sets leaves nothing out."
+        yield WHOLE.of(name).unverified(f"it sets {listed(sets)}, which other code of the template's relies on", remedy)
     yield from _accepted(output)
+
+
+def patched(options: Options) -> dict[str, list[str]]:
+    """What modules of the team set in owned ones, or in an application's inside, by file."""
+    found: dict[str, list[str]] = {}
+    own = options.project / "src" / options.package
+    for path in sorted(each for each in own.rglob("*.py") if not each.is_relative_to(own / "hardening")):
+        try:
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, SyntaxError):  # which the tests tell
+            continue
+        imports = (each for each in nodes if isinstance(each, ast.ImportFrom | ast.Import))
+        owned = {
+            (alias.asname or alias.name).partition(".")[0]
+            for each in imports
+            for alias in each.names
+            if "hardening" in f"{getattr(each, 'module', '')}.{alias.name}".split(".")
+        }
+        for node in nodes:
+            targets: list[Any] = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
+            targets = targets or [getattr(node, "target", None)]
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr") and len(node.args) > 1:
+                targets = [ast.Attribute(node.args[0], str(getattr(node.args[1], "value", "_any")))]
+            for target in targets:
+                root, _, rest = (
+                    ast.unparse(target).partition(".") if isinstance(target, ast.Attribute) else ("", "", "")
+                )
+                if root in owned or (root == "app" and _OF_APP.fullmatch(rest.partition(".")[0])):
+                    found.setdefault(path.relative_to(options.project).as_posix(), []).append(f"{root}.{rest}")
+    return found
 
 
 def _application(around: dict[str, list[str]]) -> Iterator[Check]:

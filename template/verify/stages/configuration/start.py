@@ -36,34 +36,29 @@ HAND_ON = {
 }
 """What only starts a command: its options that take a value, and how many words stand before the command."""
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
-TAKE_A_VALUE = (
-    *(
-        "--from",
-        "--with",
-        "--env-file",
-        "--project",
-        "--directory",
-        "--package",
-        "--extra",
-        "-p",
-        "--python",
-        "--index",
-    ),
-    *("--group", "--no-group", "--only-group", "--default-index"),
-)
+_OF_UV = """
+    --from --with --env-file --project --directory --package --extra -p --python --index --group --no-group --only-group
+    --default-index
+"""
+TAKE_A_VALUE = _OF_UV.split()
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
-_HIDDEN = {".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
+_HIDDEN = {".ebextensions", ".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
 _IMPORTS_SERVER = re.compile(
     r"^\s*(?:import|from)\s+(uvicorn|gunicorn|hypercorn|granian|daphne|waitress)\b", re.MULTILINE
 )
 _ARGUMENTS = re.compile(r"\"?\$(?:@|\*|\{@\})\"?")
 _UNSET = re.compile(r"\$\{?\w")
+_OPEN = {"*", "null", "0.0.0.0/0", "::/0"}
+_ALONE = re.compile(
+    r"-[ditPq]+|--(detach|init|interactive|tty|rm|privileged|read-only|publish-all|no-healthcheck|quiet|replace)"
+)
+"""Flags of `docker run` that take no value."""
 _REMEDY = (
     "Start it with `python -m {package} serve`; what another server leaves unbounded is in HARDENING.md, under Server."
 )
 
 
-OURS = re.compile(
+_OURS = re.compile(
     r"\bAPP_(DOCS|ALLOWED_HOSTS|TRUSTED_PROXIES|STORE_URL|CORS_ORIGINS|RATE_LIMIT|SECRETS_DIR|DATABASE_URL)",
     re.IGNORECASE,
 )
@@ -84,6 +79,14 @@ class Start:
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
+
+
+def is_ours(image: str, said: str, options: Options) -> bool:
+    """Whether a container runs this service: its image is named like it, our package starts it, or our settings are set."""
+    image = image.partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
+    names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
+    by_name = any(image == each or image.startswith(f"{each}-") for each in names)
+    return by_name or options.package in said or _OURS.search(said) is not None
 
 
 def is_root(user: str) -> bool:
@@ -136,6 +139,8 @@ def is_development(name: str, value: str) -> bool:
         return False
     if name.upper() == "APP_ENV":
         return plain == "development"  # with anything else it does not start
+    if name.upper() in ("APP_ALLOWED_HOSTS", "APP_CORS_ORIGINS", "APP_TRUSTED_PROXIES"):
+        return not _OPEN.isdisjoint(each.strip(" []\"'") for each in plain.split(","))
     return name.upper() == "APP_DOCS" and plain in ("1", "true", "yes", "on", "t", "y")
 
 
@@ -146,6 +151,10 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
     for each in commands(shlex.join(argv)):
         if each.argv[0] == "export":
             yield Command((), each.env)
+        for word in (
+            x for x in each.argv if re.match(r"\s*(sudo )?(docker|podman)\s.*\brun\b", x)
+        ):  # `ssh host 'docker run ...'`
+            yield from _ran(("sh", "-c", word), options, depth)
         named = [after for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")]
         parts = [part for word in each.argv for part in re.split(r"[\s=$()`]+", word)]
         for word in dict.fromkeys([*named, *(x for x in parts if _ENV_FILE.fullmatch(x.rpartition("/")[2]))]):
@@ -156,6 +165,9 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
         words = _unwrapped(each.argv, options.project)
         dropped = each.argv[: len(each.argv) - len(words)]
         env = {**each.env, **dict(word.split("=", 1) for word in dropped if re.match(r"\w+=", word))}
+        if words[:1] in (("docker",), ("podman",), ("nerdctl",)) and "run" in words[1:3]:
+            words, given = _contained(words)
+            yield Command((), env | given)
         if words not in ((), each.argv):
             yield from (replace(inner, env={**env, **inner.env}) for inner in _ran(words, options, depth))
             continue
@@ -167,6 +179,18 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
         text = _ARGUMENTS.sub(lambda _, rest=rest: rest, script.read_text(encoding="utf-8", errors="replace"))  # type: ignore[misc]
         inside = _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
         yield from (replace(inner, env={**env, **inner.env}) for inner in inside)
+
+
+def _contained(words: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The command that `docker run` gives to a container, and its variables."""
+    env, left = {}, list(words[words.index("run") + 1 :])
+    while left and left[0].startswith("-"):
+        flag, equals, value = left.pop(0).partition("=")
+        if not equals and not _ALONE.fullmatch(flag):
+            value = left.pop(0) if left else ""
+        if flag in ("-e", "--env"):
+            name, _, env[name] = value.partition("=")
+    return tuple(left[1:]), env
 
 
 def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:

@@ -5,34 +5,25 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from posixpath import join, normpath
 
 from ...common.shell import Command, commands
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
-from .before import changes, own_tools
+from .before import changes, steered
 from .start import HAND_ON, TAKE_A_VALUE, handed_on
 
 _SAY = {"echo", "printf", ":", "true", "false", "cat", "grep", "test", "[", "export", "alias", "which", "type", "git"}
 _REDUCED = re.compile(r"--(o(n(ly?)?)?|s\w*|ta\w*|h\w*)(=.*)?|-h")
-_TOOLS = {
-    "tox": ("tox.ini", "tox.toml", "pyproject.toml", "setup.cfg"),
-    "nox": ("noxfile.py",),
-    "pre-commit": (".pre-commit-config.yaml",),
-    "prek": (".pre-commit-config.yaml",),
-    "poe": ("pyproject.toml", "poe_tasks.toml"),
-    "hatch": ("pyproject.toml", "hatch.toml"),
-    "pdm": ("pyproject.toml",),
-    "inv": ("tasks.py",),
-    "invoke": ("tasks.py",),
-    "npm": ("package.json",),
-    "pixi": ("pixi.toml", "pyproject.toml"),
-    "mise": ("mise.toml", ".mise.toml"),
-    "dagger": ("dagger.json",),
-    "earthly": ("Earthfile",),
-    "bazel": ("BUILD", "BUILD.bazel"),
-}
+_OF_TOOLS = """
+    tox: tox.ini tox.toml pyproject.toml setup.cfg / nox: noxfile.py / pre-commit: .pre-commit-config.yaml / npm: package.json /
+    prek: .pre-commit-config.yaml / poe: pyproject.toml poe_tasks.toml / hatch: pyproject.toml hatch.toml / pdm: pyproject.toml /
+    inv: tasks.py / invoke: tasks.py / pixi: pixi.toml pyproject.toml / mise: mise.toml .mise.toml / dagger: dagger.json /
+    earthly: Earthfile / bazel: BUILD BUILD.bazel
+"""
+_TOOLS = {name.strip(): files.split() for name, _, files in (each.partition(":") for each in _OF_TOOLS.split("/"))}
 """What runs tasks out of files that are not read here."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "source", ".")
 _PYTHON = re.compile(r"python[\d.]*|py|pypy[\d.]*|\$\(.*")
@@ -48,10 +39,13 @@ _OF_A_FILE = re.compile(r"(?:-f|-t|--file|--makefile|--justfile|--taskfile)(?:=(
 _OTHERS = re.compile(r"-[CdjlO]|--(directory|dir|working-directory|set|output|concurrency)(=.*)?")
 """Flags that name a folder, a file or a value."""
 _CHANGING = {
-    "": re.compile("BASH_ENV"),
-    "make": re.compile("(GNU)?MAKEFLAGS|MAKEFILES"),
-    "just": re.compile("JUST_(DRY_RUN|NO_DEPS|JUSTFILE|WORKING_DIRECTORY|SHELL.*)"),
-    "task": re.compile("TASK_DRY"),
+    "": re.compile(
+        r"BASH_ENV=.*|LD_(PRELOAD|AUDIT)=(?!/usr/|/lib)..*|PYTHON(STARTUP|HOME)=.+|UV_INSECURE_HOST=.+|"
+        r"UV_NO_VERIFY_HASHES=(1|t.*|y.*|on)|UV_INDEX_STRATEGY=unsafe.*"
+    ),
+    "make": re.compile("((GNU)?MAKEFLAGS|MAKEFILES)=.*"),
+    "just": re.compile("JUST_(DRY_RUN|NO_DEPS|JUSTFILE|WORKING_DIRECTORY|SHELL.*)=.*"),
+    "task": re.compile("TASK_DRY=.*"),
 }
 """Variables that change what commands do."""
 _SAME_NAME = {"gmake": "make", "go-task": "task"}
@@ -135,8 +129,11 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
                 unknown, elsewhere = unknown or f"it runs in `{folder}`" * bool(service), False
             no = step.skipped or lost or (f"`{reduced}` leaves out the rest" if reduced else "")
             no = no or (f"it runs in `{folder}`, not in `{service or 'the root'}`" if elsewhere else "")
-            yield Found(step.where, no, unknown or own_tools(env.get("PATH", ""), root / service))
-        elif folder in (service or ".", f"./{service}") and (done := changes(command.argv, root / service)) is not None:
+            yield Found(step.where, no, unknown or steered(env, root / service))
+        elif (
+            folder in (service or ".", f"./{service}")
+            and (done := changes(command.argv, root / service, str(env.get("GITHUB_REF_NAME", "")))) is not None
+        ):
             if not step.skipped:
                 yield Found(step.where, changed=done)
         elif depth < 5:
@@ -186,8 +183,9 @@ def _is_python(argv: tuple[str, ...], place: int) -> bool:
 
 def _changed(tool: str, variables: Mapping[str, object]) -> str:
     """Why a command may do something else than it says, by the variables that it gets; empty if it does not."""
-    for name in filter(_CHANGING[tool].fullmatch, variables):
-        value = str(variables[name])
+    for name, value in ((name, str(each)) for name, each in variables.items()):
+        if not _CHANGING[tool].fullmatch(f"{name}={value}"):
+            continue
         if "FLAGS" not in name or not all(map(_AS_BEFORE["make"].fullmatch, value.split())):
             return f"`{name}` changes what it does"
     return ""
@@ -234,7 +232,10 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
                 )
                 return
     else:
-        file = rest[-1] if name in _SHELLS and rest else argv[0]
+        scripts = [
+            each for before, each in pairwise(["", *rest]) if each[:1] not in ("-", "+") and before not in ("-o", "-O")
+        ]
+        file = scripts[0] if name in _SHELLS and scripts else argv[0]
         path = folder / file
         if (name not in _SHELLS and "/" not in argv[0]) or not path.is_file() or path.suffix in (".py", ".js"):
             return

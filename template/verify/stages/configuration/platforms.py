@@ -1,0 +1,188 @@
+# Owned by the template: an update rewrites this file.
+"""What starts the service beside containers: files of platforms and supervisors, and scripts, judged as a CMD is.
+
+What cannot be read here (charts, Terraform, functions) is unverified, and the team vouches for it by an acceptance.
+"""
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...common.yaml import documents, mapping, texts
+from ...result import Check, Options, Outcome, Rule, UnverifiedError, worst
+from .start import Start, is_development, judge
+
+OTHERS = Rule("configuration", "deploy.others", "what else deploys it starts the service with `serve`, in production")
+_BY_HAND = (
+    "See that it starts `serve`, as no other server, in production, with one store for several instances (HARDENING.md, Server), "
+    "and say so in `[[tool.hardening.verify.accept]]`."
+)
+_COMMAND = re.compile(r"((docker|start|run)_?)?(command|cmd)|entry_?point|start|exec|startupcommand", re.IGNORECASE)
+_ENV = re.compile(r"env(_?var(iable)?s|s|ironment)?|environment(variables)?|variables", re.IGNORECASE)
+_PROCESSES = ("processes", "run")
+_PAIR = re.compile(r"\"?(\w+)=(\"[^\"]*\"|'[^']*'|[^\s,\"]*)")
+_SERVES = re.compile(
+    r"^(?!\s*#|.*(?:--reload|install|add)\b).*\b(?:uvicorn|gunicorn|hypercorn|daphne)\b[ \t\"',].*\b[\w.]+:[A-Za-z_]",
+    re.MULTILINE,
+)
+_OTHERWISE = re.compile(
+    r"\.py\b|\bhandler\b|app_function|\b[aw]sgi\b|@vercel/python|\bruntime: *python|APP_ENV[\"']?\s*[:=]\s*[\"']?development",
+    re.IGNORECASE,
+)
+_RUNS = re.compile(
+    r"aws_(ecs_task|apprunner|lambda_f)|google_cloud_run|azurerm_(container|linux_web)|docker_container|helm_release|modules/ecs|"
+    r"kubernetes_(deploy|pod|stateful)|containerDefinitions|heroku_|nomad_job|fly_machine|digitalocean_app"
+)
+_SETS = re.compile(
+    r"\b(gcloud|az|fly(ctl)?|heroku|kubectl|helm|railway|doctl|aws|ssh)\b(?:\\\n|.)*"
+    r"\bAPP_(ENV=[\"']?development|DOCS=[\"']?(true|1|yes|on)\b|(ALLOWED_HOSTS|CORS_ORIGINS|TRUSTED_PROXIES)=[\"']?\*)"
+)
+"""A command that sets it for a platform, in whatever script or pipeline."""
+_OF_SCRIPTS = re.compile(r"\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b")
+_PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb", ".py", ".md", ".conf")
+DEVELOPMENT = re.compile(
+    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug|reload|watch)([/._-]|$)",
+    re.IGNORECASE,
+)
+
+
+def _lines(text: str, _: Path) -> Iterator[Start]:
+    """A Procfile: a command for each kind of process."""
+    yield from (Start(("sh", "-c", command)) for command in re.findall(r"^[\w-]+:[ \t]+(.+)$", text, re.MULTILINE))
+
+
+def _units(text: str, _: Path) -> Iterator[Start]:
+    """Units of systemd and Podman, and programs of supervisors."""
+    text = text.replace("\\\n", " ")
+    lines = re.findall(r"^environment\s*=\s*(.*)$", text, re.MULTILINE | re.IGNORECASE)
+    env = {name: value.strip("\"'") for line in lines for name, value in _PAIR.findall(line)}
+    if files := re.findall(r"^EnvironmentFile\s*=\s*-?(\S+)", text, re.MULTILINE):
+        env["UV_ENV_FILE"] = " ".join(files)  # which is read in the same way
+    for command in re.findall(r"^(?:ExecStart|command|cmd|Exec)\s*=\s*[-@:+!]*(.+)$", text, re.MULTILINE):
+        yield Start(("sh", "-c", command), env)
+
+
+def _data(text: str, path: Path) -> Iterator[Start]:
+    """What is put together of tables: wherever a command stands in one, with the variables beside it and above it."""
+    reads = {".toml": tomllib.loads, ".json": json.loads}.get(path.suffix.lower())
+    yield from _of_tables(reads(text) if reads else documents(path.name, text), {})
+
+
+def _of_tables(value: Any, above: Mapping[str, str]) -> Iterator[Start]:
+    for each in value if isinstance(value, list) else ():
+        yield from _of_tables(each, above)
+    table = mapping(value)
+    own = {name: text for key, each in table.items() if _ENV.fullmatch(str(key)) for name, text in _variables(each)}
+    env = {**above, **own}
+    said = [each for key, each in table.items() if _COMMAND.fullmatch(str(key)) and texts(each)]
+    said.sort(key=lambda each: each not in [table.get(key) for key in ("entrypoint", "entryPoint")])
+    if len(said) == 1 and isinstance(said[0], str):
+        yield Start(("sh", "-c", said[0]), env)
+    elif said:
+        yield Start(
+            tuple(word for each in said for word in (shlex.split(each) if isinstance(each, str) else texts(each))), env
+        )
+    elif any(map(is_development, own, own.values())):
+        yield Start((), own)
+    for key, each in table.items():
+        if key in _PROCESSES and not any(map(_COMMAND.fullmatch, mapping(each))):
+            yield from (Start(("sh", "-c", text), env) for text in mapping(each).values() if isinstance(text, str))
+        if not _ENV.fullmatch(str(key)) and "health" not in str(key).lower():
+            yield from _of_tables(each, env)
+
+
+def _variables(value: Any) -> Iterator[tuple[str, str]]:
+    for each in value if isinstance(value, list) else [value]:
+        table = mapping(each)
+        if name := table.get("name", table.get("key", table.get("Name"))):
+            yield str(name), str(table.get("value", table.get("Value", "$elsewhere")))
+        elif isinstance(each, str):
+            yield tuple(each.split("=", 1)) if "=" in each else (each, f"${each}")  # type: ignore[misc]
+        else:
+            for key, text in table.items():
+                yield from _variables(text) if isinstance(text, dict) else [(str(key), str(text))]
+
+
+def _script(text: str, _: Path) -> Iterator[Start]:
+    """A shell script, if it says a word of it."""
+    if _OF_SCRIPTS.search(text):
+        yield Start(("sh", "-c", text))
+
+
+def _of_node(text: str, _: Path) -> Iterator[Start]:
+    """The scripts of a package.json."""
+    yield from _of_tables(mapping(json.loads(text)).get("scripts"), {})
+
+
+def _unread(text: str, path: Path) -> Iterator[Start]:
+    raise UnverifiedError("how it starts the service is not understood here", _BY_HAND)
+    yield
+
+
+Reader = Callable[[str, Path], Iterator[Start]]
+_FORMATS: tuple[tuple[str, Reader], ...] = (
+    (r"procfile([._-].+)?", _lines),
+    (r".+\.(service|container)|circus\.ini", _units),
+    (
+        r"(\.platform\.)?app([._-][\w-]+)?\.(ya?ml|json)|(fly|railway|nixpacks|scalingo|samconfig)([._-][\w-]+)?\.(toml|json)|"
+        r"(render|heroku|apprunner|cloudbuild)\.ya?ml|config/deploy([._-][\w-]+)?\.ya?ml|captain-definition|"
+        r"netlify\.toml|(vercel|dockerrun\.aws|task-?def(inition)?[\w.-]*)\.json",
+        _data,
+    ),
+    (r"package\.json", _of_node),
+    (r"chart\.yaml|serverless\.(ya?ml|json)|zappa_settings\.json|uwsgi\.ini|ecosystem\.config\.c?js", _unread),
+    (r".+\.(pod|kube|nomad)|(.+\.)?nomad\.hcl|gunicorn([._]conf(ig)?)?\.py|\.ebextensions/.+\.config", _unread),
+    (r".+\.(sh|bash)", _script),
+)
+_SELDOM = (_script, _of_node)
+"""What reads files of which most have nothing to do with it: they are named if something is wrong in them."""
+
+
+def _reader(path: Path, name: str, text: str) -> Reader | None:
+    for pattern, reader in _FORMATS:
+        if re.fullmatch(rf"(.*/)?({pattern})", name, re.IGNORECASE):
+            return reader
+    if re.search(r"^\[program:", text, re.MULTILINE):
+        return _units
+    if path.suffix in (".tf", ".json") and _RUNS.search(text):
+        return _data if path.suffix == ".json" else _unread
+    return _script if re.match(r"#!.*\b(ba|da|z|a)?sh\b", text) else None
+
+
+def may_start(path: Path, name: str, text: str) -> bool:
+    """Whether a file is one of these; or none of them, and no text, test or pipeline, and names another server."""
+    elsewhere = path.suffix in _PROSE or name.startswith(("tests/", ".github/", ".gitlab", "src/"))
+    by_text = _SETS.search(text) or (not elsewhere and _SERVES.search(text))
+    return _reader(path, name, text) is not None or bool(by_text)
+
+
+def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
+    """What is asked of one of these files; as `docker.checks`."""
+    rule, text = OTHERS.of(name, OTHERS.name), path.read_text(encoding="utf-8", errors="replace")
+    reader, found, broken = _reader(path, name, text) or _unread, list[Check](), ""
+    if sets := _SETS.search(text):
+        yield rule.insecure(" ".join(sets[0].split())[-80:], f"Leave it out of {name}. {_BY_HAND}")
+        return
+    try:
+        if is_for_people := DEVELOPMENT.search(name) is not None:
+            found = [rule.not_looked_at("it is named for development")]
+        else:
+            found = [judge(rule, each, options, name) for each in reader(text, path)]
+    except (UnverifiedError, ValueError) as error:
+        broken = str(error)
+    result = worst(each.outcome for each in found) if found else Outcome.NOT_LOOKED_AT
+    is_other = reader is not _script and _SERVES.search(text) is not None
+    if reader in _SELDOM and result is not Outcome.INSECURE and not (broken and _SERVES.search(text)):
+        return
+    if broken:
+        yield rule.unverified(broken, _BY_HAND)
+    elif not is_for_people and result is not Outcome.INSECURE and (is_other or (not found and _OTHERWISE.search(text))):
+        yield rule.unverified("it may start another server, a function, or development", _BY_HAND)
+    elif found:
+        yield next(each for each in found if each.outcome is result)
+    else:
+        yield rule.not_looked_at("it says nothing of what it starts: its image does", _BY_HAND)
