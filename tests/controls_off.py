@@ -64,7 +64,7 @@ OFF: dict[str, Any] = {
     "steps.client.client_keys": lambda address: (address,),
     "steps.client.NETWORKS": (),
     "steps.errors.Errors.unhandled": lambda self, request_id, exc: repr(exc).encode(),
-    "steps.credentials._known_device": nothing,
+    "steps.credentials._is_known": nothing,
     "steps.passwords._COMMON": frozenset(),
     "steps.passwords.Passwords.hash": in_clear,
     "steps.passwords.Passwords.verify": right,
@@ -105,7 +105,7 @@ OFF: dict[str, Any] = {
 SEEN_IN = {
     "steps.client.client_keys": "rate_limit",
     "steps.client.NETWORKS": "rate_limit",
-    "steps.credentials._known_device": "full_queue",
+    "steps.credentials._is_known": "full_queue",
     "asgi.places.Places.take": "shares",
     "asgi.places.Shares.hold": "shares",
     "asgi.deadlines.Slot.set_deadline": "perimeter",

@@ -145,9 +145,12 @@ def stage(options: Options) -> Iterator[Check]:
             yield WHOLE.of(name).unverified(
                 "Python runs it before the service, and not before verify", by_hand(options)
             )
+    told = {each.rpartition(".")[2] for each in output.data["application"].get("replaced", ())}
     for name, sets in patched(options).items():
         remedy = "Say it by a setting, a step or a route; or accept it, if what it sets leaves nothing out."
-        yield WHOLE.of(name).unverified(f"it sets {listed(sets)}, which other code of the template's relies on", remedy)
+        if left := [each for each in sets if each.rpartition(".")[2] not in told]:
+            seen = f"it sets {listed(left)}, which other code of the template's relies on"
+            yield WHOLE.of(name).unverified(seen, remedy)
     yield from _accepted(output)
 
 
