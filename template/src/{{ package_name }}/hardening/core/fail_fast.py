@@ -78,6 +78,10 @@ class FailFast:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._all, name)
 
+    def __reduce__(self) -> Any:
+        """A copy of a class, or one in another process, has Pydantic's own."""
+        return self._all.__reduce__()
+
     def validate_python(self, value: Any, **options: Any) -> Any:
         """Validate as Pydantic's `SchemaValidator` does.
 
@@ -252,7 +256,7 @@ def _most_names(schema: Any, config: Any) -> float:
 
 def _longest_name(names: dict[str, Any]) -> float:
     """How long a name in a mapping may be before it is wrong and long; no limit where the schema does not say it."""
-    kind, bound = names.get("type", ""), names.get("max_length", 0)
+    kind, bound = names.get("type", ""), int(names.get("max_length", 0))
     if kind in _CHANGES or names.get("strip_whitespace"):
         return inf
     if kind in _SHORT or bound:

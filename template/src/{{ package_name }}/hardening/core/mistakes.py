@@ -33,21 +33,21 @@ class Mistakes(threading.local):
     def __init__(self) -> None:
         self._begin({}, False)
 
-    @contextmanager
-    def apart(self, *, is_within: bool) -> Iterator[None]:
-        """Validate an input by itself, and let go of it; what has failed in the one around it fails in a part of that, too."""
-        outer = self._failures, self._attempt, self._failed, self._is_at_work
-        self._begin({} if not (is_within and self._is_at_work) else self._failed, True)
-        try:
-            yield
-        finally:
-            self._failures, self._attempt, self._failed, self._is_at_work = outer
-
     def _begin(self, failed: dict[tuple[str | int, int], Any], is_at_work: bool) -> None:
         self._failures = 0  # objects that were begun and have not been found right
         self._attempt = _Attempt(0)
         self._failed = failed  # no such member; kept, so that nothing else gets its id
         self._is_at_work = is_at_work
+
+    @contextmanager
+    def apart(self, *, is_within: bool) -> Iterator[None]:
+        """Validate an input by itself, and let go of it; what has failed in the one around it fails in a part of that, too."""
+        outer = self._failures, self._attempt, self._failed, self._is_at_work
+        self._begin(self._failed if is_within and self._is_at_work else {}, True)
+        try:
+            yield
+        finally:
+            self._failures, self._attempt, self._failed, self._is_at_work = outer
 
     def named(self, most_names: float) -> Callable[[Any], Any]:
         """What looks at an object before its validator: too many names in it are unknown, whatever they are."""
