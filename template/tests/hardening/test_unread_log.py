@@ -158,9 +158,10 @@ def ended(process: "subprocess.Popen[bytes]") -> None:
     assert (process.returncode, errors) == (0, b"done\n")
 
 
-def test_a_print_waits_for_nobody_either() -> None:
+@pytest.mark.parametrize("before", ["", "os.dup2(os.open(os.devnull, os.O_WRONLY), 1)\nprint('x' * 9000)\n"])
+def test_a_print_waits_for_nobody_either(before: str) -> None:
     reader, writer = pipe()
-    ended(child("for number in range(3000): print('x' * 500, number)\n", writer))
+    ended(child(f"{before}for number in range(3000): print('x' * 500, number)\n", writer))
     os.close(writer)
     os.close(reader)
 

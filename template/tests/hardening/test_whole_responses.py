@@ -110,6 +110,16 @@ def answering(answer: ASGIApp) -> ASGIApp:
     return app
 
 
+def test_a_head_of_an_error_keeps_the_length_that_its_route_says() -> None:
+    async def tells(scope: Scope, receive: Receive, send: Send) -> None:
+        for each in (start(length(300), status=404), body(b"")):  # as Starlette's answer of a file
+            await send(each)
+
+    answer = request(answering(tells), "HEAD", "/mounted-raw/x")
+
+    assert (answer.status, answer.all("content-length")) == (404, ["300"])
+
+
 @pytest.mark.parametrize("parts", [[b"denied"], [b"den", b"ied"]])
 @pytest.mark.parametrize("said", [3, 300])
 def test_the_answer_that_a_handshake_is_denied_with_is_as_long_as_it_says(parts: list[bytes], said: int) -> None:

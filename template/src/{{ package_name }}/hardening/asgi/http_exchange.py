@@ -102,7 +102,8 @@ class HttpExchange(BodyExchange):
             length = (b"content-length", b"%d" % len(body))
             is_bodiless = self.status == 204 or self.request.method == "HEAD"
             if is_bodiless or message.get("more_body") or start["headers"][0] != length:
-                if self.status >= 400 and kind == "http.response.body" and not message.get("more_body"):
+                is_whole = kind == "http.response.body" and not message.get("more_body")
+                if self.status >= 400 and is_whole and (body or self.request.method != "HEAD"):
                     # The status of an error counts more than a length that its handler took over from an upstream.
                     start["headers"] = [length, *_without(b"content-length", start["headers"])]
                 else:

@@ -170,10 +170,12 @@ class Perimeter:
             if not exchange.started and (refusal := refusal or exchange.refusal or exchange.if_unanswered):
                 await exchange.refuse(refusal)
         finally:
-            if request.unsettled:  # no response has begun
-                await request.settle(None)
-            request_id.reset(token)
-            self._end(exchange)
+            try:
+                if request.unsettled:  # no response has begun
+                    await request.settle(None)
+            finally:
+                request_id.reset(token)
+                self._end(exchange)
             if exchange.drain is not None:  # the server drops the body when this returns
                 await exchange.drain
                 exchange.drain = None  # a cycle, see `_end`

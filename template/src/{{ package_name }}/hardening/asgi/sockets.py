@@ -116,6 +116,7 @@ class Sockets:
     def discard(self, socket: Socket) -> None:
         """It has ended."""
         self._open.discard(socket)
+        self._next.pop(socket, None)
 
     async def _watch(self) -> None:
         looked = time.monotonic()

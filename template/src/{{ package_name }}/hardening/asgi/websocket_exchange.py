@@ -114,7 +114,7 @@ class WebSocketExchange(Exchange):
             return
         settings = self.request.services.settings
         if kind == "websocket.accept":
-            message["headers"] = self._finalized(101, message)
+            message["headers"] = await self._finalized(101, message)
             self.paced = self, *client_keys(self.request.client)
             self._runtime.sockets.add(self)
             await self._start_with(message)
@@ -131,13 +131,15 @@ class WebSocketExchange(Exchange):
                 raise ValueError("the body of a handshake's answer is larger than APP_MAX_BODY_BYTES")
             if not message.get("more_body"):
                 status = int(self._denial["status"])
-                headers = self._finalized(status, self._denial)
+                headers = await self._finalized(status, self._denial)
                 kept = [header for header in headers if header[0] != b"content-length"]
                 await self._send_answer(status, [*kept, (b"content-length", b"%d" % len(self._body))], self._body)
         else:
             await self.raw_send(message)
 
-    def _finalized(self, status: int, start: Message) -> HeaderList:
+    async def _finalized(self, status: int, start: Message) -> HeaderList:
+        if self.request.unsettled:
+            await self.request.settle(status)
         return self._runtime.response_headers.finalize(self.request, status, start.get("headers", ()))
 
     def _await_traffic(self) -> None:

@@ -55,9 +55,11 @@ class FailFast:
     the union may be within itself: that would double the work at each level.
     """
 
+    _mistakes = Mistakes()
+    """Of all of them: a class with its own `__init__` is validated within whatever holds it."""
+
     def __init__(self, validator: Any, schema: Any) -> None:
         self._all = validator
-        self._mistakes = Mistakes()
         self._definitions = definitions(schema)
         texts = [each for each in _within(schema) if each.get("type") == "json"]
         exact = (_refs(each, self._definitions) for each in texts if self._is_otherwise_of_json(each, {}))
@@ -76,6 +78,10 @@ class FailFast:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._all, name)
 
+    def __reduce__(self) -> Any:
+        """A copy of a class, or one in another process, has Pydantic's own."""
+        return self._all.__reduce__()
+
     def validate_python(self, value: Any, **options: Any) -> Any:
         """Validate as Pydantic's `SchemaValidator` does.
 
@@ -84,14 +90,13 @@ class FailFast:
         """
         if not self._is_large(value):
             return self._all.validate_python(value, **options)
-        self._mistakes.forget()
         try:
-            return self._first.validate_python(value, **options)
+            # Pydantic gives no other option to an `__init__`: what gives one asks for something else.
+            with self._mistakes.apart(is_within=options.keys() == {"self_instance"}):
+                return self._first.validate_python(value, **options)
         except ValidationError as error:
             if error.error_count() <= 10 * MAX_ERRORS:
                 raise
-        finally:
-            self._mistakes.forget()
         raise ValidationError.from_exception_data("", [{"type": TOO_MANY, "loc": (), "input": None}])
 
     def _is_large(self, value: Any) -> bool:
@@ -159,7 +164,7 @@ class FailFast:
             return _around("function-wrap", self._mistakes.attempt, copy)
         if is_object:
             most_names = _most_names(schema, config)
-            if (longest := _longest_name(schema)) < inf:
+            if (longest := _longest_name(schema.get("keys_schema", {}))) < inf:
                 copy = _around("function-before", partial(_check_names, longest), copy)
             if (kind != "definition-ref") if grows else is_counted:
                 begun = _around("function-before", self._mistakes.begun(most_names), copy)
@@ -249,13 +254,14 @@ def _most_names(schema: Any, config: Any) -> float:
     return len(declared) + MAX_ERRORS if declared is not None and forbids else inf
 
 
-def _longest_name(schema: Any) -> float:
+def _longest_name(names: dict[str, Any]) -> float:
     """How long a name in a mapping may be before it is wrong and long; no limit where the schema does not say it."""
-    names = [*_within(schema.get("keys_schema", {}))]
-    kinds, bounds = {each.get("type", "") for each in names}, [each.get("max_length", 0) for each in names]
-    if kinds & _CHANGES or any(each.get("strip_whitespace") for each in names):
+    kind, bound = names.get("type", ""), int(names.get("max_length", 0))
+    if kind in _CHANGES or names.get("strip_whitespace"):
         return inf
-    return max(_LONG, *bounds) if any(bounds) or kinds & _SHORT else inf
+    if kind in _SHORT or bound:
+        return max(_LONG, bound)
+    return max((_longest_name(inner) for _, _, inner in children(names)), default=inf)
 
 
 def _has_long_name(value: dict[Any, Any], most: float) -> bool:

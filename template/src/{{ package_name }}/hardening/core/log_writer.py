@@ -166,7 +166,10 @@ class Unblocked(io.RawIOBase):
         """
         if size > self._capacity - _SPARE:  # it is none, or never has
             return True
-        return size + 2 * unread(self._descriptor) <= self._capacity - _SPARE
+        try:
+            return size + 2 * unread(self._descriptor) <= self._capacity - _SPARE
+        except OSError:  # something else is open there by now
+            return True
 
     def _wait_for_room(self, size: int) -> None:
         """Wait until a long line has room, or nobody reads any more."""

@@ -3,6 +3,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,13 +31,23 @@ class Mistakes(threading.local):
     """What is known of the input that a thread is validating. Its methods are put around the parts of a schema."""
 
     def __init__(self) -> None:
-        self.forget()
+        self._begin({}, False)
 
-    def forget(self) -> None:
-        """Begin again, and let go of the input."""
+    def _begin(self, failed: dict[tuple[str | int, int], Any], is_at_work: bool) -> None:
         self._failures = 0  # objects that were begun and have not been found right
         self._attempt = _Attempt(0)
-        self._failed: dict[tuple[str | int, int], Any] = {}  # no such member; kept, so that nothing else gets its id
+        self._failed = failed  # no such member; kept, so that nothing else gets its id
+        self._is_at_work = is_at_work
+
+    @contextmanager
+    def apart(self, *, is_within: bool) -> Iterator[None]:
+        """Validate an input by itself, and let go of it; what has failed in the one around it fails in a part of that, too."""
+        outer = self._failures, self._attempt, self._failed, self._is_at_work
+        self._begin(self._failed if is_within and self._is_at_work else {}, True)
+        try:
+            yield
+        finally:
+            self._failures, self._attempt, self._failed, self._is_at_work = outer
 
     def named(self, most_names: float) -> Callable[[Any], Any]:
         """What looks at an object before its validator: too many names in it are unknown, whatever they are."""
