@@ -4,6 +4,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from ...result import Check, Rule, listed
@@ -52,7 +53,7 @@ _PLACES = tuple(
     re.compile(text, re.IGNORECASE | re.MULTILINE)
     for text in (
         rf"{_NAME}[\"']?(?:\s*:\s*[\w.]+(?=[ \t]*=[ \t]*[^=\s]))?[ \t]*(?:[:?+]?=|:)[ \t]*(?:SecretStr\()?{_VALUE}",
-        rf"^\s*ENV[ \t]+{_NAME}[ \t]+{_VALUE}",
+        rf"^[ \t]*ENV[ \t]+{_NAME}[ \t]+{_VALUE}",
         rf"\b(authorization)[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+{_VALUE}",
         rf"\blogin\s+\S+\s+(password)\s+{_VALUE}",  # .netrc
         rf"(\b(?:docker|podman|helm|az)\s+login\b.*\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
@@ -100,6 +101,8 @@ _LOCAL = re.compile(
     r"(^|[/._-])tests?\.env$|\.env\.(tests?|testing|ci)$|(^|/)(pytest\.ini|tox\.\w+|noxfile\.py|locustfile\.py)$",
     re.IGNORECASE,
 )
+_RUN = re.compile(r"[A-Za-z0-9+/=]{16}")
+_HINTS = ("pass", "pwd", "secret", "token", "credential", "auth", "key", "dockerconfig", "://", " login ", "curl")
 _MADE_UP = re.compile(
     r"^\[tool\.(?:hardening\.verify\.environment|pytest[\w.]*)\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL
 )
@@ -136,36 +139,52 @@ def literal_secret(name: str, value: str, *, in_code: bool = False) -> bool:
 
 def found_in(text: str, file: str) -> Iterator[str]:
     """The secrets that a file holds, each by its line and its name, never by its value."""
-    if _SEALED.search(text):
-        return
+    found = list(_found_in(text, file))
+    if found and not _SEALED.search(text):
+        yield from found
+
+
+def _found_in(text: str, file: str) -> Iterator[str]:
     text = _MADE_UP.sub(lambda match: "\n" * match[0].count("\n"), text)
-    harmless, in_code = set(_USERS.findall(text)), _CODE.search(file) is not None
-    in_pipeline = _PIPELINES.search(file) is not None
+    in_code, in_pipeline = _CODE.search(file) is not None, _PIPELINES.search(file) is not None
     is_local = not in_pipeline and _LOCAL.search(file) is not None
-    if _OF_BROWSERS.search(text):
+    if "AIza" in text and _OF_BROWSERS.search(text):
         text = re.sub(r"AIza[\w-]{35}", "", text)
-    for pattern in _PLACES if not is_local else ():
-        for match in pattern.finditer(text):
+    near = "" if is_local else _near(text, in_code=in_code)
+    given, users = set[str](), cache(lambda: set(_USERS.findall(text)))
+    for pattern in _PLACES:
+        for match in pattern.finditer(near):
             name, value = match[1], next((each for each in match.groups()[1:] if each), "")
             if in_pipeline and _OF_IMAGES.fullmatch(name):
-                harmless.add(value)
-            known = value in harmless or (in_code and match[4] is not None and name.lower() != "authorization")
-            if not known and literal_secret(name, value, in_code=in_code):
-                yield f"line {_line(text, match)}: {name}"
-    for match in _ADDRESS.finditer(text) if not is_local else ():
+                given.add(value)
+            known = value in given or (in_code and match[4] is not None and name.lower() != "authorization")
+            if not known and literal_secret(name, value, in_code=in_code) and value not in users():
+                yield f"line {_line(near, match)}: {name}"
+    for match in _ADDRESS.finditer(near):
         user, password, host = match.groups()
-        weak = password in ({user} | harmless) or _PLACEHOLDER.match(password) is not None
+        weak = password in {user} | given | users() or _PLACEHOLDER.match(password) is not None
         if (
             len(password) > 3
             and not _REFERENCE.match(password)
             and not (weak and _NEAR.match(host))
             and "example" not in host
         ):
-            yield f"line {_line(text, match)}: an address with a password"
+            yield f"line {_line(near, match)}: an address with a password"
     for match in _TOKEN.finditer(text):
         needed = r"\d.*[A-Z]|[A-Z].*\d" if match[0].startswith("sk-") else r"\d"  # `sk-` is a name of styles as well
         if not _PLACEHOLDER.match(match[0]) and re.search(needed, match[0]) and len(set(match[0])) > 9:
             yield f"line {_line(text, match)}: {match[0][:4]}..., a token"
+
+
+def _near(text: str, *, in_code: bool) -> str:
+    """The text with all lines emptied that hold no secret, nor does one beside them: a search of all takes seconds."""
+    lines = text.split("\n")
+    if in_code:
+        may = [_RUN.search(each) is not None or "://" in each for each in lines]
+    else:
+        may = [any(word in low for word in _HINTS) for low in map(str.lower, lines)]
+    beside = zip([False, *may], may, [*may[1:], False], lines, strict=False)
+    return "\n".join(line if before or own or after else "" for before, own, after, line in beside)
 
 
 def _line(text: str, match: re.Match[str]) -> int:
