@@ -71,7 +71,15 @@ SABOTAGED: dict[str, tuple[Any, str]] = {
         ("orders.container", f"[Container]\nImage=x\nExec={SERVE} --dev\n", "insecure .*--dev"),
         ("supervisord.conf", '[program:x]\ncommand=uvicorn x:app\nenvironment=A="b"\n', "insecure .*uvicorn"),
         ("deploy.sh", "#!/bin/sh\nset -e\nexec uvicorn x:app\n", "insecure .*uvicorn"),
-        ("bin/start", f"#!/usr/bin/env bash\nexec uv run {SERVE} --dev\n", "insecure .*--dev"),
+        ("bin/start-prod", f"#!/usr/bin/env bash\nexec uv run {SERVE} --dev\n", "insecure .*--dev"),
+        (
+            "a script of a unit",
+            {
+                "orders.service": UNIT.format("ExecStart=/srv/run.sh"),
+                "run.sh": f"#!/bin/sh\nexec {SERVE} --dev\n",
+            },
+            "insecure .*--dev",
+        ),
         (
             "ship.sh",
             "docker run -d --rm -p 80:8000 -e APP_ENV=development --name x acme/orders\n",
@@ -131,6 +139,7 @@ HONEST: dict[str, dict[str, str]] = {
     "supervisor": {"supervisord.conf": f"[supervisord]\nnodaemon=true\n[program:x]\ncommand={SERVE}\n"},
     "scripts": {
         "scripts/dev.sh": f"#!/bin/sh\nexec {SERVE} --dev\n",
+        "scripts/run.sh": f'#!/bin/sh\n[ "$1" = dev ] && exec {SERVE} --dev\nAPP_ENV=development exec {SERVE}\n',
         "scripts/ship.sh": "docker build -t x .\n"
         f"docker run -d --read-only -e APP_ENV=production acme/orders {SERVE}\n",
         "scripts/db.sh": "docker run --rm -e POSTGRES_PASSWORD -p 127.0.0.1:5432:5432 postgres:18\n",
@@ -156,6 +165,16 @@ HONEST: dict[str, dict[str, str]] = {
         "APP_ENV=production'}]}}\n",
         ".github/workflows/test.yml": "env: {APP_ENV: development}\n"
         "jobs: {a: {steps: [{run: 'uvicorn x:app & pytest'}]}}\n",
+        ".github/workflows/int.yml": "run: aws s3 cp x y && APP_ENV=development pytest\n",
+        ".github/workflows/chart.yml": "run: helm template x --set APP_ENV=development\n",
+        ".github/workflows/deploy-dev.yml": "run: fly deploy --env APP_ENV=development\n",
+        "docs/deploy.rst": "heroku config:set APP_DOCS=true\n",
+    },
+    "others that have its name in theirs": {
+        "k8s/backup.yaml": "kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: b, image: "
+        f"'postgres:18', command: [pg_dump, {PACKAGE}], env: [{{name: PGHOST, value: {PACKAGE}-db}}]}}]}}}}}}}}}}\n",
+        "compose.yaml": "services:\n  proxy:\n    image: traefik\n"
+        f"    command: --entrypoints.{PACKAGE}.address=:80 --file=/{PACKAGE}.conf\n",
     },
     "a database by Terraform": {"infra/db.tf": 'resource "aws_db_instance" "x" {\n}\n'},
 }

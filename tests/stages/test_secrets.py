@@ -59,6 +59,12 @@ FOUND = {
     "a default in settings": ("src/x/settings.py", f'    token: SecretStr = SecretStr("{RANDOM}")\n', "token"),
     ".netrc": (".netrc", f"machine x.acme.com login me password {VALUE}1\n", "password"),
     ".npmrc": (".npmrc", f"//npm.acme.com/:_authToken={RANDOM}\n", "_authToken"),
+    "a password of Redis": ("compose.yaml", f"    command: redis-server --requirepass {VALUE}1\n", "requirepass"),
+    "a registry": ("k8s/s.yaml", f"data:\n  .dockerconfigjson: {RANDOM}==\n", "dockerconfigjson"),
+    "a sign-in of docker": (".docker/config.json", f'{{"ghcr.io": {{"auth": "{RANDOM}=="}}}}', "auth"),
+    "a default in the code": ("src/x/keys.py", f'os.getenv("SECRET_KEY", "{RANDOM}")\n', "SECRET_KEY"),
+    "a header in the code": ("src/x/keys.py", f'{{"Authorization": "Bearer {RANDOM}"}}\n', "Authorization"),
+    "a pipeline for development": (".github/workflows/dev.yml", f"env:\n  DEPLOY_TOKEN: {VALUE}\n", "DEPLOY_TOKEN"),
     "pip.conf": ("pip.conf", f"[global]\nindex-url = https://me:{VALUE}@pip.acme.com/simple\n", "address"),
     "uv.toml": ("uv.toml", f'[[index]]\nurl = "https://me:{VALUE}@pip.acme.com/simple"\n', "address"),
     **{
@@ -142,6 +148,21 @@ HONEST = {
         f"x: AKIA{'IOSFODNN7'}EXAMPLE\ny: ghp_{'x' * 36}\nz: sk_{'live'}_{'0' * 24}\n",
     ),
     "for development": ("compose.dev.yaml", f"      DB_PASSWORD: {VALUE}\n"),
+    "of compose for a test": ("docker-compose.override.yml", f"      DB_PASSWORD: {VALUE}\n"),
+    "of tests": ("config/test.env", f"DB_PASSWORD={VALUE}\n"),
+    "of pytest": ("pyproject.toml", f'[tool.pytest_env]\nAPP_API_TOKEN = "{VALUE}1"\n'),
+    "a web key of Firebase": ("web/x.ts", f'{{apiKey: "AIza{LETTERS[:35]}", authDomain: "x.firebaseapp.com"}}\n'),
+    "names like tokens": ("x.yaml", "a: global-rate-limit-service-v2x1\nb: sk-fading-circle-animation-12a3b4\n"),
+    "encrypted by a tool": (
+        "x.json",
+        f'{{"encrypted": {{"token": "wcFMA{RANDOM}"}}, "api_key": "AQICAH{RANDOM}"}}',
+    ),
+    "encrypted by sops": ("x.json", f'{{\n "password": "{RANDOM}",\n "sops": {{"mac": "x"}}}}'),
+    "more placeholders": (
+        ".github/workflows/x.yml",
+        "A_SECRET: abcdefghijklmnopqrstuvwxyz012345\nB_SECRET: thisisasecret\nC_PASSWORD: Passw0rd123!\n"
+        "D_SECRET_KEY: a-very-long-secret-key-at-least\nE_PASSWORD: keycloak\nF_SECRET_ACCESS_KEY: localstack\n",
+    ),
     "made up for the proof": (
         "pyproject.toml",
         f'[tool.hardening.verify.environment]\nAPP_API_TOKEN = "{VALUE}1"\n\n[tool.x]\n',
@@ -184,10 +205,19 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
         "x.env.example",
         "src/o/hardening/x.env",
         "test_x.py",
+        "example.env",
+        ".env.production.example",
+        "openapi.json",
     )
 
+    known = {
+        "web/.env": "# x\nVITE_API_URL=https://x\n",
+        ".env.enc": "A=ENC[x]\nsops_mac=ENC[x]\n",
+        ".env.production": 'A="encrypted:x"\n',
+    }
+
     found = checked(
-        tmp_path, {"deploy/a b.env": secret, "compose.yaml": secret * 2, **dict.fromkeys(passed_over, secret)}
+        tmp_path, {"deploy/a b.env": secret, "compose.yaml": secret * 2, **dict.fromkeys(passed_over, secret), **known}
     )
 
     assert {each.object: each.seen for each in found} == {

@@ -72,6 +72,8 @@ def _replaces(path: Path, project: Path) -> bool:
     name = path.name.removesuffix(".py")
     if not name.isidentifier() or name.startswith("__") or not (path.suffix == ".py" or path.is_dir()):
         return False
+    if path.parent == project / "src" and (path / "hardening").is_dir():
+        return False  # the service itself, which may be installed elsewhere
     spec = find_spec(name) if name not in ("sitecustomize", "usercustomize") else None
     origin = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), ""))
     return name.endswith("customize") if spec is None else not Path(str(origin)).is_relative_to(project.resolve())

@@ -38,10 +38,16 @@ _RUNS = re.compile(
     r"kubernetes_(deploy|pod|stateful)|containerDefinitions|heroku_|nomad_job|fly_machine|digitalocean_app"
 )
 _SETS = re.compile(
-    r"\b(gcloud|az|fly(ctl)?|heroku|kubectl|helm|railway|doctl|aws|ssh)\b(?:\\\n|.)*"
+    r"\b(ssh\b(?:\\\n|.)*|(gcloud|az|fly(ctl)?|heroku|kubectl|helm(?! (template|lint))|railway|doctl|aws)\b(?:\\\n|[^\n;&|])*)"
     r"\bAPP_(ENV=[\"']?development|DOCS=[\"']?(true|1|yes|on)\b|(ALLOWED_HOSTS|CORS_ORIGINS|TRUSTED_PROXIES)=[\"']?\*)"
 )
 """A command that sets it for a platform, in whatever script or pipeline."""
+_FOR_OTHERS = re.compile(
+    r"(^|[/._-])(dev|devel|development|local|preview|review|sandbox)([/._-]|$)|\.(rst|txt|html|adoc|csv|svg|ipynb)$"
+)
+"""What sets it for development alone, or is read by people."""
+_SHIPS = re.compile(r"(^|[/._-])(prod|production|deploy|release|ship|live)([/._-]|$)")
+_DEVELOPS = re.compile(r"(?<=\s)--d(ev?)?(?=\s|$)|\bAPP_ENV=[\"']?development\b[\"']?")
 _OF_SCRIPTS = re.compile(r"\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b")
 _PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb", ".py", ".md", ".conf")
 DEVELOPMENT = re.compile(
@@ -107,8 +113,10 @@ def _variables(value: Any) -> Iterator[tuple[str, str]]:
                 yield from _variables(text) if isinstance(text, dict) else [(str(key), str(text))]
 
 
-def _script(text: str, _: Path) -> Iterator[Start]:
-    """A shell script, if it says a word of it."""
+def _script(text: str, path: Path) -> Iterator[Start]:
+    """A shell script, if it says a word of it. One that starts development here is for who works on it."""
+    if not _SHIPS.search(path.name) and not re.search(r"\b(docker|podman|nerdctl|ssh)\b", text):
+        text = _DEVELOPS.sub("", text)
     if _OF_SCRIPTS.search(text):
         yield Start(("sh", "-c", text))
 
@@ -153,10 +161,14 @@ def _reader(path: Path, name: str, text: str) -> Reader | None:
     return _script if re.match(r"#!.*\b(ba|da|z|a)?sh\b", text) else None
 
 
+def _sets(name: str, text: str) -> re.Match[str] | None:
+    return None if _FOR_OTHERS.search(name) else _SETS.search(text)
+
+
 def may_start(path: Path, name: str, text: str) -> bool:
     """Whether a file is one of these; or none of them, and no text, test or pipeline, and names another server."""
     elsewhere = path.suffix in _PROSE or name.startswith(("tests/", ".github/", ".gitlab", "src/"))
-    by_text = _SETS.search(text) or (not elsewhere and _SERVES.search(text))
+    by_text = _sets(name, text) or (not elsewhere and _SERVES.search(text))
     return _reader(path, name, text) is not None or bool(by_text)
 
 
@@ -164,7 +176,7 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     """What is asked of one of these files; as `docker.checks`."""
     rule, text = OTHERS.of(name, OTHERS.name), path.read_text(encoding="utf-8", errors="replace")
     reader, found, broken = _reader(path, name, text) or _unread, list[Check](), ""
-    if sets := _SETS.search(text):
+    if sets := _sets(name, text):
         yield rule.insecure(" ".join(sets[0].split())[-80:], f"Leave it out of {name}. {_BY_HAND}")
         return
     try:

@@ -86,7 +86,11 @@ def is_ours(image: str, said: str, options: Options) -> bool:
     image = image.partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
     names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
     by_name = any(image == each or image.startswith(f"{each}-") for each in names)
-    return by_name or options.package in said or _OURS.search(said) is not None
+    package = re.escape(
+        options.package
+    )  # as a module that is started; `pg_dump orders` and `orders-db` are something else
+    starts = rf"(^|-[mA] ?|bin/){package}(?![\w/-])|(?<![\w./-]){package}((\.\w+)*:[A-Za-z_]| serve\b)"
+    return by_name or re.search(starts, said) is not None or _OURS.search(said) is not None
 
 
 def is_root(user: str) -> bool:
