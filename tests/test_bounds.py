@@ -496,7 +496,7 @@ def test_owned_code_has_a_bound_for_all_that_it_imports(emit: Emit, example: str
     for folder, declared in [
         # With the bounds that FastAPI, Starlette and Pydantic have for them; the last of the first row only with --dev.
         ("src/orders_api/hardening", runtime | passwords | {"anyio", "opentelemetry", "fastapi-offline"}),
-        ("tests/hardening", runtime | development | passwords | {"opentelemetry", "typing_extensions"}),
+        ("tests/hardening", runtime | development | passwords | {"anyio", "opentelemetry", "typing_extensions"}),
         ("verify", runtime | development),
     ]:
         imported = {name for path in (service / folder).rglob("*.py") for name in modules(path)} - own
