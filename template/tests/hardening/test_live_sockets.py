@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from .asgi_client import HOST, Answer
 from .assertions import assert_problem
-from .live import Server, server
+from .live import Server, server, until
 
 pytestmark = pytest.mark.slow
 
@@ -142,11 +142,9 @@ def test_a_client_that_does_not_read_is_cut_off(running: Server) -> None:
     with running.connect() as client:
         client.sendall(upgrade.encode())
         assert client.recv(12) == b"HTTP/1.1 101"
-        port, end = client.getsockname()[1], time.monotonic() + 6
-        while time.monotonic() < end and _is_established(running.port, port):
-            time.sleep(0.1)
+        port = client.getsockname()[1]
 
-        assert not _is_established(running.port, port)
+        assert until(lambda: not _is_established(running.port, port), 6)
 
 
 def _is_established(server_port: int, client_port: int) -> bool:
