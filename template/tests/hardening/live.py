@@ -67,6 +67,12 @@ class Server:
         """What it logged, as far as the last line is whole."""
         return [json.loads(line) for line in self._log.read_text().rpartition("\n")[0].splitlines()]
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes of it that answer."""
+        command = ["pgrep", "-P", str(self.process.pid)]
+        return [int(pid) for pid in subprocess.run(command, capture_output=True, check=True).stdout.split()]  # noqa: S603 - our own command line
+
     def line(self, path: str) -> dict[str, Any]:
         """Wait for the one line that the request for a path left."""
 

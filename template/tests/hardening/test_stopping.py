@@ -54,7 +54,7 @@ async def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: st
 def test_threads_have_a_bound_though_their_requests_time_out(tmp_path: Path) -> None:
     with server(tmp_path / "log") as running, ThreadPoolExecutor(60) as pool:
         answers = list(pool.map(running.get, ["/thread/4000"] * 120))
-        threads = max(_threads(pid) for pid in _workers(running))
+        threads = max(_threads(pid) for pid in running.workers)
         assert {answer.status for answer in answers} == {503}
         assert running.get("/ok").status == 200
 
@@ -206,11 +206,6 @@ def test_what_goes_on_is_cut_before_the_worker_is_killed(tmp_path: Path) -> None
         assert [line["event"] for line in running.lines][-2:] == ["service_stops", "stop"]
     finally:
         running.stop()
-
-
-def _workers(running: Server) -> list[int]:
-    command = ["pgrep", "-P", str(running.process.pid)]
-    return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]  # noqa: S603
 
 
 def _threads(pid: int) -> int:

@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 from ..common.answer import HOST
-from ..common.raw_http import connect, raw, receive, send, until_closed
+from ..common.raw_http import HANDSHAKE, connect, raw, receive, send, until_closed
 from ..harness.arena import AGAIN, Arena, Attacks, Seen, expect, statuses
 from ..harness.service import OWN, PROBE, PROBE_MODULE, Service
 from ..result import UnverifiedError
 from ..runner import processes
-from .headers import HANDSHAKE
 
 attacks = Attacks("HARDENING.md, Server: `hardening/server.py` sets its bounds, the perimeter the rest.")
 last = Attacks(attacks.remedy)
