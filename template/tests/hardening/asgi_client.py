@@ -3,10 +3,10 @@
 
 import asyncio
 import atexit
-import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
+from json import dumps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
@@ -127,7 +127,7 @@ async def exchange(
     pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
     names = {name for name, _ in pairs}
     if json is not None:
-        body = _dumps(json)
+        body = dumps(json).encode()
     if body is not None and "content-type" not in names:
         pairs.append(("content-type", "application/json"))
     if body is not None and not names & {"content-length", "transfer-encoding"}:
@@ -216,7 +216,3 @@ async def started(app: ASGIApp, said: list[Any] | None = None) -> list[Any]:
 
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
     return said
-
-
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value).encode()

@@ -82,11 +82,7 @@ def until_closed(connection: socket.socket) -> bytes:
         TimeoutError: It stays open.
     """
     parts: list[bytes] = []
-    while True:
-        try:
-            part = connection.recv(65_536)
-        except ConnectionError:
-            part = b""
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
+    with suppress(ConnectionError):
+        while part := connection.recv(65_536):
+            parts.append(part)
+    return b"".join(parts)
