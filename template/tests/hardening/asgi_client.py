@@ -161,13 +161,10 @@ request = in_loop(exchange)
 """The same outside of an event loop."""
 
 
-def together(app: ASGIApp, *targets: str) -> list[Answer]:
+@in_loop
+async def together(app: ASGIApp, *targets: str) -> list[Answer]:
     """Send several GET requests at the same time."""
-
-    async def all_of_them() -> list[Answer]:
-        return await asyncio.gather(*(exchange(app, "GET", target) for target in targets))
-
-    return run(all_of_them())
+    return await asyncio.gather(*(exchange(app, "GET", target) for target in targets))
 
 
 def handshake(
