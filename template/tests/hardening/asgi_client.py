@@ -3,10 +3,10 @@
 
 import asyncio
 import atexit
-import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
+from json import dumps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
@@ -62,12 +62,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return _runner.get_loop().run_until_complete(work)  # `_runner.run` takes Ctrl-C over each time, at a price
 
 
-def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Let a test wait: it is a coroutine function, and runs on that loop."""
+def in_loop(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Let a test or a helper wait: it is a coroutine function, and runs on that loop."""
 
-    @wraps(test)
-    def waited(*arguments: P.args, **named: P.kwargs) -> None:
-        run(test(*arguments, **named))
+    @wraps(work)
+    def waited(*arguments: P.args, **named: P.kwargs) -> T:
+        return run(work(*arguments, **named))
 
     return waited
 
@@ -113,11 +113,21 @@ async def exchange(
     client: str = CLIENT,
     json: Any = None,
 ) -> Answer:
-    """Send one request inside a running event loop. See `request`."""
+    """Send one request inside a running event loop, and return what came back.
+
+    Args:
+        app: The application.
+        method: As it stands in the request line.
+        target: Path and query, percent-encoded.
+        headers: Lower-case names; `host` is added unless it is given, and the value `no` leaves a header out.
+        body: All of it, or its chunks, among them `Stall` and `Leave`. Content type and length are added.
+        client: Address of the peer.
+        json: In place of `body`.
+    """
     pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
     names = {name for name, _ in pairs}
     if json is not None:
-        body = _dumps(json)
+        body = dumps(json).encode()
     if body is not None and "content-type" not in names:
         pairs.append(("content-type", "application/json"))
     if body is not None and not names & {"content-length", "transfer-encoding"}:
@@ -147,36 +157,14 @@ async def exchange(
     return Answer.of(messages)
 
 
-def request(
-    app: ASGIApp,
-    method: str,
-    target: str,
-    headers: Headers = (),
-    body: bytes | Sequence[Part] | None = None,
-    client: str = CLIENT,
-    json: Any = None,
-) -> Answer:
-    """Send one request and return what came back.
-
-    Args:
-        app: The application.
-        method: As it stands in the request line.
-        target: Path and query, percent-encoded.
-        headers: Lower-case names; `host` is added unless it is given, and the value `no` leaves a header out.
-        body: All of it, or its chunks, among them `Stall` and `Leave`. Content type and length are added.
-        client: Address of the peer.
-        json: In place of `body`.
-    """
-    return run(exchange(app, method, target, headers, body, client, json))
+request = in_loop(exchange)
+"""The same outside of an event loop."""
 
 
-def together(app: ASGIApp, *targets: str) -> list[Answer]:
+@in_loop
+async def together(app: ASGIApp, *targets: str) -> list[Answer]:
     """Send several GET requests at the same time."""
-
-    async def all_of_them() -> list[Answer]:
-        return await asyncio.gather(*(exchange(app, "GET", target) for target in targets))
-
-    return run(all_of_them())
+    return await asyncio.gather(*(exchange(app, "GET", target) for target in targets))
 
 
 def handshake(
@@ -225,7 +213,3 @@ async def started(app: ASGIApp, said: list[Any] | None = None) -> list[Any]:
 
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
     return said
-
-
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value).encode()

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,14 @@ def environment(**variables: str) -> dict[str, str]:
     """That of this process without what steers the service, and these."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("APP_")}
     return {**kept, **variables}
+
+
+def until(holds: Callable[[], object], seconds: float, pause: float = 0.02) -> bool:
+    """Wait until something holds, and return whether it does in time."""
+    end = time.monotonic() + seconds
+    while not (found := bool(holds())) and time.monotonic() < end:
+        time.sleep(pause)
+    return found
 
 
 class Server:
@@ -59,15 +67,21 @@ class Server:
         """What it logged, as far as the last line is whole."""
         return [json.loads(line) for line in self._log.read_text().rpartition("\n")[0].splitlines()]
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes of it that answer."""
+        command = ["pgrep", "-P", str(self.process.pid)]
+        return [int(pid) for pid in subprocess.run(command, capture_output=True, check=True).stdout.split()]  # noqa: S603 - our own command line
+
     def line(self, path: str) -> dict[str, Any]:
         """Wait for the one line that the request for a path left."""
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            if found := [line for line in self.lines if line.get("path") == path]:
-                (line,) = found
-                return line
-            time.sleep(0.02)
-        raise AssertionError(f"no line tells of {path}")
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines if line.get("path") == path]
+
+        assert until(found, 5), f"no line tells of {path}"
+        (line,) = found()
+        return line
 
     def wait(self) -> None:
         """Wait until it answers `/health/ready`; fail with its last lines if it does not."""

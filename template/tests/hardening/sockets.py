@@ -9,6 +9,11 @@ from starlette.types import ASGIApp, Message
 from .asgi_client import CLIENT, Answer, Headers, scope_of
 
 
+def clients(number: int) -> list[str]:
+    """As many clients."""
+    return [f"198.51.100.{each}" for each in range(1, number + 1)]
+
+
 class Socket:
     """One WebSocket, inside a running event loop.
 

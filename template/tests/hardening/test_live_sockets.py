@@ -13,9 +13,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
+from verify.common.raw_http import HANDSHAKE, raw
+
 from .asgi_client import HOST, Answer
 from .assertions import assert_problem
-from .live import Server, server
+from .live import Server, server, until
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +61,7 @@ def unfinished(client: ClientConnection, size: int) -> None:
 
 def rss(live: Server) -> int:
     """Bytes of memory that the worker has."""
-    children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
-    return max(int(Path(f"/proc/{each}/statm").read_text().split()[1]) * 4096 for each in children)
+    return max(int(Path(f"/proc/{each}/statm").read_text().split()[1]) * 4096 for each in live.workers)
 
 
 def test_a_silent_socket_is_closed(running: Server) -> None:
@@ -137,16 +138,12 @@ def test_a_message_that_does_not_end_is_cut_off(running: Server) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off(running: Server) -> None:
-    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    upgrade = f"GET /ws/flood HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n"
     with running.connect() as client:
-        client.sendall(upgrade.encode())
+        client.sendall(raw("GET", "/ws/flood", HANDSHAKE))
         assert client.recv(12) == b"HTTP/1.1 101"
-        port, end = client.getsockname()[1], time.monotonic() + 6
-        while time.monotonic() < end and _is_established(running.port, port):
-            time.sleep(0.1)
+        port = client.getsockname()[1]
 
-        assert not _is_established(running.port, port)
+        assert until(lambda: not _is_established(running.port, port), 6)
 
 
 def _is_established(server_port: int, client_port: int) -> bool:

@@ -73,14 +73,6 @@ def test_every_kind_of_response_leaves_complete(status: int, method: str, target
         assert answer["content-type"] == "application/problem+json"
 
 
-@pytest.mark.costly
-def test_a_quota_that_is_used_up_leaves_complete() -> None:
-    app = probe(rate_limit="1/1h")
-    assert request(app, "GET", "/ok").status == 200
-
-    assert_problem(request(app, "GET", "/ok"), 429)
-
-
 def test_a_trailing_slash_redirects_nowhere() -> None:
     answer = request(shared(), "GET", "/ok/", {"host": "api.example.com"})
 

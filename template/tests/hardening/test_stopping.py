@@ -19,7 +19,7 @@ from starlette.types import Message
 from .asgi_client import HOST, Answer, exchange, get_and_stay, in_loop, request
 from .assertions import assert_problem
 from .conftest import Lines
-from .live import PRODUCTION, Server, environment, free_port, read, server
+from .live import PRODUCTION, Server, environment, free_port, read, server, until
 from .probe import probe
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ async def test_what_cannot_be_stopped_is_answered_and_keeps_its_place(target: st
 def test_threads_have_a_bound_though_their_requests_time_out(tmp_path: Path) -> None:
     with server(tmp_path / "log") as running, ThreadPoolExecutor(60) as pool:
         answers = list(pool.map(running.get, ["/thread/4000"] * 120))
-        threads = max(_threads(pid) for pid in _workers(running))
+        threads = max(_threads(pid) for pid in running.workers)
         assert {answer.status for answer in answers} == {503}
         assert running.get("/ok").status == 200
 
@@ -79,10 +79,7 @@ def test_a_reader_that_does_not_read_is_cut(tmp_path: Path, target: str) -> None
             unread.append(connection)
         time.sleep(1.0)
         assert len(_established(running.port)) == 5
-        end = time.monotonic() + 10
-        while _established(running.port) and time.monotonic() < end:
-            time.sleep(0.1)
-        assert _established(running.port) == []
+        assert until(lambda: not _established(running.port), 10)
         for connection in unread:
             connection.close()
 
@@ -106,9 +103,7 @@ def test_a_reader_that_reads_hardly_anything_is_cut_though_the_server_has_someth
 def test_a_stop_during_the_start_is_immediate(tmp_path: Path, seconds: float) -> None:
     running = Server(tmp_path / "log")
     try:
-        end = time.monotonic() + 20
-        while time.monotonic() < end and not (tmp_path / "log").read_text().count('"start"'):
-            time.sleep(0.001)
+        until(lambda: '"start"' in (tmp_path / "log").read_text(), 20, 0.001)
         time.sleep(seconds)
         began = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
@@ -134,9 +129,7 @@ def test_a_stop_is_heard_by_the_first_process_of_a_container_while_it_imports(tm
     with log.open("wb") as file:
         running = subprocess.Popen(command, env=environment(**PRODUCTION), stderr=file)  # noqa: S603 - our own command line
     try:
-        end = time.monotonic() + 20
-        while time.monotonic() < end and "fastapi" not in log.read_text():
-            time.sleep(0.01)
+        until(lambda: "fastapi" in log.read_text(), 20, 0.01)
         (first,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         os.kill(int(first), signal.SIGTERM)
         assert running.wait(5) == 128 + signal.SIGTERM
@@ -166,9 +159,7 @@ def test_a_stop_does_not_wait_for_a_lifespan_that_never_starts(tmp_path: Path) -
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, env=environment(**PRODUCTION), stdout=log)  # noqa: S603 - our own command line
     try:
-        end = time.monotonic() + 20
-        while time.monotonic() < end and "hangs" not in (tmp_path / "log").read_text():
-            time.sleep(0.02)
+        until(lambda: "hangs" in (tmp_path / "log").read_text(), 20)
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0
     finally:
@@ -215,11 +206,6 @@ def test_what_goes_on_is_cut_before_the_worker_is_killed(tmp_path: Path) -> None
         assert [line["event"] for line in running.lines][-2:] == ["service_stops", "stop"]
     finally:
         running.stop()
-
-
-def _workers(running: Server) -> list[int]:
-    command = ["pgrep", "-P", str(running.process.pid)]
-    return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]  # noqa: S603
 
 
 def _threads(pid: int) -> int:

@@ -2,10 +2,11 @@
 """CORS and cross-site requests: a page of another origin that reads an answer, or makes a browser change something."""
 
 from ..common.answer import Answer
+from ..common.raw_http import HANDSHAKE
 from ..harness.arena import EVIL, Arena, Attacks, Seen, expect, statuses
 from ..harness.routes import DiscoveredRoute
 from ..harness.service import ORIGIN
-from .headers import HANDSHAKE, PREFLIGHT
+from .headers import PREFLIGHT
 
 attacks = Attacks("HARDENING.md, CORS: `hardening/steps/cors.py` refuses; APP_CORS_ORIGINS lists who may call.")
 LOOKALIKES = (

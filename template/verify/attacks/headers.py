@@ -3,7 +3,7 @@
 
 from ..common.answer import Answer
 from ..common.expected import FEATURES, HEADERS, POLICY, REVEALING
-from ..common.raw_http import raw, send
+from ..common.raw_http import HANDSHAKE, raw, send
 from ..harness.arena import EVIL, Arena, Attacks, Seen, statuses
 from ..harness.routes import DiscoveredRoute
 from ..harness.service import ORIGIN
@@ -11,12 +11,6 @@ from ..harness.service import ORIGIN
 attacks = Attacks("HARDENING.md, Headers: `hardening/steps/headers.py` has the set; every response gets it.")
 JSON = ("Content-Type", "application/json")
 PREFLIGHT = ("Access-Control-Request-Method", "PUT")
-HANDSHAKE = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dmVyaWZ5IHZlcmlmeSB2ZQ=="),
-]
 KINDS = {
     "a route": raw("GET", "/ok"),
     "HEAD": raw("HEAD", "/ok"),

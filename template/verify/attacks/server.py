@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 from ..common.answer import HOST
-from ..common.raw_http import connect, raw, receive, send, until_closed
+from ..common.raw_http import HANDSHAKE, connect, raw, receive, send, until_closed
 from ..harness.arena import AGAIN, Arena, Attacks, Seen, expect, statuses
 from ..harness.service import OWN, PROBE, PROBE_MODULE, Service
 from ..result import UnverifiedError
@@ -24,16 +24,6 @@ HALF_A_HEADER = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode()
 HALF_A_BODY = f"{HEAD}Content-Length: 100000\r\n\r\n[".encode()
 UNREAD = raw("GET", "/large/stream")
 WHOLE = 300 * 65_536
-HANDSHAKE = raw(
-    "GET",
-    "/ws",
-    [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ],
-)
 INNER = f"GET /whoami HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
 FRAMINGS = {
     "both, the chunked one empty": f"{HEAD}Content-Length: {len(INNER) + 5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{INNER}",
@@ -233,7 +223,7 @@ def overload(arena: Arena) -> Seen:
     with ExitStack() as stack:
         sockets = [stack.enter_context(connect(arena.probe_service.port)) for _ in range(12)]
         for each in sockets:
-            each.sendall(HANDSHAKE)
+            each.sendall(raw("GET", "/ws", HANDSHAKE))
         opened = sum(each.recv(12).endswith(b"101") for each in sockets)
     with ThreadPoolExecutor(28) as pool:
         answers = list(pool.map(lambda _: arena.probe("GET", "/sleep/800"), range(28)))

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from ..common.answer import Answer
-from ..common.raw_http import connect, raw
+from ..common.raw_http import HANDSHAKE, connect, raw
 from ..harness.arena import Arena, Attacks, Seen, expect
 from ..harness.service import Service
 from ..probe import COOKIE, PASSWORD
 from .cookies import unsafe
-from .headers import HANDSHAKE
 
 attacks = Attacks(
     "HARDENING.md, Sessions and Credentials: `hardening/steps/sessions.py`, `credentials.py`, `hardening/stores/`."

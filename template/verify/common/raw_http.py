@@ -13,6 +13,13 @@ TIMEOUT = 5.0
 BODY_TIMEOUT = 1.0
 MOST = 262_144
 Pairs = Iterable[tuple[str, str]]
+HANDSHAKE = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dmVyaWZ5IHZlcmlmeSB2ZQ=="),
+]
+"""The headers that ask for a WebSocket."""
 
 
 def raw(method: str, target: str, headers: Pairs = (), body: bytes | None = None) -> bytes:
@@ -75,11 +82,7 @@ def until_closed(connection: socket.socket) -> bytes:
         TimeoutError: It stays open.
     """
     parts: list[bytes] = []
-    while True:
-        try:
-            part = connection.recv(65_536)
-        except ConnectionError:
-            part = b""
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
+    with suppress(ConnectionError):
+        while part := connection.recv(65_536):
+            parts.append(part)
+    return b"".join(parts)

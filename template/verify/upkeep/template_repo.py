@@ -158,16 +158,14 @@ class Template:
         changelog = self.read(newest, "CHANGELOG.md")
         if self._is_release and newest in self._tags():
             everything = between(changelog, self.base, newest)
-            found = between(changelog, self.base, newest, self.answers)
         else:
-            older = self.read(self.version, "CHANGELOG.md")
-            everything, found = since(changelog, older), since(changelog, older, self.answers)
+            everything = since(changelog, self.read(self.version, "CHANGELOG.md"))
         if not everything:
             raise UnverifiedError(
                 f"CHANGELOG.md of {newest} says nothing of what came after {self.base}",
                 f"Take it all the same: `{UPDATE}`.",
             )
-        return found
+        return [each for each in everything if each.concerns(self.answers)]
 
     def _tags(self) -> set[str]:
         return set(self.git("tag", "--list", folder=self.clone).out.split())
