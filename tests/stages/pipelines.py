@@ -431,6 +431,15 @@ HONEST: dict[str, Files] = {
             "run: ${{ inputs.command }}", on="on: {workflow_call: {inputs: {command: {type: string}}}}\n"
         ),
     },
+    "gitlab: not by what is said": {
+        GITLAB: gitlab(
+            before="spec: {inputs: {x: {default: y}}}\n---\nworkflow:\n  rules:\n"
+            "    - {if: $CI_COMMIT_MESSAGE =~ /-draft$/, when: never}\n    - when: always\n"
+        )
+    },
+    "not by what is said": {
+        HARDENING: github(job="    if: \"!contains(github.event.head_commit.message, '[skip tests]')\"\n")
+    },
     "gitlab: rules": {
         GITLAB: gitlab(
             "  rules:\n    - if: $CI_PIPELINE_SOURCE == 'merge_request_event'\n"

@@ -49,6 +49,7 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             "failure()",
             "github.ref == 'refs/heads/never' && github.event_name == 'push'",
             "startsWith(github.ref, 'refs/tags/')",
+            "contains(github.event.head_commit.message, 'proof')",
         )
     },
     "in another repository": (
@@ -458,6 +459,10 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
     "gitlab: never, by a variable": (
         {GITLAB: gitlab("  rules: [{if: $SKIP, when: never}, {when: always}]\n")},
         "unverified .*cannot be told",
+    ),
+    "gitlab: only if it is asked for": (
+        {GITLAB: gitlab("  rules: [{if: $CI_COMMIT_MESSAGE =~ /proof/}]\n")},
+        "insecure .*none of its rules",
     ),
     "gitlab: may fail, by a variable": (
         {GITLAB: gitlab("  rules: [{if: $SOFT, allow_failure: true}, {when: always}]\n")},

@@ -221,7 +221,8 @@ HONEST: dict[str, dict[str, str]] = {
         + 'resource "aws_db_instance" "orders_api" {\n}\n'
         'resource "docker_container" "x" {\n  image = "grafana/grafana:12"\n}\n',
     },
-    "a server that reloads": {
+    "a server for who works on it": {
+        "mprocs.yaml": "procs: {api: {shell: 'uvicorn orders_api.app:app'}}\n",
         "scripts/watch.sh": "#!/bin/sh\nset -e\nexec uvicorn orders_api.app:app --reload --port 8000\n"
     },
     "a database by Terraform": {"infra/db.tf": 'resource "aws_db_instance" "x" {\n}\n'},

@@ -99,6 +99,7 @@ class Workflows:
             "github.base_ref": "" if event in ("push", "merge_group") else default,
             "github.event.repository.fork": False,
             "github.event.pull_request.draft": False,  # what is one cannot be merged
+            "github.event.head_commit.message": "a change",
             **_repository(self.root),
             **{f"inputs.{name}": value for name, value in inputs.items()},
         }

@@ -73,7 +73,7 @@ _DEVELOPS = re.compile(
 _OF_SCRIPTS = re.compile(r"\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b")
 _PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb", ".py", ".md", ".conf")
 DEVELOPMENT = re.compile(
-    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug|reload|watch)([/._-]|$)",
+    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug|reload|watch|mprocs|tiltfile)([/._-]|$)",
     re.IGNORECASE,
 )
 
