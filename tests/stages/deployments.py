@@ -55,6 +55,12 @@ HONEST: dict[str, Change] = {
     "one replica": api("    deploy: {replicas: 1}\n"),
     "as emitted": {},
     "as uv's documentation has it": {"Dockerfile": OF_UV},
+    **{
+        f"without the development group: {flag}": {
+            "Dockerfile": OF_UV.replace("ENV UV_NO_DEV=1\n", "").replace("uv sync", f"uv sync {flag}")
+        }
+        for flag in ("--no-group dev", "--only-group=prod", "--no-default-groups")
+    },
     "a worker beside it": {"worker.Dockerfile": OF_UV.replace(SERVE, "CMD celery -A orders_api.tasks worker")},
     "kubernetes and a pipeline": {
         "k8s/service.yaml": "kind: Service\nspec: {ports: [{port: 80}]}\n",
@@ -166,6 +172,11 @@ HONEST: dict[str, Change] = {
         "web/Dockerfile": "FROM node AS build\nCOPY . .\nRUN npm ci\n"
         "FROM nginx\nCOPY --from=build /dist /usr/share/nginx/html\n"
     },
+    "a frontend of its own files, with a script": {
+        "web/Dockerfile": "FROM node AS build\nRUN apk add python3 make\nCOPY package.json ./\nCOPY src ./src\n"
+        "FROM nginx:1\nCOPY --from=build /dist /x\nCOPY env.sh /docker-entrypoint.d/\n",
+        "site/Dockerfile": "FROM node\nCOPY src ./src\nUSER node\nCMD node src/server.js\n",
+    },
     "an image that makes load": {"load/Dockerfile": 'FROM locustio/locust\nCOPY . .\nCMD ["locust"]\n'},
     "an image for the documentation": {"docs/Dockerfile": "FROM nginx\nCOPY docs /usr/share/nginx/html\n"},
     "one for development beside it": {
@@ -182,6 +193,18 @@ HONEST: dict[str, Change] = {
         "Containerfile": f"FROM python\nENV UV_NO_DEV=1\nCOPY src .\nRUN uv sync --locked\n{USER}\n{SERVE}"
     },
     "no container at all": {"Dockerfile": None, "compose.yaml": None},
+    "a frontend and a proxy from the same folder": {
+        "web/Dockerfile": "FROM node AS build\nCOPY web .\nRUN npm ci\nFROM nginx\nCOPY --from=build /dist /x\n",
+        "compose.yaml": (
+            "services:\n",
+            "services:\n  web:\n    build: {context: ., dockerfile: web/Dockerfile}\n    ports: ['80:80']\n",
+        ),
+    },
+    "an empty file of extras": {"compose.extras.yaml": "# yours\n", "compose.more.yaml": "---\n"},
+    "an override for development, beside one that ships": {
+        "compose.override.yaml": f"services: {{api: {{command: python -m {PACKAGE} serve --dev}}}}",
+        "compose.prod.yaml": "services: {api: {restart: always}}",
+    },
     "compose for development beside it": {
         "compose.dev.yaml": f"services: {{api: {{user: root, command: python -m {PACKAGE} serve --dev}}}}"
     },

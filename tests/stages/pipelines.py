@@ -195,8 +195,22 @@ VOUCHED: dict[str, Files] = {
 }
 """Shapes of which nobody can tell whether verify runs but the team, which says so."""
 
+ORIGIN = '[core]\n\tbare = false\n[remote "origin"]\n\turl = git@github.com:acme/orders.git\n'
 HONEST: dict[str, Files] = {
     **PORTED,
+    **{
+        f"if: {condition}": {HARDENING: github(job=f"    if: {condition}\n"), ".git/config": ORIGIN}
+        for condition in (
+            "github.repository == 'acme/orders' && !startsWith(github.ref, 'refs/tags/')",
+            "github.repository_owner == 'acme' || contains(github.event.head_commit.message, 'x')",
+            "github.event_name != 'push' && github.event.pull_request.head.repo.full_name == github.repository",
+        )
+    },
+    "after one that is told to have gone well": {
+        HARDENING: f"{ON}jobs:\n"
+        + job("lint", "run: ruff check")
+        + job("test", f"run: {VERIFY}", more="    needs: lint\n    if: always() && needs.lint.result == 'success'\n")
+    },
     "a path of modules": {
         HARDENING: github(job="    env: {PYTHONPATH: '.:src:lib:/opt/x', LD_PRELOAD: /usr/lib/libjemalloc.so.2}\n"),
         "lib/orders_helpers.py": "",
@@ -416,6 +430,15 @@ HONEST: dict[str, Files] = {
         ".github/workflows/proof.yml": github(
             "run: ${{ inputs.command }}", on="on: {workflow_call: {inputs: {command: {type: string}}}}\n"
         ),
+    },
+    "gitlab: not by what is said": {
+        GITLAB: gitlab(
+            before="spec: {inputs: {x: {default: y}}}\n---\nworkflow:\n  rules:\n"
+            "    - {if: $CI_COMMIT_MESSAGE =~ /-draft$/, when: never}\n    - when: always\n"
+        )
+    },
+    "not by what is said": {
+        HARDENING: github(job="    if: \"!contains(github.event.head_commit.message, '[skip tests]')\"\n")
     },
     "gitlab: rules": {
         GITLAB: gitlab(

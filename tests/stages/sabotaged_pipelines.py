@@ -1,6 +1,6 @@
 """Pipelines that prove nothing, by what they do."""
 
-from .pipelines import GITLAB, HARDENING, MAKE, ON, VERIFY, Files, github, gitlab, script
+from .pipelines import GITLAB, HARDENING, MAKE, ON, ORIGIN, VERIFY, Files, github, gitlab, script
 
 SABOTAGED: dict[str, tuple[Files, str]] = {
     # s08 to s10 and their siblings: a step that cannot fail
@@ -48,8 +48,28 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             "${{ 'a' == 'b' }}",
             "failure()",
             "github.ref == 'refs/heads/never' && github.event_name == 'push'",
+            "startsWith(github.ref, 'refs/tags/')",
+            "contains(github.event.head_commit.message, 'proof')",
         )
     },
+    "in another repository": (
+        {HARDENING: github(job="    if: github.repository == 'acme/nothing'\n"), ".git/config": ORIGIN},
+        "insecure .*does not hold",
+    ),
+    "in a repository that is not known": (
+        {HARDENING: github(job="    if: github.repository == 'acme/nothing'\n")},
+        "unverified .*cannot be told",
+    ),
+    "after one that never runs": (
+        {
+            HARDENING: github(
+                job="    needs: never\n    if: always() && needs.never.result == 'success'\n",
+                more="",
+            )
+            + "  never:\n    if: false\n    steps: []\n"
+        },
+        "insecure .*does not hold",
+    ),
     "a code that is not that of verify": (
         {HARDENING: script(f"{VERIFY} | tee log", "exit ${PIPESTATUS[1]}")},
         "insecure .*a pipe",
@@ -439,6 +459,10 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
     "gitlab: never, by a variable": (
         {GITLAB: gitlab("  rules: [{if: $SKIP, when: never}, {when: always}]\n")},
         "unverified .*cannot be told",
+    ),
+    "gitlab: only if it is asked for": (
+        {GITLAB: gitlab("  rules: [{if: $CI_COMMIT_MESSAGE =~ /proof/}]\n")},
+        "insecure .*none of its rules",
     ),
     "gitlab: may fail, by a variable": (
         {GITLAB: gitlab("  rules: [{if: $SOFT, allow_failure: true}, {when: always}]\n")},

@@ -215,3 +215,32 @@ def test_what_the_code_changes_of_settings_and_answers_is_told_apart(prove: Prov
 
     assert "APP_BODY_TIMEOUT=900.0, APP_DOCS=True" in told_apart["settings.defaults"]
     assert "ValueError: answer" in told_apart["app.handlers"]
+
+
+OF_TASKS = "import typer\nfrom celery import Celery\n{}\napp._x = 1\napp.table = {{}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "sets"),
+    [
+        *((OF_TASKS.format(f"app = {call}"), []) for call in ("typer.Typer()", "Celery('x', broker='redis://x')")),
+        *(
+            (OF_TASKS.format(made), ["app._x", "app.table"])
+            for made in (
+                "from .app import app",
+                "app = create_app()",
+                "app = typer.Typer()\napp = create_app()",
+                "app = typer.Typer()\nfor app in [create_app()]:\n    pass",
+                "from .x import Real as Celery2\napp = Celery2()",
+                "app = typer.Typer()\ndef patch(app):\n    app.seal = 1",
+            )
+        ),
+    ],
+)
+def test_what_a_module_sets_in_the_application_is_told_from_what_it_sets_in_others(
+    tmp_path: Path, text: str, sets: list[str]
+) -> None:
+    (tmp_path / "src" / PACKAGE).mkdir(parents=True)
+    (tmp_path / "src" / PACKAGE / "tasks.py").write_text(text)
+    found = settings.patched(Options(tmp_path, PACKAGE)).get(f"src/{PACKAGE}/tasks.py", [])
+    assert [each for each in found if each != "app.seal"] == sets

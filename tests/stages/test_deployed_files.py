@@ -7,7 +7,7 @@ import pytest
 from verify.result import Check, Outcome
 
 from .conftest import Change
-from .deployments import CONFINED, HONEST, PACKAGE, SERVE, USER, api, start
+from .deployments import CONFINED, HONEST, OF_UV, PACKAGE, SERVE, USER, api, start
 
 Look = Callable[[Change], list[Check]]
 
@@ -17,7 +17,7 @@ WRAPPER = (
 )
 
 DEVELOPMENT: Change = {"prod.env": "export APP_ENV=development\n"}
-REPLICAS = "compose.replicas insecure .*count in memory"
+REPLICAS = "compose.replicas insecure .*counts in memory"
 SABOTAGED: dict[str, tuple[Change, str]] = {
     # several containers, each of which counts for itself
     "replicas in memory": (api("    deploy: {replicas: 3}\n"), REPLICAS),
@@ -185,6 +185,34 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
             "RUN uv sync --locked --no-editable --allow-insecure-host x.acme.com",
         )
     },
+    **{
+        f"with the development group: {flag}": (
+            {"Dockerfile": OF_UV.replace("ENV UV_NO_DEV=1\n", "").replace("uv sync", f"uv sync {flag}")},
+            "docker.no-dev insecure",
+        )
+        for flag in ("--no-group docs", "--only-group dev", "--no-group dev --group dev")
+    },
+    **{
+        f"an image of another file, and all the same ours: {text}": (
+            {
+                "web/Dockerfile": text,
+                "compose.yaml": ("services:\n", "services:\n  w: {build: {context: ., dockerfile: web/Dockerfile}}\n"),
+            },
+            "compose.yaml w compose.confined insecure",
+        )
+        for text in (
+            "FROM acme/orders-api:1\nUSER 1\n",
+            "FROM python\nCOPY src .\nUSER 1\n",
+            "FROM nginx\nRUN apk add python3\nCOPY src .\nUSER 1\n",
+        )
+    },
+    "an override in a folder that ships": (
+        {
+            "deploy/compose.override.yaml": f"services: {{api: {{build: .., command: {PACKAGE} serve --dev}}}}",
+            "deploy/compose.yaml": "services: {}\n",
+        },
+        "override.yaml api compose.confined insecure",
+    ),
     "USER in quotes": ({"Dockerfile": (USER, 'USER "root"')}, "docker.user insecure"),
     "a file that is included": (
         {

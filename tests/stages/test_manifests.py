@@ -60,13 +60,13 @@ SABOTAGED: dict[str, tuple[str | dict[str, str], str]] = {
             manifest(pod(container(env=[{"name": "APP_STORE_URL", "value": value}] if value else []))).replace(
                 "spec:\n", "spec:\n  replicas: 3\n", 1
             ),
-            "kubernetes.replicas insecure 3 containers that count in memory",
+            "kubernetes.replicas insecure 3 containers, and each counts in memory",
         )
         for value in ("memory://", "")
     },
     "an autoscaler beside it": (
         {"k8s/api.yaml": manifest(pod()), "k8s/hpa.yaml": AUTOSCALER % "api"},
-        "kubernetes.replicas insecure 9 containers",
+        "kubernetes.replicas insecure up to 9 containers",
     ),
     "root": (manifest(pod(container(securityContext=RESTRICTED | {"runAsUser": 0}))), "runAsUser: 0"),
     "root, said of the pod": (manifest(pod(without("runAsNonRoot"), securityContext={"runAsUser": 0})), "runAsUser: 0"),

@@ -20,6 +20,7 @@ KAMAL = (
     "service: orders\nimage: acme/orders\nservers:\n  web:\n    hosts: [192.0.2.1]\n    cmd: {}\nenv:\n"
     "  clear:\n    {}\n"
 )
+HELM = 'resource "helm_release" "x" {{\n  name = "x"\n  {}\n}}\n'
 RENDER = "services:\n  - type: web\n    startCommand: {}\n    envVars:\n      - {{key: {}, value: {}}}\n"
 
 SABOTAGED: dict[str, tuple[Any, str]] = {
@@ -101,6 +102,34 @@ SABOTAGED: dict[str, tuple[Any, str]] = {
                 "ssh host docker run -e APP_ENV=development x",
             )
         ),
+        (
+            "deploy.sh: ships what reloads",
+            "#!/bin/sh\nexec uvicorn orders_api.app:app --reload\n",
+            "insecure .*--reload",
+        ),
+        (
+            "a folder with a project, for ours",
+            {"run/pyproject.toml": "", "run/Procfile": "web: uvicorn orders_api.app:app\n"},
+            "insecure .*uvicorn",
+        ),
+        (
+            "a folder with a project, from above",
+            {"run/requirements.txt": "", "run/gunicorn.conf.py": "chdir = '..'\n"},
+            "unverified .*not understood",
+        ),
+        *(
+            (f"infra/main.tf: {block}", HELM.format(block), "unverified .*not understood")
+            for block in (
+                'chart = "./charts/api"',
+                'chart = "orders-api"\n  repository = "oci://registry.acme.com"',
+                'repository = "https://charts.example.com"',
+                'chart = "x"\n}\noutput "x" { value = 1 }\nresource "aws_ecs_task_definition" "x" {\n',
+                'chart = "x"\n}\nresource "docker_image" "x" { name = "x" }\nresource "fly_machine" "x" { image = "x"',
+                'chart = "x"\n}\nresource "aws_ecs_service" "x" {\n}\nresource "aws_ecs_task_definition" "x" {\n',
+                'chart = "x"\n}\nresource "docker_container" "x" {\n  image = "${var.image}"\n',
+                'chart = "x"\n  values = [yamlencode({ APP_ENV = "production" })]\n',
+            )
+        ),
         # what is not understood here
         ("gunicorn.conf.py", "workers = 4\n", "unverified"),
         ("app.yaml: nothing said", "runtime: python314\nhandlers: []\n", "unverified"),
@@ -175,6 +204,26 @@ HONEST: dict[str, dict[str, str]] = {
         f"'postgres:18', command: [pg_dump, {PACKAGE}], env: [{{name: PGHOST, value: {PACKAGE}-db}}]}}]}}}}}}}}}}\n",
         "compose.yaml": "services:\n  proxy:\n    image: traefik\n"
         f"    command: --entrypoints.{PACKAGE}.address=:80 --file=/{PACKAGE}.conf\n",
+    },
+    "other projects in their folders": {
+        "billing/pyproject.toml": "[project]\nname = 'billing'\n",
+        "billing/gunicorn.conf.py": "workers = 4\n",
+        "billing/Procfile": "web: gunicorn billing.wsgi\n",
+        "web/package.json": "{}",
+        "web/ecosystem.config.js": "module.exports = {apps: [{script: 'server.js', ...rest}]}\n",
+    },
+    "others by Terraform": {
+        "infra/outputs.tf": 'output "x" {\n  value = aws_ecs_task_definition.x.arn\n}\n',
+        "infra/alarm.tf": 'resource "aws_lambda_permission" "x" {\n  function_name = aws_lambda_function.x.arn\n}\n',
+        "infra/main.tf": HELM.format(
+            'chart = "ingress-nginx"\n  repository = "https://kubernetes.github.io/ingress-nginx"'
+        )
+        + 'resource "aws_db_instance" "orders_api" {\n}\n'
+        'resource "docker_container" "x" {\n  image = "grafana/grafana:12"\n}\n',
+    },
+    "a server for who works on it": {
+        "mprocs.yaml": "procs: {api: {shell: 'uvicorn orders_api.app:app'}}\n",
+        "scripts/watch.sh": "#!/bin/sh\nset -e\nexec uvicorn orders_api.app:app --reload --port 8000\n"
     },
     "a database by Terraform": {"infra/db.tf": 'resource "aws_db_instance" "x" {\n}\n'},
 }

@@ -167,7 +167,11 @@ HONEST = {
         "pyproject.toml",
         f'[tool.hardening.verify.environment]\nAPP_API_TOKEN = "{VALUE}1"\n\n[tool.x]\n',
     ),
-    "a variable of Terraform": ("main.tf", "  password = random_password.db1.result\n  token = var.token1\n"),
+    "a variable of Terraform": (
+        "main.tf",
+        "  password = random_password.db1.result\n  token = var.token1\n  secret_access_key = optional(string1)\n",
+    ),
+    "named like its product": ("compose.yaml", "ELASTIC_PASSWORD: ${ELASTIC_PASSWORD:-elastic}\n"),
 }
 
 
@@ -212,17 +216,26 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
 
     known = {
         "web/.env": "# x\nVITE_API_URL=https://x\n",
+        ".env.development": "DB_PASSWORD=postgres\nAPI_TOKEN=${TOKEN}\n",
         ".env.enc": "A=ENC[x]\nsops_mac=ENC[x]\n",
         ".env.production": 'A="encrypted:x"\n',
     }
 
     found = checked(
-        tmp_path, {"deploy/a b.env": secret, "compose.yaml": secret * 2, **dict.fromkeys(passed_over, secret), **known}
+        tmp_path,
+        {
+            "deploy/a b.env": secret,
+            "web/.env.dev": secret,
+            "compose.yaml": secret * 2,
+            **dict.fromkeys(passed_over, secret),
+            **known,
+        },
     )
 
     assert {each.object: each.seen for each in found} == {
         "compose.yaml": "line 1: DB_PASSWORD, line 2: DB_PASSWORD",
         "deploy/a b.env": "line 1: DB_PASSWORD",
+        "web/.env.dev": "it is a secret by its name",
     }
     assert {each.outcome for each in found} == {Outcome.INSECURE}
 

@@ -63,7 +63,17 @@ def test_a_file_of_the_lock_from_another_host_is_named(service: Path) -> None:
     assert re.search(r"click [\d.]+ from files.elsewhere.example", found.seen), found.seen
 
 
-@pytest.mark.parametrize(("override", "outcome"), [("fastapi>=0.1", Outcome.INSECURE), ("idna>=3", Outcome.PROVED)])
+@pytest.mark.parametrize(
+    ("override", "outcome"),
+    [
+        ("fastapi>=0.1", Outcome.INSECURE),
+        ("fastapi>=0.1; python_version < '3.13'", Outcome.INSECURE),
+        ("fastapi>=0.1; platform_machine == 'aarch64'", Outcome.INSECURE),
+        ("fastapi>=0.1; python_version < '3.9'", Outcome.PROVED),
+        ("fastapi>=0.1; sys_platform == 'win32'", Outcome.PROVED),
+        ("idna>=3", Outcome.PROVED),
+    ],
+)
 def test_an_override_that_undoes_a_bound_is_named(service: Path, override: str, outcome: Outcome) -> None:
     pyproject = service / "pyproject.toml"
     pyproject.write_text(f'{pyproject.read_text()}\n[tool.uv]\noverride-dependencies = ["{override}"]\n')

@@ -13,6 +13,7 @@ UNKNOWN: Final = object()
 """What only a run can tell."""
 _WORDS = {"true": True, "false": False, "null": None}
 _FUNCTIONS = {"always": True, "success": True, "failure": False, "cancelled": False}
+_TESTS = {"startswith": str.startswith, "endswith": str.endswith, "contains": str.__contains__}
 
 
 def decided(condition: object, values: Mapping[str, Any]) -> bool | None:
@@ -99,9 +100,12 @@ class _Reader:
         if name is None:
             raise IndexError
         if self._next_is("("):
+            given = []
             while not self._next_is(")"):
                 if not self._next_is(","):
-                    self.either()
+                    given.append(self.either())
+            if name.lower() in _TESTS and len(given) == 2 and UNKNOWN not in given:
+                return _TESTS[name.lower()](*(str(each or "").lower() for each in given))
             return _FUNCTIONS.get(name.lower(), UNKNOWN)
         if self._next_is("["):
             self.either()

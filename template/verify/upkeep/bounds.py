@@ -78,7 +78,7 @@ def _bring(
         return
     everywhere = [line for line in requirements(pyproject) if canonicalize_name(line.asked.name) == name]
     for line in (each for each in overrides(pyproject) if canonicalize_name(each.asked.name) == name):
-        if not implies(str(line.asked.specifier), str(need.specifier)):
+        if not implies(str(line.asked.specifier), str(need.specifier)) and not _is_elsewhere(line):
             found.clashes.append(f"{line} undoes {need}, which owned code needs: take it out, then run `uv lock`.")
     in_targets = [line for line in everywhere if line.keys in target_lists]
     if any(line.asked.url for line in everywhere):
@@ -110,6 +110,17 @@ def _bring(
     except CannotChangeError:
         lists = " or ".join(".".join(keys) for keys in target_lists)
         found.unverified.append(f"Ask for {need} by hand: {lists} is not there, or not written as a plain list.")
+
+
+def _is_elsewhere(line: Line) -> bool:
+    """Whether what is asked for is for another system, or for a Python that the service is not run by."""
+    linux = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
+    servers = (
+        {**linux, "platform_machine": machine, "python_version": f"3.{minor}", "python_full_version": f"3.{minor}.0"}
+        for machine in ("x86_64", "aarch64")
+        for minor in range(11, 20)
+    )
+    return line.asked.marker is not None and not any(map(line.asked.marker.evaluate, servers))
 
 
 def _clash(line: Line, need: Requirement) -> str:

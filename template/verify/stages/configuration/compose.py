@@ -11,7 +11,7 @@ from typing import Any
 from ...common.expand import expanded
 from ...common.yaml import OverridingList, OverridingMapping, mapping, pairs, read, texts
 from ...result import Check, Options, Outcome, Rule, UnverifiedError, listed
-from .docker import Image
+from .docker import Image, holds_service
 from .start import Start, env_file, is_development, is_ours, is_root, judge
 
 CONFINED = Rule("configuration", "compose.confined", "the containers of compose are confined")
@@ -157,12 +157,13 @@ def runs_ours(path: Path, options: Options) -> bool:
 def _is_ours(service: Service, options: Options) -> bool:
     """Whether it runs this service: it is built here, set by our settings, started by our package or named like it."""
     values = service.values
-    if build := values.get("build"):
-        described, project = mapping(build), options.project.resolve()
-        folder = (
-            service.file.parent / expanded(str(described.get("context", ".") if described else build), {})
-        ).resolve()
-        inside = (folder / str(described.get("dockerfile", ""))).resolve().is_relative_to(project)
+    described, project = mapping(values.get("build")), options.project.resolve()
+    file = str(described.get("dockerfile", ""))
+    image = _image(service, options) if file else None
+    if values.get("build") and (image is None or holds_service(image, options, file)):  # and no proxy or frontend
+        context = str(described.get("context", ".") if described else values["build"])
+        folder = (service.file.parent / expanded(context, {})).resolve()
+        inside = (folder / file).resolve().is_relative_to(project)
         return "$" in str(folder) or folder == project or (inside and folder in project.parents)
     said = [*texts(values.get("command")), *texts(values.get("entrypoint")), *_environment(values.get("environment"))]
     return is_ours(str(values.get("image", "")), " ".join(said), options)
@@ -243,7 +244,7 @@ def _replicas(rule: Rule, service: Service, env: Mapping[str, str], options: Opt
     deploy = mapping(service.values.get("deploy"))
     count = expanded(str(deploy.get("replicas", service.values.get("scale", 1))), {})
     if deploy.get("mode") == "global":
-        count = "one for each machine:"
+        count = "a container for each machine"
     elsewhere = "secrets" in service.values or "env_file" in service.values
     yield from several(rule, count, env, options, elsewhere=elsewhere)
 
@@ -252,29 +253,25 @@ def several(rule: Rule, count: str, env: Mapping[str, str], options: Options, *,
     """Whether so many containers share one store, or whether that may be said elsewhere."""
     if count in ("0", "1"):
         return
-    several = f"{count} containers"
+    several = count if "container" in count else f"{count} containers"
     store = env.get("APP_STORE_URL", "")
     settings = options.project / "src" / options.package / "settings.py"
     elsewhere = elsewhere or "APP_SECRETS_DIR" in env
     if not store and settings.is_file():
         elsewhere = elsewhere or "store_url" in settings.read_text(encoding="utf-8", errors="replace")
     if "$" in f"{store}{count}" or (not store and elsewhere):
-        yield rule.not_looked_at(f"{several}, and {'its number' if '$' in count else 'its store'} is said elsewhere")
+        yield rule.not_looked_at(f"{several}, and {'how many' if '$' in count else 'their store'} is said elsewhere")
     elif store and not store.startswith("memory:"):
         yield rule.proved(f"{several}, and a store beside them")
     else:
-        seen = f"{several} that count in memory, each for itself: limits are multiplied, and a session is known to one alone"
+        seen = f"{several}, and each counts in memory for itself: limits are multiplied, and a session is known to one alone"
         yield rule.insecure(seen, "Set APP_STORE_URL to a Redis or Valkey that all of them reach, or run one.")
 
 
 def _plain(value: Any) -> Any:
-    return (
-        expanded(value, {})
-        if isinstance(value, str)
-        else [_plain(x) for x in value]
-        if isinstance(value, list)
-        else value
-    )
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return expanded(value, {}) if isinstance(value, str) else value
 
 
 def _sources(values: dict[str, Any], folder: Path) -> Iterator[str]:

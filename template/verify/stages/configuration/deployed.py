@@ -84,7 +84,11 @@ def _no_manifests(project: Path) -> Iterator[Check]:
 
 
 def _for_development(name: str, every: list[str]) -> bool:
-    return platforms.DEVELOPMENT.search(name) is not None and not all(map(platforms.DEVELOPMENT.search, every))
+    is_beside = "override." in name and any(
+        platforms.SHIPS.search(Path(each).name) for each in every
+    )  # and `-f` leaves it out
+    named = platforms.DEVELOPMENT.search(name) is not None and not all(map(platforms.DEVELOPMENT.search, every))
+    return is_beside or named
 
 
 def _container(name: str, every: list[str], options: Options) -> Iterator[Check]:

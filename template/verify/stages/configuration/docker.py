@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...common.expand import expanded
 from ...result import Check, Options, Rule, listed
-from .start import Start, is_root, judge
+from .start import Start, is_ours, is_root, judge
 
 USER = Rule("configuration", "docker.user", "the image runs as somebody who is not root")
 NO_DEV = Rule("configuration", "docker.no-dev", "the image holds nothing of the development group")
@@ -26,6 +26,8 @@ _NOBODY = re.compile(
     r"^(?!.*\b(wolfi|chainguard)-base\b)(.*[:@/-]nonroot\b|.*/distroless/.*nonroot|cgr\.dev/|.*/chainguard(-images)?/|"
     r".*\bbitnami(legacy)?/|dhi\.io/(?!.*-dev\b)|.*/ubi\d+/python-\d)"
 )
+_FRONT = re.compile(r"(.*/)?(nginx|caddy|httpd|traefik|haproxy|envoy)[\w-]*([:@]|$)")
+"""What serves files, or stands in front of a service."""
 _BUILD = {"uv", "pip", "setuptools", "wheel", "build", "hatch", "hatchling", "poetry", "pdm", "pipx", "virtualenv"}
 """What builds an image, and is not what the service imports."""
 _TAKE_A_VALUE = re.compile("-[rcitfp]|--((extra-)?index-url|target|prefix|python)")
@@ -187,15 +189,20 @@ def holds_service(image: Image, options: Options, name: str) -> bool:
     copies everything, and in which nothing is of Python, is of what stands in that folder.
     """
     text = "\n".join(f"{word} {rest}" for word, rest in image.reaching())
-    files = rf"(pyproject\.toml|uv\.lock|(^|[\s/\"])src\b|\.whl|{re.escape(options.package)})"
-    copied = re.search(rf"^(COPY|ADD)\s.*{files}", text, re.MULTILINE)
-    everything = re.search(r"^(COPY|ADD)\s+(?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$", text, re.MULTILINE)
-    python = rf"python|\bpip|\buv\b|[au]sgi|fastapi|{re.escape(options.package)}|\.sh\b|entrypoint"
-    if "/" in name and not re.search(python, "\n".join([text, *image.bases()]), re.IGNORECASE):
-        everything = None
-    return bool(
-        copied or re.search(rf"^(RUN|CMD|ENTRYPOINT)\s.*\b{options.package}\b", text, re.MULTILINE) or everything
+    own = "\n".join(f"{word} {rest}" for stage in image.line() for word, rest in stage.instructions)
+    python = rf"python|\bpip|\buv\b|[au]sgi|fastapi|{re.escape(options.package)}"
+    if _FRONT.match(image.line()[0].base if image.line() else "") and not re.search(python, own, re.IGNORECASE):
+        return False
+    copied = re.search(
+        rf"^(COPY|ADD)\s.*(pyproject\.toml|uv\.lock|\.whl|{re.escape(options.package)})", text, re.MULTILINE
     )
+    everything = re.search(
+        r"^(COPY|ADD)\s+((?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$|(.*[\s/\"])?src\b)", text, re.MULTILINE
+    )
+    if "/" in name and not re.search(rf"{python}|\.sh\b|entrypoint", "\n".join([text, *image.bases()]), re.IGNORECASE):
+        everything = None
+    said = re.search(rf"^(RUN|CMD|ENTRYPOINT)\s.*\b{options.package}\b", text, re.MULTILINE)
+    return bool(copied or said or everything or any(is_ours(each, "", options) for each in image.bases()))
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
@@ -245,7 +252,11 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
     truthy = r"[= ][\"']?(1|true|yes|on)\b"
     everywhere = re.search(rf"\bUV_(NO_DEV|NO_DEFAULT_GROUPS){truthy}", env, re.IGNORECASE)
     bare = (
-        [x for x in installs if not re.search(r"--(no-dev|no-default-groups)\b|\bUV_NO_DEV=1", x)]
+        [
+            x
+            for x in installs
+            if not re.search(r"--(no-dev|no-default-groups|no-group[= ]dev|only-group[= ](?!dev\b))\b|\bUV_NO_DEV=1", x)
+        ]
         if not everywhere
         else []
     )

@@ -99,6 +99,8 @@ class Workflows:
             "github.base_ref": "" if event in ("push", "merge_group") else default,
             "github.event.repository.fork": False,
             "github.event.pull_request.draft": False,  # what is one cannot be merged
+            "github.event.head_commit.message": "a change",
+            **_repository(self.root),
             **{f"inputs.{name}": value for name, value in inputs.items()},
         }
         for name, job in jobs.items():
@@ -139,12 +141,17 @@ class Workflows:
         condition = str(job.get("if", "success()"))
         if name in seen or name not in jobs:
             return f"it needs {name}", ""
-        holds = decided(condition, known)
+        before = {each: self._skipped(each, jobs, known, (*seen, name)) for each in texts(job.get("needs"))}
+        results = {
+            f"needs.{each}.result": "skipped" if no else "success"
+            for each, (no, why) in before.items()
+            if no or not why
+        }
+        holds = decided(condition, {**known, **results})
         if holds is False:
             return f"`if: {condition}` does not hold", ""
         unknown = f"`if: {condition}` cannot be told" if holds is None else ""
-        for needed in texts(job.get("needs")):
-            skipped, open_end = self._skipped(needed, jobs, known, (*seen, name))
+        for needed, (skipped, open_end) in before.items():
             if skipped and not re.search(r"always\(\)|!\s*cancelled\(\)", condition):
                 return f"it needs {needed}, of which {skipped}", ""
             unknown = unknown or open_end
@@ -229,6 +236,19 @@ class Workflows:
             yield from self._list(
                 inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs | system, depth + 1
             )
+
+
+def _repository(root: Path) -> dict[str, str]:
+    """What the repository is called where it was cloned from; a change of it is proposed in itself."""
+    config = root / ".git" / "config"
+    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
+    found = dict(
+        re.findall(r'\[remote "(upstream|origin)"\][^\[]*?url = \S*[:/]([^\s:/]+/[^\s:/]+?)(?:\.git)?/?\n', text)
+    )
+    if not (name := found.get("upstream", found.get("origin", ""))):
+        return {}
+    names = dict.fromkeys(("github.repository", "github.event.pull_request.head.repo.full_name"), name)
+    return {**names, "github.repository_owner": name.partition("/")[0]}
 
 
 def _by_shell(step: Step, shell: str) -> Step:

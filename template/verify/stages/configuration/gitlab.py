@@ -191,6 +191,7 @@ class Pipeline:
             "$CI_COMMIT_BRANCH": None if of_request else self.default,
             "$CI_COMMIT_REF_NAME": "change" if of_request else self.default,
             "$CI_COMMIT_TAG": None,
+            **dict.fromkeys(("$CI_COMMIT_MESSAGE", "$CI_COMMIT_TITLE", "$CI_MERGE_REQUEST_TITLE"), "a change"),
             "$CI_OPEN_MERGE_REQUESTS": None,
             "$CI_MERGE_REQUEST_ID": "1" if of_request else None,
             "$CI_MERGE_REQUEST_IID": "1" if of_request else None,

@@ -169,7 +169,11 @@ def _scaled(path: Path, every: list[dict[str, Any]]) -> Iterator[tuple[str, str]
     for each in every:
         if each.get("kind") == "HorizontalPodAutoscaler":
             spec = mapping(each.get("spec"))
-            yield str(mapping(spec.get("scaleTargetRef")).get("name")), str(spec.get("maxReplicas", 1))
+            most = str(spec.get("maxReplicas", 1))
+            yield (
+                str(mapping(spec.get("scaleTargetRef")).get("name")),
+                most if most == "1" else f"up to {most} containers",
+            )
 
 
 def _store_is_patched(path: Path, document: dict[str, Any], options: Options) -> bool:
@@ -197,11 +201,7 @@ def _started(rule: Rule, container: dict[str, Any], options: Options, file: str)
     if args := tuple(texts(container.get("args"))):  # without an entry point, a flag alone is meant for the command
         argv = (*(argv or (made.argv if args[0].startswith("-") and not entry else entry)), *args)
     env = _environment(container)
-    if argv or any(map(is_development, env, env.values())):
+    if argv or any(map(is_development, env, env.values())) or ("image" in container and made.argv):
         yield judge(rule, Start(argv or made.argv, {**made.env, **env}), options, file)
     elif "image" in container:
-        yield (
-            judge(rule, Start(made.argv, {**made.env, **env}), options, file)
-            if made.argv
-            else rule.not_looked_at("its image says what it starts")
-        )
+        yield rule.not_looked_at("its image says what it starts")

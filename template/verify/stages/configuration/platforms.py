@@ -46,12 +46,34 @@ _FOR_OTHERS = re.compile(
     r"(^|[/._-])(dev|devel|development|local|preview|review|sandbox)([/._-]|$)|\.(rst|txt|html|adoc|csv|svg|ipynb)$"
 )
 """What sets it for development alone, or is read by people."""
-_SHIPS = re.compile(r"(^|[/._-])(prod|production|deploy|release|ship|live)([/._-]|$)")
-_DEVELOPS = re.compile(r"(?<=\s)--d(ev?)?(?=\s|$)|\bAPP_ENV=[\"']?development\b[\"']?")
+_PROJECT = (
+    "pyproject.toml",
+    "setup.py",
+    "manage.py",
+    "requirements.txt",
+    "package.json",
+    "go.mod",
+    "Gemfile",
+    "pom.xml",
+)
+"""By which a folder is a project of its own."""
+_BLOCK = re.compile(r"^(?:resource|module)\b[^\n]*\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
+_QUIET = re.compile(
+    r"^(?:output|variable|data|moved|import|check|provider)\b[^\n]*\{[ \t]*\n.*?^\}|"
+    rf"^resource\s+\"(?!(?:{_RUNS.pattern}))[^\n]*\{{[ \t]*\n.*?^\}}",
+    re.MULTILINE | re.DOTALL,
+)
+"""Blocks of Terraform: what may run something, and what only names it."""
+_IMAGE = re.compile(r"\b(?:image|chart)\"?\s*[=:]\s*\"([^\"]+)\"")
+"""What a block of Terraform runs."""
+SHIPS = re.compile(r"(^|[/._-])(prod|production|deploy|release|ship|live)([/._-]|$)")
+_DEVELOPS = re.compile(
+    r"(?<=\s)--d(ev?)?(?=\s|$)|\bAPP_ENV=[\"']?development\b[\"']?|\b(uvi|hyper)corn\b[^\n;&|]*\s--reload\b[^\n;&|]*"
+)
 _OF_SCRIPTS = re.compile(r"\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b")
 _PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb", ".py", ".md", ".conf")
 DEVELOPMENT = re.compile(
-    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug|reload|watch)([/._-]|$)",
+    r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug|reload|watch|mprocs|tiltfile)([/._-]|$)",
     re.IGNORECASE,
 )
 
@@ -63,7 +85,7 @@ def _lines(text: str, _: Path) -> Iterator[Start]:
 
 def _units(text: str, _: Path) -> Iterator[Start]:
     """Units of systemd and Podman, and programs of supervisors."""
-    text = text.replace("\\\n", " ")
+    text = re.sub(r"\\\n(?:[ \t]*[#;].*\n)*", " ", text)
     lines = re.findall(r"^environment\s*=\s*(.*)$", text, re.MULTILINE | re.IGNORECASE)
     env = {name: value.strip("\"'") for line in lines for name, value in _PAIR.findall(line)}
     if files := re.findall(r"^EnvironmentFile\s*=\s*-?(\S+)", text, re.MULTILINE):
@@ -115,7 +137,7 @@ def _variables(value: Any) -> Iterator[tuple[str, str]]:
 
 def _script(text: str, path: Path) -> Iterator[Start]:
     """A shell script, if it says a word of it. One that starts development here is for who works on it."""
-    if not _SHIPS.search(path.name) and not re.search(r"\b(docker|podman|nerdctl|ssh)\b", text):
+    if not SHIPS.search(path.name) and not re.search(r"\b(docker|podman|nerdctl|ssh)\b", text):
         text = _DEVELOPS.sub("", text)
     if _OF_SCRIPTS.search(text):
         yield Start(("sh", "-c", text))
@@ -172,12 +194,32 @@ def may_start(path: Path, name: str, text: str) -> bool:
     return _reader(path, name, text) is not None or bool(by_text)
 
 
+def _is_of_another(path: Path, text: str, options: Options) -> bool:
+    """Whether a file is of another project in a folder, or is Terraform for others, and says no word of this service."""
+    project = options.project.resolve()
+    names = "|".join(re.escape(each).replace("_", "[-_]") for each in (options.package, project.name))
+    ours = re.compile(rf"{names}|\bAPP_[A-Z]|(?<!\.)\.\.(?!\.)", re.IGNORECASE)
+    if path.suffix == ".tf":
+        text = _QUIET.sub("", text)
+        blocks = [each for each in _BLOCK.findall(text) if _RUNS.search(each)]
+        named = all(
+            _IMAGE.search(each) and all(re.match(r"\w[^$]*$", x) for x in _IMAGE.findall(each)) for each in blocks
+        )
+        return named and not _RUNS.search(_BLOCK.sub("", text)) and not any(map(ours.search, blocks))
+    folders = [each for each in path.resolve().parents if each.is_relative_to(project) and each != project]
+    is_project = any((each / mark).is_file() for each in folders for mark in _PROJECT)
+    return is_project and not ours.search(text)
+
+
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     """What is asked of one of these files; as `docker.checks`."""
     rule, text = OTHERS.of(name, OTHERS.name), path.read_text(encoding="utf-8", errors="replace")
     reader, found, broken = _reader(path, name, text) or _unread, list[Check](), ""
     if sets := _sets(name, text):
         yield rule.insecure(" ".join(sets[0].split())[-80:], f"Leave it out of {name}. {_BY_HAND}")
+        return
+    if _is_of_another(path, text, options):
+        yield rule.not_looked_at("it is for something else, and says no word of this service")
         return
     try:
         if is_for_people := DEVELOPMENT.search(name) is not None:

@@ -74,7 +74,7 @@ _OF_BROWSERS = re.compile(r"authDomain|firebase|mobilesdk_app_id|maps\.google", 
 _REFERENCE = re.compile(
     r"[$<>{}%*&!@\[(~./|?]|(?P<user>\w+):(?P=user)$|.*(\$[\w({]|[{}<>]|://|\.\.\.)|"
     r"(ENC[\[(]|encrypted:|wcFMA|AQICAH|(arn|op|ssm|sm|vault|file|env|projects)[:/])|"
-    r"[a-z_]\w*(\.[a-z_]\w*)+$|[a-z_-]+(/[a-z_-]+)+$"
+    r"[a-z_]+\(|[a-z_]\w*(\.[a-z_]\w*)+$|[a-z_-]+(/[a-z_-]+)+$"
 )
 """What names where a value comes from: a variable, a file, an attribute, an entry of a vault."""
 _WEAK = """
@@ -123,6 +123,7 @@ def literal_secret(name: str, value: str, *, in_code: bool = False) -> bool:
     if (
         len(value) < 4
         or not value.isascii()
+        or value.lower() in name.lower()
         or re.search(r"\s", value)
         or _REFERENCE.match(value)
         or _PLACEHOLDER.match(value)
@@ -243,11 +244,12 @@ def _tracked(project: Path) -> Iterator[Check]:
 
 
 def _may_be_known(path: Path) -> bool:
-    """Whether a `.env` is encrypted, or a frontend's."""
+    """Whether a `.env` is encrypted, or a frontend's, or for development and holds nothing that is secret elsewhere."""
     if not path.name.startswith(".env") or not path.is_file():
         return False
     text = _text(path)
-    return _SEALED.search(text) is not None or all(map(_PUBLIC.fullmatch, text.splitlines()))
+    is_known = _SEALED.search(text) is not None or all(map(_PUBLIC.fullmatch, text.splitlines()))
+    return is_known or (re.search(r"\.(dev|development)$", path.name) is not None and not any(found_in(text, "x.env")))
 
 
 def _text(path: Path) -> str:

@@ -43,6 +43,8 @@ ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accept
 
 _OF_APP = re.compile(r"_[a-z].*|seal|findings|table|perimeter|middleware_stack|build_middleware_stack")
 """What of an application the proof relies on; `state`, `openapi` and others are the team's to set."""
+_TASKS = {"typer", "celery", "faststream", "cyclopts"}
+"""Libraries whose applications are often called `app` as well."""
 _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
 
 
@@ -179,9 +181,23 @@ def patched(options: Options) -> dict[str, list[str]]:
                 root, _, rest = (
                     ast.unparse(target).partition(".") if isinstance(target, ast.Attribute) else ("", "", "")
                 )
-                if root in owned or (root == "app" and _OF_APP.fullmatch(rest.partition(".")[0])):
+                inside = root == "app" and _OF_APP.fullmatch(rest.partition(".")[0]) and not _is_another(nodes)
+                if root in owned or inside:
                     found.setdefault(path.relative_to(options.project).as_posix(), []).append(f"{root}.{rest}")
     return found
+
+
+def _is_another(nodes: list[ast.AST]) -> bool:
+    """Whether what a module calls `app` is one for commands or tasks, wherever the name stands in it."""
+    made = [x.value for x in nodes if isinstance(x, ast.Assign) and [*map(ast.unparse, x.targets)] == ["app"]]
+    functions = {ast.unparse(x.func).partition(".")[0] if isinstance(x, ast.Call) else "" for x in made}
+    imports = [
+        (getattr(x, "module", ""), y) for x in nodes if isinstance(x, ast.ImportFrom | ast.Import) for y in x.names
+    ]
+    known = {each.asname or each.name for module, each in imports if (module or each.name) in _TASKS}
+    names = [x.id for x in nodes if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)]
+    names += [x.arg for x in nodes if isinstance(x, ast.arg)] + [each.asname or each.name for _, each in imports]
+    return bool(made) and functions <= known and names.count("app") == len(made)
 
 
 def _application(around: dict[str, list[str]]) -> Iterator[Check]:

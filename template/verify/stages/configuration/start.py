@@ -14,25 +14,19 @@ from ...common.shell import Command, commands
 from ...result import Check, Options, Rule, listed
 
 SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "uwsgi", "waitress", "waitress-serve", "fastapi")
+_STARTERS = """
+    nohup setsid unbuffer catchsegv catatonit prlimit vault-env ddtrace-run ; gosu su-exec setuidgid s6-setuidgid taskset newrelic-admin 1 ;
+    tini -p -e ; dumb-init -r --rewrite ; nice -n --adjustment ; timeout -s --signal -k --kill-after 1 ; stdbuf -i -o -e ;
+    ionice -c --class -n --classdata ; chrt -T -P -D 1 ; numactl -i -m -N -C -p ; sudo -u --user -g --group -h -p -C -D -T -r -t ;
+    doas -u -C ; runuser -u -g -G ; chpst -u -U -b -n -l -L -m -d -o -p -f -c -r -t -e -/ ;
+    opentelemetry-instrument --traces_exporter --metrics_exporter --logs_exporter --service_name ;
+    setpriv --reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --pdeathsig
+"""
 HAND_ON = {
-    **dict.fromkeys(("nohup", "setsid", "unbuffer", "catchsegv", "catatonit", "prlimit", "vault-env"), ("", 0)),
-    **dict.fromkeys(("gosu", "su-exec", "setuidgid", "s6-setuidgid", "taskset"), ("", 1)),
-    "tini": ("-p -e", 0),
-    "dumb-init": ("-r --rewrite", 0),
-    "nice": ("-n --adjustment", 0),
-    "timeout": ("-s --signal -k --kill-after", 1),
-    "ionice": ("-c --class -n --classdata", 0),
-    "chrt": ("-T -P -D", 1),
-    "numactl": ("-i -m -N -C -p", 0),
-    "stdbuf": ("-i -o -e", 0),
-    "sudo": ("-u --user -g --group -h -p -C -D -T -r -t", 0),
-    "doas": ("-u -C", 0),
-    "runuser": ("-u -g -G", 0),
-    "chpst": ("-u -U -b -n -l -L -m -d -o -p -f -c -r -t -e -/", 0),
-    "opentelemetry-instrument": ("--traces_exporter --metrics_exporter --logs_exporter --service_name", 0),
-    "ddtrace-run": ("", 0),
-    "newrelic-admin": ("", 1),
-    "setpriv": ("--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --pdeathsig", 0),
+    name: ([flag for flag in each if flag[0] == "-"], int(each[-1]) if each[-1].isdecimal() else 0)
+    for each in map(str.split, _STARTERS.split(";"))
+    for name in each
+    if name[0].isalpha()
 }
 """What only starts a command: its options that take a value, and how many words stand before the command."""
 _RUNNERS = ("uv", "uvx", "poetry", "pdm", "hatch", "rye")
@@ -228,7 +222,7 @@ def handed_on(words: Sequence[str]) -> list[str]:
         del left[0]
         while left and left[0].startswith("-"):
             ends = left[0] == "--"
-            del left[: 2 if left[0] in with_value.split() else 1]
+            del left[: 2 if left[0] in with_value else 1]
             if ends:
                 break
         del left[:before]

@@ -308,15 +308,10 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
         no = f"`{target}` is there, so nothing is made: name it in `.PHONY`" if is_there and tool == "make" else ""
         ignored = target in rules.get(".IGNORE", ([], []))[0]
         if (lines and lines[0].startswith("#!")) or ".ONESHELL" in rules:
-            strict = (
-                " -e" in lines[0] if lines and lines[0].startswith("#!") else re.search(r"-\w*e", flags) is not None
-            )
+            first = lines[0][2:] if "".join(lines[:1]).startswith("#!") else f"sh {flags}"
+            strict = re.search(r"\s-\w*e", first) is not None
             where = f"{step.where}, {file.name} {target}"
-            script = (
-                re.sub(r"\s-\w+|\s-?o?\s*pipefail", "", lines[0].removeprefix("#!")).strip()
-                if lines[0][:2] == "#!"
-                else "sh"
-            )
+            script = re.sub(r"\s-\w+|\s-?o?\s*pipefail|\s--$", "", first).strip()
             odd = odd or f"`{script}` runs it" * (not _SHELL.fullmatch(script))
             hidden = step.lost or no or "`.IGNORE` hides it" * ignored
             about = replace(step, where=where, lost=hidden, unknown=step.unknown or odd)
