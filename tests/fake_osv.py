@@ -82,7 +82,8 @@ class Service(ThreadingHTTPServer):
             return b"<html>Sign in to the wireless network</html>"
         if self.fault == "nonsense":
             return b'{"vulns": 3}'
-        return json.dumps({"vulns": found} if found else {}).encode()
+        nothing = {"vulns": None} if self.fault == "null" else {}  # as Go writes an empty list
+        return json.dumps({"vulns": found} if found else nothing).encode()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -31,7 +31,7 @@ HOSTILE = (
 )
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "p", "h1", "h2", "span"),
-    *("dl", "div", "dt", "dd", "time", "code", "small", "b", "a", "table", "thead", "tbody", "tr", "th", "td"),
+    *("dl", "div", "dt", "dd", "time", "code", "small", "b", "bdi", "a", "table", "thead", "tbody", "tr", "th", "td"),
 }
 ATTRIBUTES = {
     *("lang", "charset", "name", "content", "http-equiv", "class", "id", "role", "scope", "datetime", "href"),
@@ -204,7 +204,18 @@ def test_a_run_that_was_stopped_is_not_told_as_proved(project: Path) -> None:
     text = Page(page.render(run.record())).text
 
     assert "Stopped at the stage tests, before its end: nothing is proved" in text
+    assert "? 1 proved by then" in text
     assert "Everything" not in text
+
+
+def test_a_run_of_one_step_is_not_told_as_whole(project: Path) -> None:
+    run = of_all_kinds(project)
+    run.checks, run.options = run.checks[:1], Options(project, "orders_api", only="headers")
+
+    text = Page(page.render(run.record())).text
+
+    assert "The step headers alone: everything that was judged is proved" in text
+    assert "orders_api: proved (headers alone)" in text
 
 
 def test_a_screen_reader_finds_its_way(project: Path) -> None:
@@ -303,7 +314,7 @@ def test_sarif_is_as_its_schema_says_and_has_what_is_to_mend(project: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "about", ["/etc/passwd", "../outside", "a file with blanks", "..", "", "DELETE /users/{id}", "\x1b:0"]
+    "about", ["/etc/passwd", "../outside", "a file with blanks", "..", "", "DELETE /users/{id}", "\x1b:0", "\udcff\ud800"]
 )
 def test_sarif_names_no_file_that_is_not_of_the_repository(project: Path, about: str) -> None:
     (project.parent / "outside").touch()
@@ -318,7 +329,63 @@ def test_sarif_names_no_file_that_is_not_of_the_repository(project: Path, about:
     assert "\u202e" not in result["message"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("only", "address", "category"),
+    [("", "", ""), ("audit", "", "audit/"), ("", "https://x", "target/"), ("cors", "https://x", "target/cors/")],
+)
+@pytest.mark.parametrize("below", ["", "services/orders/"])
+def test_sarif_is_of_the_repository_and_replaces_no_other_analysis(
+    project: Path, below: str, only: str, address: str, category: str
+) -> None:
+    service = project / below
+    service.mkdir(parents=True, exist_ok=True)
+    (project / ".git").mkdir()
+    (service / "Dockerfile").touch()
+    run = of_all_kinds(service)
+    run.options = Options(service, "orders_api", target=address, only=only)
+    run.checks = [rule("configuration", each).insecure("line 3", "") for each in ("Dockerfile", "release.yml", "GET /")]
+
+    (log,) = json.loads(formats.text("sarif", run.record(), service))["runs"]
+
+    places = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in log["results"]]
+    assert places == [f"{below}Dockerfile", ".github/workflows/release.yml", f"{below}pyproject.toml"]
+    assert log["automationDetails"]["id"] == f"hardening/{below}{category}"
+
+
+def test_a_rule_of_sarif_is_called_by_what_all_its_alerts_are_about(project: Path) -> None:
+    run = of_all_kinds(project)
+    each = Rule("audit", "audit.vulnerable", "none is")
+    run.checks = [each.of("x 1", "x 1 has CVE-1").insecure("", ""), each.of("y 1", "y 1 has CVE-2").insecure("", "")]
+    run.checks += [rule("lock", "a").insecure("", ""), rule("lock", "b").insecure("", "")]
+
+    (log,) = json.loads(formats.text("sarif", run.record(), project))["runs"]
+
+    told = {each["id"]: each for each in log["tool"]["driver"]["rules"]}
+    assert told["audit.vulnerable"]["shortDescription"] == {"text": "audit.vulnerable"}
+    assert told["lock.holds"]["shortDescription"] == told["lock.holds"]["help"] == {"text": "it holds"}
+
+
 # The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", ""], "--target takes an address"),
+        (["--target", "me:hidden@api.example.com"], "--target takes an address"),
+        (["--only", ""], "there is no such step"),
+        (["--target", "https://api.example.com", "--only", "lock"], "there is no such step"),
+    ],
+)
+def test_what_asks_for_no_run_starts_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(Path(command.__file__).parents[1])
+
+    assert command.main([*arguments, "--format", "json"]) == 2
+
+    out, err = capsys.readouterr()
+    assert (out, said in " ".join(err.split()), "hidden" in err) == ("", True, False)
 
 
 @pytest.mark.parametrize("form", ["json", "html", "sarif"])
@@ -331,7 +398,7 @@ def test_each_format_is_printed_alone_and_kept(
     assert command.main([]) == 1
 
     out, err = capsys.readouterr()
-    assert "INSECURE: 1 of 7 checks" in err
+    assert "INSECURE: 1 of 7 checks proved" in err
     kept = {"json": report.FILE, "html": report.PAGE, "sarif": report.SARIF}[form]
     assert out == (project / kept).read_text()
 

@@ -205,6 +205,7 @@ def test_what_is_answered_while_the_service_is_away_is_no_refusal(look: Any) -> 
 
 
 TEXT = [("content-type", "text/plain; charset=utf-8")]
+PAGE = [("content-type", "text/html; charset=utf-8")]
 RESET = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
 
 
@@ -221,6 +222,14 @@ RESET = b"upstream connect error or disconnect/reset before headers. reset reaso
         (503, TEXT, b"no healthy upstream", "envoy"),
         (504, TEXT, b"upstream request timeout", "envoy"),
         (404, [("server", "istio-envoy"), ("content-length", "0")], b"", "envoy"),
+        (429, TEXT, b"local_rate_limited", "envoy"),
+        (401, TEXT, b"Jwt is missing", "envoy"),
+        (401, TEXT, b"401 Unauthorized\n", "traefik"),
+        (403, [*PAGE, ("server", "awselb/2.0")], b"<html><center><h1>403 Forbidden</h1></center></html>", "awselb"),
+        (404, [*PAGE, ("server", "CloudFront")], b"<TITLE>ERROR: The request could not be satisfied", "cloudfront"),
+        (403, PAGE, b"<h1>Access Denied</h1>", "what is"),
+        (500, [*PAGE, ("server", "cloudflare")], b"<h1>Traceback</h1>", ""),
+        (404, [*PAGE, ("server", "nginx")], b"<h1>Not Found</h1>", ""),
         (404, TEXT, b"404 page not found\n", "traefik"),
         (502, TEXT, b"Bad Gateway", "traefik"),
         (504, TEXT, b"Gateway Timeout", "traefik"),
@@ -290,6 +299,37 @@ def test_a_limit_of_the_proxy_ends_it(look: Any, tmp_path: Path) -> None:
 
     assert told(checks, "nginx in front answered 503, so no further request was sent") == 1
     assert told(checks, "the look had ended before") > 4
+
+
+class Walled(Hardened):
+    """Behind a wall that says in a page of its own whom it keeps out, and a balancer with a cookie."""
+
+    is_whole = True
+
+    def answer(self) -> None:
+        if self.path != "/health/live" or self.is_whole:
+            self.send_response_only(403 if self.is_whole else 404)
+            self.send_header("content-type", "text/html")
+            self.send_header("server", "awselb/2.0")
+            self.send_header("set-cookie", "AWSALB=x; Expires=Sat, 05 Dec 2026 10:00:00 GMT; Path=/")
+            self.end_headers()
+            return
+        super().answer()
+
+
+class WalledInPart(Walled):
+    is_whole = False
+
+
+def test_a_wall_in_front_is_said_to_be_one(look: Any) -> None:
+    with serving(Walled) as port:
+        checks = look(f"http://127.0.0.1:{port}")
+    with serving(WalledInPart) as port:
+        in_part = look(f"http://127.0.0.1:{port}")
+
+    assert told(checks, "awselb in front answered 403 by itself") == 1
+    assert Outcome.INSECURE not in {each.outcome for each in in_part.values()}
+    assert "AWSALB lacks secure, httponly, samesite: by which what is in front" in in_part["target.cookies"].seen
 
 
 @pytest.mark.parametrize("handler", [Dripping, DrippingLater])
@@ -381,13 +421,20 @@ def test_an_authority_that_nobody_here_knows_is_no_fault_of_the_service(look: An
     assert "SSL_CERT_FILE" in tls.remedy
 
 
-def test_a_name_that_is_nowhere_proves_no_closed_port(look: Any) -> None:
-    assert look("https://nothing.invalid", "server")["target.plain-http"].outcome is Outcome.UNVERIFIED
+@pytest.mark.parametrize("address", ["https://nothing.invalid", "https://127.0.0.1:1"])
+def test_what_cannot_be_reached_is_told_once_and_proves_no_closed_port(look: Any, address: str) -> None:
+    checks = look(address)
+
+    assert checks["target.plain-http"].outcome is Outcome.UNVERIFIED
+    assert told(checks, "no answer") == 1
 
 
-@pytest.mark.parametrize(("lifetime", "left", "is_fine"), [(90, 5, False), (90, 8, True), (10, 1, True), (15, 6, True)])
+@pytest.mark.parametrize(
+    ("lifetime", "left", "is_fine"),
+    [(90, 5, False), (90, 8, True), (10, 1, True), (15, 6, True), (6, 0.5, False), (0.5, 0.06, True), (0.5, 0.045, False)],
+)
 def test_a_certificate_may_be_short_but_not_at_its_end(
-    monkeypatch: pytest.MonkeyPatch, lifetime: int, left: int, is_fine: bool
+    monkeypatch: pytest.MonkeyPatch, lifetime: float, left: float, is_fine: bool
 ) -> None:
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(left, 60)
     dates = {"notBefore": end - datetime.timedelta(lifetime), "notAfter": end}
@@ -397,6 +444,7 @@ def test_a_certificate_may_be_short_but_not_at_its_end(
     seen = Target(urlsplit("https://api.example.com")).handshake()
 
     assert any("the certificate ends" in fault for fault in seen.faults) is not is_fine
+    assert ("1 hour" in seen.text, "1 hours" in seen.text) == (0.04 < left < 0.08, False)
 
 
 def test_a_version_that_could_not_be_asked_is_not_proved(

@@ -49,17 +49,21 @@ def package_of(project: Path) -> str:
 def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser = argparse.ArgumentParser(prog="python -m verify", description=__doc__, add_help=True)
     parser.add_argument("--thorough", action="store_true", help="everything, in minutes instead of seconds")
-    parser.add_argument("--target", default="", metavar="URL", help="look at a deployed service instead")
-    parser.add_argument("--only", default="", metavar="STEP", help=f"one of {', '.join(STEPS)}")
+    parser.add_argument("--target", metavar="URL", help="look at a deployed service instead")
+    parser.add_argument("--only", metavar="STEP", help=f"one of {', '.join(STEPS)}")
     parser.add_argument("--format", choices=("text", *FORMATS), default="text", help="what is printed at the end")
     parsed = parser.parse_args(arguments)
     project = Path(__file__).resolve().parent.parent
     if Path.cwd().resolve() != project:
         raise UsageError(f"This is not the root of the service's repository. Run `cd {project}` first.")
+    # A variable that is empty asks for no other run, and what is no address may be a password.
+    if parsed.target is not None and not parsed.target.lower().startswith(("https://", "http://")):
+        raise UsageError("--target takes an address such as https://api.example.com, with a path if it is below one.")
     steps = ON_TARGET if parsed.target else STEPS
-    if parsed.only and parsed.only not in steps:
-        raise UsageError(f"--only {parsed.only}: there is no such step. Say one of {', '.join(steps)}.")
-    return Options(project, package_of(project), parsed.thorough, parsed.target, parsed.only), parsed.format
+    if parsed.only is not None and parsed.only not in steps:
+        raise UsageError(f"--only {parsed.only!r}: there is no such step. Say one of {', '.join(steps)}.")
+    is_thorough = parsed.thorough and not parsed.target  # there is one look alone
+    return Options(project, package_of(project), is_thorough, parsed.target or "", parsed.only or ""), parsed.format
 
 
 def _forget_settings() -> list[str]:

@@ -194,7 +194,7 @@ class Run:
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
         screen.line(
-            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks"
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks{' proved' * (outcome is not Outcome.PROVED)}"
             f"{f' of {self.options.only} alone' * bool(self.options.only)}"
             f"{f', {beside}' * bool(beside)}; {words[outcome]}{left_for_later(check.as_json() for check in open_ends)}."
         )

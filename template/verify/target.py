@@ -21,6 +21,8 @@ from .harness.remote import NOTHING, EndedError, Target, is_proxy, proxy_of
 from .result import Check, Options, Rule, UnverifiedError, number
 
 ADDRESS = Rule("target", "target.address", "the address can be read")
+_STICKY = re.compile(r"(?i)(awsalb|gclb|__cf|_cfuvid|arraffinity|bigipserver|visid_incap_|incap_ses_|serverid)\S* lacks ")
+"""Cookies of balancers and walls, which no service sets."""
 MARK = NOTHING.strip("/")
 NOT_MADE = (
     "rate limit (it would take the quota of others)",
@@ -227,9 +229,11 @@ def _silent(target: Target) -> Seen:
 def _cookies(target: Target) -> Seen:
     answers = [target.ask("GET", ""), target.ask("GET", NOTHING)]
     count = sum(len(answer.all("set-cookie")) for answer in answers)
-    faults = [fault for answer in answers for fault in unsafe(answer)]
+    found = dict.fromkeys(fault for answer in answers for fault in unsafe(answer))
+    others = {fault: "by which what is in front finds its way" for fault in found if _STICKY.match(fault)}
+    faults = [fault for fault in found if fault not in others]
     seen = f"{number(count, 'cookie')}, each with its flags" if count else "no cookie was set"
-    return Seen(seen, faults, not count or _is_foreign(answers))
+    return Seen("no other cookie lacks one" if others else seen, faults, not count or _is_foreign(answers), others)
 
 
 def _statuses(answers: dict[str, Answer]) -> str:
@@ -244,27 +248,18 @@ _PROXY = (
     "See to the proxy, where it matters to you: `server_tokens off`, pages of errors with the same headers; an address "
     "below a path is written with its final slash."
 )
+_CLOSE = "Close port 80, or answer it with an error or a redirect to https of this very host."
+_RENEW = "Renew or configure the certificate where TLS ends; TLS 1.2 at least."
+_DOCS = "Leave APP_DOCS unset in production."
 ATTEMPTS: tuple[tuple[Rule, str, Attempt], ...] = (
-    (
-        Rule("server", "target.plain-http", "plain http is not answered"),
-        "Close port 80, or answer it with an error or a redirect to https of this very host.",
-        _plain,
-    ),
-    (
-        Rule("server", "target.tls", "the connection is protected by TLS"),
-        "Renew or configure the certificate where TLS ends; TLS 1.2 at least.",
-        _tls,
-    ),
+    (Rule("server", "target.plain-http", "plain http is not answered"), _CLOSE, _plain),
+    (Rule("server", "target.tls", "the connection is protected by TLS"), _RENEW, _tls),
     (Rule("server", "target.methods", "methods that no API needs are refused"), _TEMPLATE, _methods),
     (Rule("headers", "target.headers", "every answer has the security headers"), _TEMPLATE, _headers),
     (Rule("headers", "target.software", "no answer names the software or its version"), _TEMPLATE, _software),
     (Rule("cors", "target.cors", "no other origin reads an answer"), _TEMPLATE, _foreign),
     (Rule("cors", "target.preflight", "no other origin gets a preflight answered"), _TEMPLATE, _preflight),
-    (
-        Rule("errors", "target.hidden", "neither the documentation nor a file that was left behind is public"),
-        "Leave APP_DOCS unset in production.",
-        _hidden,
-    ),
+    (Rule("errors", "target.hidden", "no documentation and no file that was left behind is public"), _DOCS, _hidden),
     (Rule("errors", "target.errors", "errors expose no internals and no input"), _TEMPLATE, _silent),
     (Rule("cookies", "target.cookies", "every cookie has its flags"), _TEMPLATE, _cookies),
 )

@@ -90,7 +90,7 @@ def test_a_service_that_comes_back_is_asked_again(prove: Prove) -> None:
     assert sorted(name for name, _ in osv.asked) in (["click", "click", "jinja2"], ["click", "jinja2", "jinja2"])
 
 
-@pytest.mark.parametrize("fault", ["busy at first", "stuck", "together"])
+@pytest.mark.parametrize("fault", ["busy at first", "stuck", "together", "null"])
 def test_a_service_that_is_slow_or_limits_us_is_asked_as_it_says(prove: Prove, fault: str) -> None:
     with serving(fault=fault) as osv:
         checks = prove("audit", osv=osv.address, prepare="pip_audit.SOCKET_TIMEOUT = 4" if fault == "together" else "")

@@ -1,8 +1,11 @@
 """What a person sees of a run: no line wraps into the next, and the verdict stands once, last."""
 
+import fcntl
 import io
 import os
 import re
+import struct
+import termios
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -21,7 +24,7 @@ RULE = Rule(
 )
 
 
-def drawn(width: int, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> str:
+def drawn(width: int | str, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> str:
     """What a terminal of this width gets."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", term)
@@ -75,6 +78,22 @@ def test_no_line_of_the_progress_or_the_report_is_wider_than_the_terminal(
 
     assert max(map(len, lines)) < width, [line for line in lines if len(line) >= width]
     assert any("configuration  |" in line or "configuration  /" in line for line in lines), lines
+
+
+@POSIX
+@pytest.mark.parametrize(("columns", "own", "most"), [(None, 60, 59), ("1", 60, 19), ("", 0, 79)])
+def test_the_width_is_that_of_the_stream_while_standard_output_is_a_file(
+    monkeypatch: pytest.MonkeyPatch, columns: str | None, own: int, most: int
+) -> None:
+    def draw(screen: Terminal) -> None:
+        fcntl.ioctl(screen._stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, own, 0, 0))  # type: ignore[union-attr]
+        if columns is None:
+            monkeypatch.delenv("COLUMNS")
+        screen.line("what was seen " * 20)
+
+    lines = shown(drawn(columns or "", draw, monkeypatch))
+
+    assert most - 14 < max(map(len, lines)) <= most
 
 
 @POSIX
@@ -134,10 +153,10 @@ def test_a_command_to_copy_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) ->
             ["proved", "accepted", "warning", "warning", "not_looked_at"],
             "proved: 1 of 5 checks, 1 accepted, 2 warnings, 1 not looked at; all else proved.",
         ),
-        (["proved", "insecure", "accepted"], "INSECURE: 1 of 3 checks, 1 accepted; this service is not secure."),
+        (["proved", "insecure", "accepted"], "INSECURE: 1 of 3 checks proved, 1 accepted; this service is not secure."),
         (
             ["not_looked_at", "accepted"],
-            "NOT VERIFIED: 0 of 2 checks, 1 accepted, 1 not looked at; not everything could be verified, "
+            "NOT VERIFIED: 0 of 2 checks proved, 1 accepted, 1 not looked at; not everything could be verified, "
             "so it is not known to be secure.",
         ),
     ],

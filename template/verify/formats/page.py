@@ -50,16 +50,13 @@ def render(record: Mapping[str, Any]) -> str:
     """The page of a record, whole: what is printed by `--format html` and kept as `.hardening/report.html`."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    service = _text(record["package"])
+    service, only, stopped = _text(record["package"]), record["options"]["only"], record["interrupted"]
     steps: dict[str, list[Mapping[str, Any]]] = {}
     for check in record["checks"]:
         steps.setdefault(check["step"], []).append(check)
     names = {**CHECKLIST, **{name: found for name, found in BESIDE.items() if name in steps or name == "drift"}}
     names |= {name: (name, "") for name in steps if name not in names}
-    open_ends = [each for each in record["checks"] if _outcome(each) in (Outcome.INSECURE, Outcome.UNVERIFIED)]
-    open_ends.sort(key=_outcome)  # what is insecure first
-    warnings = [each for each in record["checks"] if _outcome(each) is Outcome.WARNING]
-    accepted = [each for each in record["checks"] if _outcome(each) is Outcome.ACCEPTED]
+    apart = {outcome: [each for each in record["checks"] if _outcome(each) is outcome] for outcome in Outcome}
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -68,7 +65,7 @@ def render(record: Mapping[str, Any]) -> str:
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'">
-<title>{service}: {_text(_word(record["outcome"]))}</title>
+<title>{service}: {WORDS[Outcome[record["outcome"].upper()]]}{_text(f" ({only} alone)" * bool(only))}</title>
 <style>{style}</style>
 </head>
 <body>
@@ -79,10 +76,10 @@ def render(record: Mapping[str, Any]) -> str:
 {_facts(record)}
 </header>
 <main>
-<section aria-labelledby="steps"><h2 id="steps">The seven steps</h2>{_overview(CHECKLIST, steps)}</section>
-{_section("open", "To mend", "", open_ends)}
-{_section("warnings", "Warnings", "", warnings)}
-{_section("accepted", "Accepted by the team", "Each for a reason, and until a day where one is named.", accepted)}
+{_section("open", "To mend", "", [*apart[Outcome.INSECURE], *apart[Outcome.UNVERIFIED]])}
+<section aria-labelledby="steps"><h2 id="steps">The seven steps</h2>{_overview(CHECKLIST, steps, stopped=stopped)}</section>
+{_section("warnings", "Warnings", "", apart[Outcome.WARNING])}
+{_section("accepted", "Accepted by the team", "Each for a reason, and until a day where one is named.", apart[Outcome.ACCEPTED])}
 {"".join(_section(f"step-{name}", title, f"Stops {stops}." if stops else "", steps.get(name, []), always=True) for name, (title, stops) in names.items())}
 </main>
 <footer>{_footer(record)}</footer>
@@ -101,10 +98,6 @@ def _outcome(check: Mapping[str, Any]) -> Outcome:
     return Outcome[check["outcome"].upper()]
 
 
-def _word(outcome: str) -> str:
-    return WORDS[Outcome[outcome.upper()]]
-
-
 def _badge(outcome: Outcome, words: str = "") -> str:
     name = outcome.name.lower().replace("_", "-")
     return f'<span class="{name}"><span aria-hidden="true">{_SIGNS[outcome]}</span> {words or WORDS[outcome]}</span>'
@@ -116,7 +109,9 @@ def _verdict(record: Mapping[str, Any]) -> str:
         words = f"Stopped at the stage {_text(record['stopped_at'])}, before its end: nothing is proved"
     elif record["not_made"] and record["outcome"] == "proved":
         words = "All that was tried on the deployed service is proved"
-    return f'<p class="verdict">{_badge(Outcome[record["outcome"].upper()], words)}</p>'
+    if only := record["options"]["only"]:
+        words = f"The step {_text(only)} alone: {words[0].lower()}{words[1:]}"
+    return f'<p class="verdict {record["outcome"]}">{_badge(Outcome[record["outcome"].upper()], words)}</p>'
 
 
 def _facts(record: Mapping[str, Any]) -> str:
@@ -124,7 +119,8 @@ def _facts(record: Mapping[str, Any]) -> str:
     when = datetime.fromisoformat(record["time"]).strftime("%d %B %Y, %H:%M UTC")
     commit = record["commit"] or "outside a repository"
     facts = {
-        "Result": counted(map(_outcome, record["checks"])) or "nothing was looked at",
+        "Result": (counted(map(_outcome, record["checks"])) or "nothing was looked at")
+        + ", before it was stopped" * record["interrupted"],
         "When": f'<time datetime="{_text(record["time"])}">{when}</time>',
         "Commit": f"<code>{_text(commit.removesuffix('+'))}</code>{', with changes that are not committed' * commit.endswith('+')}",
         "What": _text(
@@ -137,11 +133,14 @@ def _facts(record: Mapping[str, Any]) -> str:
     return f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value}</dd></div>' for name, value in facts.items())}</dl>"
 
 
-def _overview(names: Mapping[str, tuple[str, str]], steps: Mapping[str, list[Mapping[str, Any]]]) -> str:
+def _overview(
+    names: Mapping[str, tuple[str, str]], steps: Mapping[str, list[Mapping[str, Any]]], *, stopped: bool
+) -> str:
     rows = ""
     for name, (title, stops) in names.items():
-        checks = steps.get(name, [])
-        result = _badge(worst(map(_outcome, checks)), counted(map(_outcome, checks))) if checks else "not run"
+        found = [*map(_outcome, steps.get(name, []))]
+        came_to = worst([*found, Outcome.UNVERIFIED] if stopped else found)  # no step is known to have come to its end
+        result = _badge(came_to, counted(found) + " by then" * stopped) if found else "not run"
         rows += (
             f'<tr role="row"><th role="rowheader" scope="row"><a href="#step-{name}">{title}</a></th>'
             f'<td role="cell">Stops {stops}.</td><td role="cell">{result}</td></tr>\n'
@@ -162,7 +161,7 @@ def _section(name: str, title: str, says: str, checks: list[Mapping[str, Any]], 
 def _row(check: Mapping[str, Any]) -> str:
     outcome = _outcome(check)
     name = check["name"].removeprefix(f"{check['object']}: ")
-    where = f"{_text(check['object'])} · " * bool(check["object"])
+    where = f"<bdi>{_text(check['object'])}</bdi> · " * bool(check["object"])
     about = f" · {_text(check['about'])}" * bool(check["about"])
     remedy = check["remedy"] if outcome not in (Outcome.PROVED, Outcome.ACCEPTED) else ""
     return (

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from socket import create_connection, gaierror
+from socket import create_connection
 from threading import Thread
 from typing import TypeVar
 from urllib.parse import SplitResult
 
 from ..common.answer import Answer
-from ..result import UnverifiedError
+from ..result import UnverifiedError, number
 from .arena import Seen
 
 AGENT = "hardened-fastapi-verify (a check by the owner of this service)"
@@ -38,6 +38,7 @@ _PROXIES = (
     "google frontend|akamaighost|microsoft-azure-application-gateway|kong|h2o"
 )
 _SERVER = re.compile(rf"({_PROXIES})(/[\w.]+)?( \([\w ]+\))?", re.I)
+_EDGE = re.compile("cloudflare|cloudfront|awselb|google frontend|akamaighost|microsoft-azure", re.I)
 _PAGES = re.compile(
     rb"<center>(nginx|openresty|tengine|angie|cloudflare|awselb)\b[^<]*</center>|<address>(apache)\b|"
     rb"^<html><body><h1>\d{3} [\w ]+</h1>\s[A-Z][^<]*</body></html>",
@@ -46,8 +47,8 @@ _PAGES = re.compile(
 # Envoy, Traefik and the default backend of ingress-nginx answer in plain text; nothing of the service's does.
 _BARE = re.compile(
     rb"(?P<envoy>upstream (connect error|request timeout|max stream duration|per try idle timeout)\b.{0,500}|"
-    rb"no healthy upstream|RBAC: access denied|fault filter abort)|"
-    rb"(?P<traefik>404 page not found|bad gateway|gateway timeout|service unavailable|no available server)|"
+    rb"no healthy upstream|RBAC: access denied|fault filter abort|local_rate_limited|Jwt [\w ]{1,80})|"
+    rb"(?P<traefik>401 unauthorized|404 page not found|bad gateway|gateway timeout|service unavailable|no available server)|"
     rb"(?P<ingress>default backend - 404)",
     re.I | re.S,
 )
@@ -86,8 +87,7 @@ class Target:
                 if proxy_of(answer):
                     seen = self._send("GET", NOTHING)
             except (OSError, http.client.HTTPException) as error:
-                remedy = "See that the service runs, and can be reached."
-                raise EndedError(f"no answer: {error or type(error).__name__}", remedy) from error
+                raise _unreached(error) from error
             if proxy := proxy_of(seen):
                 told = f"{proxy} in front answered {seen.status} by itself, and nothing of the service was seen"
                 raise EndedError(told, "See that the service behind it runs, and ask from where the proxy lets you in.")
@@ -120,9 +120,11 @@ class Target:
         host = self.address.hostname or ""
         try:
             self.bounded(lambda: create_connection((host, 80), TIMEOUT).close())
-        except gaierror:  # which says nothing of a port
-            raise
-        except OSError:
+        except OSError:  # which says something of the port where another one is open
+            try:
+                self.bounded(lambda: create_connection((host, self.address.port or 443), TIMEOUT).close())
+            except OSError as error:
+                raise _unreached(error) from error
             return None
         netloc = f"[{host}]" if ":" in host else host
         return self._send("GET", "/health/live", address=self.address._replace(scheme="http", netloc=netloc))
@@ -141,7 +143,8 @@ class Target:
             self._last = time.monotonic()
         proxy = proxy_of(answer)  # nginx limits with a 503, and does not say for how long
         if answer.status == 429 or (answer.status == 503 and ("retry-after" in answer or (proxy and self._live))):
-            who = f"{proxy} in front" if proxy else "the service"
+            is_page = "html" in "".join(answer.all("content-type"))
+            who = f"{proxy or 'what is'} in front" if proxy or is_page else "the service"
             raise EndedError(f"{who} answered {answer.status}, so no further request was sent", _LATER)
         return answer
 
@@ -182,10 +185,12 @@ class Target:
                 ) from None
             self.ended = "the certificate is not valid, so nothing was asked"
             return Seen("", [f"the certificate is not valid: {error.verify_message}"])
+        except OSError as error:
+            raise _unreached(error) from error
         begin, end = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))
         left = end - datetime.now(UTC).timestamp()
-        valid = f"{left // _DAY:.0f} days" if left >= 2 * _DAY else f"{left // 3600:.0f} hours"
-        ends = left < 7 * _DAY and end - begin > 10 * _DAY and left * 3 <= end - begin
+        valid = f"{left // _DAY:.0f} days" if left >= 2 * _DAY else number(int(left // 3600), "hour")
+        ends = left < 7 * _DAY and left * (3 if end - begin > 10 * _DAY else 10) <= end - begin
         faults = [f"the certificate ends in {valid}"] if ends else []
         text = f"{version}, certificate valid for {valid}"
         try:
@@ -199,15 +204,23 @@ class Target:
         return Seen(text, [*faults, f"it still speaks {old}"])
 
 
+def _unreached(error: Exception) -> EndedError:
+    return EndedError(f"no answer: {error or type(error).__name__}", "See that the service runs, and can be reached.")
+
+
 def proxy_of(answer: Answer) -> str:
     """The proxy that answered this by a page of its own, or nothing."""
     if page := _PAGES.search(answer.body):
         return (page[1] or page[2] or b"haproxy").decode().lower()
     if answer.status >= 400 and (text := _BARE.fullmatch(answer.body.strip())):
         return str(text.lastgroup)
+    server = "".join(answer.all("server"))
+    # The service's own errors are no pages, but for a traceback: this is a wall, or an edge that names nobody but itself.
+    is_page = answer.status >= 400 and answer.status != 500 and "html" in "".join(answer.all("content-type"))
+    if is_page and ((edge := _EDGE.match(server)) or answer.status in (401, 403, 407)):
+        return edge[0].lower() if edge else "what is"
     if answer.body or "content-type" in answer:
         return ""
-    server = "".join(answer.all("server"))
     # Envoy puts its name on answers of others too: an error of the service's own has a body.
     return "envoy" if server in ("envoy", "istio-envoy") and answer.status >= 400 else "caddy" * (server == "Caddy")
 

@@ -94,7 +94,10 @@ class Terminal:
 
     @property
     def _width(self) -> int:
-        return shutil.get_terminal_size().columns
+        own = 80
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # standard output may be a file, and this is not
+            own = os.get_terminal_size(self._stream.fileno()).columns or own  # type: ignore[union-attr]
+        return max(20, shutil.get_terminal_size((own, 24)).columns)
 
     def begin(self, stage: str) -> None:
         """Say that a stage begins; on a terminal, until `end` or `halt`, show that it goes on."""

@@ -40,13 +40,13 @@ def request(session: Any, method: str, url: str, **options: Any) -> Any:
     data = _read(answer)
     if answer.status_code != 200 or not data or not {"vulns", "next_page_token"} & data.keys():
         return answer
-    records, token = [*data.get("vulns", ())], data.get("next_page_token")
+    records, token = [*(data.get("vulns") or ())], data.get("next_page_token")
     while token:
         query = {**json.loads(options["data"]), "page_token": token}
         page = _asked(session, method, url, {**options, "data": json.dumps(query)})
         page.raise_for_status()
         data = page.json()
-        records, token = [*records, *data.get("vulns", ())], data.get("next_page_token")
+        records, token = [*records, *(data.get("vulns") or ())], data.get("next_page_token")
         if token and time.monotonic() > _end:
             raise requests.Timeout("its pages do not end")
     answer._content = json.dumps({"vulns": [*map(_plain, records)]}).encode()
@@ -88,7 +88,7 @@ def _read(answer: Any) -> dict[str, Any] | None:
     """What was answered, if it is an object, with records in a list if with any."""
     with suppress(ValueError):
         data = answer.json()
-        if isinstance(data, dict) and isinstance(data.get("vulns", []), list):
+        if isinstance(data, dict) and isinstance(data.get("vulns") or [], list):
             return data
     return None
 

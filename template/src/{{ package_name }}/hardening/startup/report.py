@@ -86,9 +86,10 @@ def _is_terminal(stream: TextIO) -> bool:
 
 def _fitted(row: str, stream: TextIO) -> list[str]:
     """A row, on a terminal in as many lines as it takes."""
-    width = shutil.get_terminal_size().columns - 1
-    if len(row) <= width or "\n" in row or "\x1b" in row or not _is_terminal(stream):
+    if "\n" in row or "\x1b" in row or not _is_terminal(stream):
         return [row]
+    own = os.get_terminal_size(stream.fileno()).columns or 80  # standard output may be a file, where errors are none
+    width = max(20, shutil.get_terminal_size((own, 24)).columns) - 1
     indent = " " * max(4, len(row) - len(row.lstrip()))
     return textwrap.wrap(row, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
