@@ -398,7 +398,7 @@ def test_each_format_is_printed_alone_and_kept(
     assert command.main([]) == 1
 
     out, err = capsys.readouterr()
-    assert "INSECURE: 1 of 7 checks proved" in err
+    assert "INSECURE: 1 of 7 checks of owned alone proved" in err
     kept = {"json": report.FILE, "html": report.PAGE, "sarif": report.SARIF}[form]
     assert out == (project / kept).read_text()
 
