@@ -228,6 +228,8 @@ RESET = b"upstream connect error or disconnect/reset before headers. reset reaso
         (403, [*PAGE, ("server", "awselb/2.0")], b"<html><center><h1>403 Forbidden</h1></center></html>", "awselb"),
         (404, [*PAGE, ("server", "CloudFront")], b"<TITLE>ERROR: The request could not be satisfied", "cloudfront"),
         (403, PAGE, b"<h1>Access Denied</h1>", "what is"),
+        (503, PAGE, b"<h1>We are back soon</h1>", "what is"),
+        (429, PAGE, b"<h1>Slow down</h1>", "what is"),
         (500, [*PAGE, ("server", "cloudflare")], b"<h1>Traceback</h1>", ""),
         (404, [*PAGE, ("server", "nginx")], b"<h1>Not Found</h1>", ""),
         (404, TEXT, b"404 page not found\n", "traefik"),

@@ -54,10 +54,8 @@ def stage(options: Options) -> Iterator[Check]:
             continue
         try:
             seen = attempt(target)
-        except EndedError as error:
-            target.ended = "the look had ended before"
-            yield rule.unverified(error.seen, error.remedy)
         except UnverifiedError as error:
+            target.ended = "the look had ended before" * isinstance(error, EndedError)
             yield rule.unverified(error)
         except (OSError, http.client.HTTPException) as error:
             yield rule.unverified(f"no answer: {error}", "See that the service runs, and can be reached.")

@@ -16,12 +16,7 @@ from ..result import Outcome
 from ..runner.terminal import printable
 from ..upkeep.larger_repository import root_of
 
-_LEVELS = {
-    Outcome.INSECURE: "error",
-    Outcome.UNVERIFIED: "warning",
-    Outcome.WARNING: "note",
-    Outcome.ACCEPTED: "note",
-}
+_LEVELS = {Outcome.INSECURE: "error", Outcome.UNVERIFIED: "warning", Outcome.WARNING: "note", Outcome.ACCEPTED: "note"}
 _TEXTS = ("shortDescription", "fullDescription", "help")
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

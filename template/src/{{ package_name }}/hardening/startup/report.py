@@ -75,7 +75,7 @@ def for_people(findings: Iterable[Finding], stream: TextIO | None = None) -> Ite
     """The findings as lines for a stream, standard output unless said: wrapped and in colour on a terminal."""
     stream = stream or sys.stdout
     is_plain = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR") or sys.platform == "win32"
-    has_colours = _is_terminal(stream) and not is_plain
+    has_colours = stream is not None and stream.isatty() and not is_plain
     for finding in findings:
         colour = "31;1" if finding.level == "error" else "33"
         text = "\n".join(part for row in str(finding).splitlines() for part in _fitted(_visible(row), stream))
@@ -86,13 +86,9 @@ def _visible(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: ascii(found[0])[1:-1], text)
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and stream.isatty()
-
-
-def _fitted(row: str, stream: TextIO) -> list[str]:
+def _fitted(row: str, stream: TextIO | None) -> list[str]:
     """A row, on a terminal in as many lines as it takes."""
-    if "\n" in row or "\x1b" in row or not _is_terminal(stream):
+    if "\n" in row or "\x1b" in row or stream is None or not stream.isatty():
         return [row]
     own = os.get_terminal_size(stream.fileno()).columns or 80  # standard output may be a file, where errors are none
     width = max(20, shutil.get_terminal_size((own, 24)).columns) - 1
