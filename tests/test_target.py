@@ -433,7 +433,15 @@ def test_what_cannot_be_reached_is_told_once_and_proves_no_closed_port(look: Any
 
 @pytest.mark.parametrize(
     ("lifetime", "left", "is_fine"),
-    [(90, 5, False), (90, 8, True), (10, 1, True), (15, 6, True), (6, 0.5, False), (0.5, 0.06, True), (0.5, 0.045, False)],
+    [
+        (90, 5, False),
+        (90, 8, True),
+        (10, 1, True),
+        (15, 6, True),
+        (6, 0.5, False),
+        (0.5, 0.06, True),
+        (0.5, 0.045, False),
+    ],
 )
 def test_a_certificate_may_be_short_but_not_at_its_end(
     monkeypatch: pytest.MonkeyPatch, lifetime: float, left: float, is_fine: bool

@@ -25,7 +25,9 @@ RULE = Rule(
 )
 
 
-def drawn(width: int | str, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> str:
+def drawn(
+    width: int | str, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm"
+) -> str:
     """What a terminal of this width gets."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", term)
