@@ -314,7 +314,8 @@ def test_sarif_is_as_its_schema_says_and_has_what_is_to_mend(project: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "about", ["/etc/passwd", "../outside", "a file with blanks", "..", "", "DELETE /users/{id}", "\x1b:0", "\udcff\ud800"]
+    "about",
+    ["/etc/passwd", "../outside", "a file with blanks", "..", "", "DELETE /users/{id}", "\x1b:0", "\udcff\ud800"],
 )
 def test_sarif_names_no_file_that_is_not_of_the_repository(project: Path, about: str) -> None:
     (project.parent / "outside").touch()
@@ -398,7 +399,7 @@ def test_each_format_is_printed_alone_and_kept(
     assert command.main([]) == 1
 
     out, err = capsys.readouterr()
-    assert "INSECURE: 1 of 7 checks proved" in err
+    assert "INSECURE: 1 of 7 checks of owned alone proved" in err
     kept = {"json": report.FILE, "html": report.PAGE, "sarif": report.SARIF}[form]
     assert out == (project / kept).read_text()
 

@@ -228,6 +228,8 @@ RESET = b"upstream connect error or disconnect/reset before headers. reset reaso
         (403, [*PAGE, ("server", "awselb/2.0")], b"<html><center><h1>403 Forbidden</h1></center></html>", "awselb"),
         (404, [*PAGE, ("server", "CloudFront")], b"<TITLE>ERROR: The request could not be satisfied", "cloudfront"),
         (403, PAGE, b"<h1>Access Denied</h1>", "what is"),
+        (503, PAGE, b"<h1>We are back soon</h1>", "what is"),
+        (429, PAGE, b"<h1>Slow down</h1>", "what is"),
         (500, [*PAGE, ("server", "cloudflare")], b"<h1>Traceback</h1>", ""),
         (404, [*PAGE, ("server", "nginx")], b"<h1>Not Found</h1>", ""),
         (404, TEXT, b"404 page not found\n", "traefik"),
@@ -431,7 +433,15 @@ def test_what_cannot_be_reached_is_told_once_and_proves_no_closed_port(look: Any
 
 @pytest.mark.parametrize(
     ("lifetime", "left", "is_fine"),
-    [(90, 5, False), (90, 8, True), (10, 1, True), (15, 6, True), (6, 0.5, False), (0.5, 0.06, True), (0.5, 0.045, False)],
+    [
+        (90, 5, False),
+        (90, 8, True),
+        (10, 1, True),
+        (15, 6, True),
+        (6, 0.5, False),
+        (0.5, 0.06, True),
+        (0.5, 0.045, False),
+    ],
 )
 def test_a_certificate_may_be_short_but_not_at_its_end(
     monkeypatch: pytest.MonkeyPatch, lifetime: float, left: float, is_fine: bool

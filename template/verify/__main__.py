@@ -68,10 +68,7 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
 
 def _forget_settings() -> list[str]:
     """Take the service's settings out of our own environment, and return their names."""
-    names = sorted(name for name in os.environ if name.upper().startswith("APP_"))
-    for name in names:
-        del os.environ[name]
-    return names
+    return [name for name in sorted(os.environ) if name.upper().startswith("APP_") and os.environ.pop(name) is not None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

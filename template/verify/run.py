@@ -194,8 +194,8 @@ class Run:
             Outcome.UNVERIFIED: "not everything could be verified, so it is not known to be secure",
         }
         screen.line(
-            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks{' proved' * (outcome is not Outcome.PROVED)}"
-            f"{f' of {self.options.only} alone' * bool(self.options.only)}"
+            f"{screen.paint(WORDS[outcome], WORDS[outcome])}: {proved} of {len(self.checks)} checks"
+            f"{f' of {self.options.only} alone' * bool(self.options.only)}{' proved' * (outcome is not Outcome.PROVED)}"
             f"{f', {beside}' * bool(beside)}; {words[outcome]}{left_for_later(check.as_json() for check in open_ends)}."
         )
 

@@ -21,7 +21,7 @@ from .harness.remote import NOTHING, EndedError, Target, is_proxy, proxy_of
 from .result import Check, Options, Rule, UnverifiedError, number
 
 ADDRESS = Rule("target", "target.address", "the address can be read")
-_STICKY = re.compile(r"(?i)(awsalb|gclb|__cf|_cfuvid|arraffinity|bigipserver|visid_incap_|incap_ses_|serverid)\S* lacks ")
+_STICKY = re.compile(r"(?i)(awsalb|gclb|__?cf|arraffinity|bigipserver|visid_incap_|incap_ses_|serverid)\S* lacks ")
 """Cookies of balancers and walls, which no service sets."""
 MARK = NOTHING.strip("/")
 NOT_MADE = (
@@ -54,10 +54,8 @@ def stage(options: Options) -> Iterator[Check]:
             continue
         try:
             seen = attempt(target)
-        except EndedError as error:
-            target.ended = "the look had ended before"
-            yield rule.unverified(error.seen, error.remedy)
         except UnverifiedError as error:
+            target.ended = "the look had ended before" * isinstance(error, EndedError)
             yield rule.unverified(error)
         except (OSError, http.client.HTTPException) as error:
             yield rule.unverified(f"no answer: {error}", "See that the service runs, and can be reached.")

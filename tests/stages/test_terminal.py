@@ -5,6 +5,7 @@ import io
 import os
 import re
 import struct
+import subprocess
 import termios
 import threading
 import unicodedata
@@ -24,7 +25,9 @@ RULE = Rule(
 )
 
 
-def drawn(width: int | str, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> str:
+def drawn(
+    width: int | str, draw: Callable[[Terminal], None], monkeypatch: pytest.MonkeyPatch, term: str = "xterm"
+) -> str:
     """What a terminal of this width gets."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", term)
@@ -94,6 +97,34 @@ def test_the_width_is_that_of_the_stream_while_standard_output_is_a_file(
     lines = shown(drawn(columns or "", draw, monkeypatch))
 
     assert most - 14 < max(map(len, lines)) <= most
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("to", "hosts", "code"),
+    [
+        (">&-", "api.example.com", 0),
+        (">/dev/full", "api.example.com", 0),
+        ("| true", "api.example.com", 0),
+        ("| cat", "b\u00fccher.example", 1),
+        ("| cat", "a\x1b[2J\n", 1),
+    ],
+)
+def test_a_check_that_nobody_can_read_has_the_same_exit_code(
+    python: tuple[Path, Path], to: str, hosts: str, code: int
+) -> None:
+    ran = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f'"$0" -m orders_api check {to}', python[1]],
+        cwd=python[0],
+        env={**os.environ, "APP_ALLOWED_HOSTS": hosts, "APP_TRUSTED_PROXIES": "none", "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stderr) == (code, "")
+    assert "\x1b" not in ran.stdout
+    assert r"b\xfccher" in ran.stdout or not hosts.startswith("b")
 
 
 @POSIX

@@ -13,6 +13,7 @@ import gc
 import multiprocessing
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings, app, findings = examine(options.workers)
     errors = [finding for finding in findings if finding.level == "error"]
     if options.command == "check":
-        print(report(settings, app, findings, sources, options.format))
+        _tell(report(settings, app, findings, sources, options.format))
         return 1 if errors else 0
     if settings is None or (errors and settings.is_production) or (app is None and not options.dev):
         _refuse("Not safe to start", errors)
@@ -129,6 +130,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve(f"{__package__}.__main__:build", settings, address, options.workers, options.dev, websockets)
     log("info", "stop")
     return 0
+
+
+def _tell(text: str) -> None:
+    """Print it as far as somebody takes it: a reader that has gone, a full disk or another encoding changes no verdict."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except OSError:
+        with open(os.devnull, "w") as nothing:  # noqa: PTH123
+            os.dup2(nothing.fileno(), sys.stdout.fileno())  # what is still buffered
 
 
 def _refuse(why: str, findings: list[Finding]) -> None:

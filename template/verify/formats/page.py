@@ -77,7 +77,7 @@ def render(record: Mapping[str, Any]) -> str:
 </header>
 <main>
 {_section("open", "To mend", "", [*apart[Outcome.INSECURE], *apart[Outcome.UNVERIFIED]])}
-<section aria-labelledby="steps"><h2 id="steps">The seven steps</h2>{_overview(CHECKLIST, steps, stopped=stopped)}</section>
+<section aria-labelledby="steps"><h2 id="steps">The seven steps</h2>{_overview(steps, stopped=stopped)}</section>
 {_section("warnings", "Warnings", "", apart[Outcome.WARNING])}
 {_section("accepted", "Accepted by the team", "Each for a reason, and until a day where one is named.", apart[Outcome.ACCEPTED])}
 {"".join(_section(f"step-{name}", title, f"Stops {stops}." if stops else "", steps.get(name, []), always=True) for name, (title, stops) in names.items())}
@@ -133,11 +133,9 @@ def _facts(record: Mapping[str, Any]) -> str:
     return f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value}</dd></div>' for name, value in facts.items())}</dl>"
 
 
-def _overview(
-    names: Mapping[str, tuple[str, str]], steps: Mapping[str, list[Mapping[str, Any]]], *, stopped: bool
-) -> str:
+def _overview(steps: Mapping[str, list[Mapping[str, Any]]], *, stopped: bool) -> str:
     rows = ""
-    for name, (title, stops) in names.items():
+    for name, (title, stops) in CHECKLIST.items():
         found = [*map(_outcome, steps.get(name, []))]
         came_to = worst([*found, Outcome.UNVERIFIED] if stopped else found)  # no step is known to have come to its end
         result = _badge(came_to, counted(found) + " by then" * stopped) if found else "not run"

@@ -16,12 +16,7 @@ from ..result import Outcome
 from ..runner.terminal import printable
 from ..upkeep.larger_repository import root_of
 
-_LEVELS = {
-    Outcome.INSECURE: "error",
-    Outcome.UNVERIFIED: "warning",
-    Outcome.WARNING: "note",
-    Outcome.ACCEPTED: "note",
-}
+_LEVELS = {Outcome.INSECURE: "error", Outcome.UNVERIFIED: "warning", Outcome.WARNING: "note", Outcome.ACCEPTED: "note"}
 _TEXTS = ("shortDescription", "fullDescription", "help")
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -64,13 +59,15 @@ def _result(check: Mapping[str, Any], project: Path, root: Path) -> dict[str, An
     text = [f"{check['name']}: {check['seen']}", *([f"Remedy: {check['remedy']}"] if check["remedy"] else [])]
     name = f"{check['step']}/{check['id']}/{check['object']}"
     file, line = _place(check, project, root)
+    uri = quote(file, errors="surrogateescape")
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()
     result: dict[str, Any] = {
         "ruleId": check["id"],
         "level": _LEVELS[outcome],
         "message": {"text": "\n".join(printable(each) for part in text for each in part.splitlines())},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(file, errors="surrogateescape")}, "region": {"startLine": line}}}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": line}}}],
         # By the hash of a line alone, all that one rule says of a file would be one alert.
-        "partialFingerprints": {"primaryLocationLineHash": hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:16]},
+        "partialFingerprints": {"primaryLocationLineHash": digest[:16]},
         "properties": {"step": check["step"], "outcome": check["outcome"]},
     }
     if outcome is Outcome.ACCEPTED:

@@ -143,8 +143,7 @@ class Target:
             self._last = time.monotonic()
         proxy = proxy_of(answer)  # nginx limits with a 503, and does not say for how long
         if answer.status == 429 or (answer.status == 503 and ("retry-after" in answer or (proxy and self._live))):
-            is_page = "html" in "".join(answer.all("content-type"))
-            who = f"{proxy or 'what is'} in front" if proxy or is_page else "the service"
+            who = f"{proxy} in front" if proxy else "the service"
             raise EndedError(f"{who} answered {answer.status}, so no further request was sent", _LATER)
         return answer
 
@@ -205,7 +204,9 @@ class Target:
 
 
 def _unreached(error: Exception) -> EndedError:
-    return EndedError(f"no answer: {error or type(error).__name__}", "See that the service runs, and can be reached.")
+    is_other = isinstance(error, http.client.HTTPException) and not isinstance(error, OSError)
+    told = "what is there does not speak HTTP/1.1" if is_other else f"no answer: {error}"
+    return EndedError(told, "See that the service runs, and can be reached.")
 
 
 def proxy_of(answer: Answer) -> str:
@@ -217,7 +218,7 @@ def proxy_of(answer: Answer) -> str:
     server = "".join(answer.all("server"))
     # The service's own errors are no pages, but for a traceback: this is a wall, or an edge that names nobody but itself.
     is_page = answer.status >= 400 and answer.status != 500 and "html" in "".join(answer.all("content-type"))
-    if is_page and ((edge := _EDGE.match(server)) or answer.status in (401, 403, 407)):
+    if is_page and ((edge := _EDGE.match(server)) or answer.status in (401, 403, 407, 429, 502, 503, 504)):
         return edge[0].lower() if edge else "what is"
     if answer.body or "content-type" in answer:
         return ""
@@ -232,13 +233,8 @@ def is_proxy(server: str) -> bool:
 
 def exchange(address: SplitResult, method: str, path: str, headers: dict[str, str]) -> Answer:
     """Send one request on a connection of its own."""
-    host = address.hostname or ""
-    connection: http.client.HTTPConnection
-    if address.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(host, address.port or 443, timeout=TIMEOUT, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, address.port or 80, timeout=TIMEOUT)
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = kind(address.hostname or "", address.port, timeout=TIMEOUT)
     try:
         connection.request(method, path or "/", headers={"User-Agent": AGENT, "Accept": "*/*", **headers})
         response = connection.getresponse()

@@ -60,11 +60,10 @@ def _doubts(lock: Lock, answer: AuditResult, service: str) -> Iterator[Check]:
     known = {name for found in answer.vulnerable.get(key(*CANARY), ()) for name in found["names"]}
     believed = bool(known & CANARY_ADVISORIES)
     if not believed:
-        seen = (
-            f"{service} does not know {' '.join(CANARY)}, vulnerable since 2019, so it would know nothing else either"
+        yield CANARY_FOUND.unverified(
+            f"{service} does not know {' '.join(CANARY)}, vulnerable since 2019, so it would know nothing else either",
+            "Ask a service that has the advisories of Python packages; AUDIT_OSV_URL names it.",
         )
-        remedy = "Ask a service that has the advisories of Python packages; AUDIT_OSV_URL names it."
-        yield CANARY_FOUND.unverified(seen, remedy)
     skipped = {name: reason for name, reason in answer.skipped if name != CANARY[0]}
     names = {package.name for package in lock.published}
     if skipped and not believed:

@@ -104,9 +104,8 @@ def _understood(ran: Ran, service: str) -> AuditResult:
             raise UnverifiedError("pip-audit is not installed", "Run `uv add --dev 'pip-audit>=2.10.1'`.")
         for pattern, what in FAILURES:
             if found := re.search(pattern, ran.err):
-                said = found["said"] if "said" in found.groupdict() else ran.tail(1)[:200]
-                is_trust = "certificate" in what
-                raise UnverifiedError(f"{service} {what} ({said})", TRUST if is_trust else again)
+                said = found.groupdict().get("said") or ran.tail(1)[:200]
+                raise UnverifiedError(f"{service} {what} ({said})", TRUST if "certificate" in what else again)
         raise UnverifiedError(f"pip-audit failed: {ran.tail(1)}", again)
     try:
         dependencies = json.loads(ran.out)["dependencies"]

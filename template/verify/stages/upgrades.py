@@ -74,9 +74,8 @@ class Advice:
             return (
                 f"pyproject.toml asks for {package.name}{bound}: raise that bound to admit {goal}, then run `uv lock`."
             )
-        holders = (
-            f"{listed(direct)} {'do' if len(direct) > 1 else 'does'} not admit {package.name} {goal} in any release"
-        )
+        do = "do" if len(direct) > 1 else "does"
+        holders = f"{listed(direct)} {do} not admit {package.name} {goal} in any release"
         asked = [f"{name}{self._lock.bounds[name]}" for name in direct if name in self._lock.bounds]
         within = f" that pyproject.toml admits ({listed(asked)})" if asked else ""
         return f"`{_command(exact)}` is forbidden: {holders}{within}. Raise or replace {listed(direct)}. uv says: {why}"

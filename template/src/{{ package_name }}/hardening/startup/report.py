@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -73,20 +74,21 @@ def counted(findings: Iterable[Finding], level: str) -> str:
 def for_people(findings: Iterable[Finding], stream: TextIO | None = None) -> Iterator[str]:
     """The findings as lines for a stream, standard output unless said: wrapped and in colour on a terminal."""
     stream = stream or sys.stdout
-    has_colours = _is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+    is_plain = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR") or sys.platform == "win32"
+    has_colours = stream is not None and stream.isatty() and not is_plain
     for finding in findings:
         colour = "31;1" if finding.level == "error" else "33"
-        text = "\n".join(part for row in str(finding).splitlines() for part in _fitted(row, stream))
+        text = "\n".join(part for row in str(finding).splitlines() for part in _fitted(_visible(row), stream))
         yield text.replace(finding.id, f"\x1b[{colour}m{finding.id}\x1b[0m", 1) if has_colours else text
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def _visible(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: ascii(found[0])[1:-1], text)
 
 
-def _fitted(row: str, stream: TextIO) -> list[str]:
+def _fitted(row: str, stream: TextIO | None) -> list[str]:
     """A row, on a terminal in as many lines as it takes."""
-    if "\n" in row or "\x1b" in row or not _is_terminal(stream):
+    if "\n" in row or "\x1b" in row or stream is None or not stream.isatty():
         return [row]
     own = os.get_terminal_size(stream.fileno()).columns or 80  # standard output may be a file, where errors are none
     width = max(20, shutil.get_terminal_size((own, 24)).columns) - 1
@@ -165,7 +167,7 @@ def _cells(route: dict[str, Any]) -> list[str]:
 
 
 def _table(*titles: str, rows: Iterable[list[str]]) -> Iterator[str]:
-    body = [list(titles), *rows]
+    body = [list(titles), *(list(map(_visible, row)) for row in rows)]
     widths = [max(len(row[column]) for row in body) for column in range(len(titles))]
     for row in body:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
