@@ -91,10 +91,11 @@ def test_a_pipe_in_place_of_a_file_holds_nobody_up(tmp_path: Path, monkeypatch: 
     path = tmp_path / "pipe"
     os.mkfifo(path)
     monkeypatch.setitem(BEFORE, "pipe", [start(), {"type": "http.response.pathsend", "path": str(path)}])
+    app = shared()
     writer = threading.Timer(3.0, lambda: os.close(os.open(path, os.O_RDWR)))
     writer.start()
 
-    assert_problem(request(shared(), "GET", "/wrong/pipe"), 500)
+    assert_problem(request(app, "GET", "/wrong/pipe"), 500)
     assert writer.is_alive(), "it was waited for"
     writer.cancel()
 
