@@ -213,9 +213,10 @@ def _tracked(project: Path) -> Iterator[Check]:
     try:
         if git is None:
             raise FileNotFoundError("git is not on the PATH")
-        tracked = subprocesses.run([git, "ls-files", "-z"], project, TIMEOUT)
-        keys = subprocesses.run([git, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
-        words = subprocesses.run([git, "grep", "-lIziE", "-e", _WORDS], project, TIMEOUT)
+        mine = [git, "-c", "safe.directory=*"]  # in a container it belongs to somebody else
+        tracked = subprocesses.run([*mine, "ls-files", "-z"], project, TIMEOUT)
+        keys = subprocesses.run([*mine, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
+        words = subprocesses.run([*mine, "grep", "-lIziE", "-e", _WORDS], project, TIMEOUT)
     except OSError as error:
         yield TRACKED.unverified(str(error), "Install git.")
         return
