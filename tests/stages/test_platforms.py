@@ -223,7 +223,7 @@ HONEST: dict[str, dict[str, str]] = {
     },
     "a server for who works on it": {
         "mprocs.yaml": "procs: {api: {shell: 'uvicorn orders_api.app:app'}}\n",
-        "scripts/watch.sh": "#!/bin/sh\nset -e\nexec uvicorn orders_api.app:app --reload --port 8000\n"
+        "scripts/watch.sh": "#!/bin/sh\nset -e\nexec uvicorn orders_api.app:app --reload --port 8000\n",
     },
     "a database by Terraform": {"infra/db.tf": 'resource "aws_db_instance" "x" {\n}\n'},
 }

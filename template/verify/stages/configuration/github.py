@@ -24,6 +24,10 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _SHELL = re.compile(
     r"(?:(?:/usr)?/bin/(?:env )?)?(?P<name>bash|sh|dash|ash|zsh|ksh)(?:(?: -\S+| pipefail| errexit| nounset)* \{0\})?"
 )
+_ANSWER = re.compile(
+    r"(?:\$\{\{)?\s*(?:always\(\)\s*&&\s*)?steps\.([\w-]+)\.outcome\s*(?:==\s*'failure'|!=\s*'success')\s*(?:\}\})?:\s*(?:echo [^\n;|&]*\n\s*)*exit [1-9]\s*"
+)
+"""A step that fails because another one has, with a colon between what it asks and what it runs."""
 _SIMPLE = re.compile(r"[\w ./:=@-]*")
 """A command that is the same in every shell, PowerShell among them, and fails as it does."""
 _SYSTEMS = {"windows": "Windows", "macos": "macOS", "ubuntu": "Linux", "linux": "Linux"}
@@ -100,6 +104,8 @@ class Workflows:
             "github.event.repository.fork": False,
             "github.event.pull_request.draft": False,  # what is one cannot be merged
             "github.event.head_commit.message": "a change",
+            "github.event.action": "synchronize" if event.startswith("pull_request") else "",
+            **dict.fromkeys(_asked_of_people(workflow), ""),
             **_repository(self.root),
             **{f"inputs.{name}": value for name, value in inputs.items()},
         }
@@ -181,6 +187,9 @@ class Workflows:
     ) -> Iterator[Step]:
         checkout = ""
         event = known.get("github.event_name")
+        plain = (each for each in map(mapping, steps) if not {"continue-on-error", "shell"} & each.keys())
+        said = (_ANSWER.fullmatch(f"{each.get('if')}:{each.get('run')}") for each in plain)
+        answered = {match[1] for match in said if match}
         for step in map(mapping, steps):
             uses, given = str(step.get("uses", "")), mapping(step.get("with"))
             if "actions/checkout" in uses and "repository" not in given:
@@ -189,7 +198,7 @@ class Workflows:
                 other = f"it checks out {ref}, not the change" if ref and "${{" not in ref else ""
                 state = replace(state, unknown=state.unknown or other)
             holds = decided(step.get("if", True), known)
-            lost = decided(step.get("continue-on-error", False), known)
+            lost = step.get("id") not in answered and decided(step.get("continue-on-error", False), known)
             about = _under(
                 state,
                 Step(
@@ -236,6 +245,14 @@ class Workflows:
             yield from self._list(
                 inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs | system, depth + 1
             )
+
+
+def _asked_of_people(workflow: Mapping[str, Any]) -> Iterator[str]:
+    """The inputs of who starts it by hand, by the names that conditions use: nothing is in them when a change does."""
+    on = mapping(mapping(workflow.get("on")).get("workflow_dispatch"))
+    yield from (
+        f"{before}.{name}" for name in mapping(on.get("inputs")) for before in ("inputs", "github.event.inputs")
+    )
 
 
 def _repository(root: Path) -> dict[str, str]:
