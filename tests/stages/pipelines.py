@@ -449,7 +449,8 @@ HONEST: dict[str, Files] = {
     "unless somebody who starts it by hand says no": {
         HARDENING: github(
             job="    if: github.event.action != 'closed' && !inputs.fast && github.event.inputs.fast != 'true'\n",
-            on="on: {push: {}, pull_request: {}, workflow_dispatch: {inputs: {fast: {type: boolean}}}}\npermissions: {}\n",
+            on="on: {push: {}, pull_request: {}, workflow_dispatch: {inputs: {fast: {type: boolean}}}}\n"
+            "permissions: {}\n",
         )
     },
     "not by what is said": {

@@ -113,6 +113,15 @@ SABOTAGED: dict[str, tuple[Any, str]] = {
             "insecure .*uvicorn",
         ),
         (
+            "a folder with a project, of which the code is ours",
+            {
+                "api/requirements.txt": "",
+                "api/main.py": "from orders_api.app import create_app\n",
+                "api/Procfile": "web: uvicorn main:app\n",
+            },
+            "insecure .*uvicorn",
+        ),
+        (
             "a folder with a project, from above",
             {"run/requirements.txt": "", "run/gunicorn.conf.py": "chdir = '..'\n"},
             "unverified .*not understood",

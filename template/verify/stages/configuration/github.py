@@ -48,9 +48,7 @@ class Workflows:
 
     def files(self) -> list[Path]:
         """The files that GitHub reads."""
-        return sorted(
-            each for name in FOLDERS for each in (self.root / name).glob("*") if each.suffix in (".yml", ".yaml")
-        )
+        return sorted(each for name in FOLDERS for each in (self.root / name).glob("*.y*ml"))
 
     def steps(self, path: Path) -> Iterator[Step]:
         """The steps of a workflow, once for each kind of change that starts it."""
@@ -119,15 +117,9 @@ class Workflows:
                 runner = _filled(" ".join(texts(job.get("runs-on"))), facts).lower()
                 system = next((each for word, each in _SYSTEMS.items() if word in runner), "")
                 facts |= {"runner.os": system} if system else {}
-                state = Step(
-                    "",
-                    where,
-                    lost="`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else "",
-                    skipped=skipped,
-                    unknown=unknown,
-                    system=system,
-                    env={str(key): _filled(str(value), facts) for key, value in env.items()},
-                )
+                lost = "`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else ""
+                given = {str(key): _filled(str(value), facts) for key, value in env.items()}
+                state = Step("", where, "", lost, skipped, unknown, system=system, env=given)
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
                 elif isinstance(job.get("steps"), list):
@@ -148,11 +140,8 @@ class Workflows:
         if name in seen or name not in jobs:
             return f"it needs {name}", ""
         before = {each: self._skipped(each, jobs, known, (*seen, name)) for each in texts(job.get("needs"))}
-        results = {
-            f"needs.{each}.result": "skipped" if no else "success"
-            for each, (no, why) in before.items()
-            if no or not why
-        }
+        told = ((each, no) for each, (no, why) in before.items() if no or not why)
+        results = {f"needs.{each}.result": "skipped" if no else "success" for each, no in told}
         holds = decided(condition, {**known, **results})
         if holds is False:
             return f"`if: {condition}` does not hold", ""
@@ -199,22 +188,15 @@ class Workflows:
                 state = replace(state, unknown=state.unknown or other)
             holds = decided(step.get("if", True), known)
             lost = step.get("id") not in answered and decided(step.get("continue-on-error", False), known)
-            about = _under(
-                state,
-                Step(
-                    _filled(str(step.get("run", "")), known),
-                    state.where,
-                    lost="`continue-on-error`" if lost else "",
-                    skipped=f"`if: {step.get('if')}` does not hold" if holds is False else "",
-                    unknown=f"`if: {step.get('if')}` cannot be told" if holds is None else "",
-                ),
-            )
+            skipped = f"`if: {step.get('if')}` does not hold" if holds is False else ""
+            unknown = f"`if: {step.get('if')}` cannot be told" if holds is None else ""
+            command, hidden = _filled(str(step.get("run", "")), known), "`continue-on-error`" if lost else ""
+            about = _under(state, Step(command, state.where, "", hidden, skipped, unknown))
             if uses.startswith("./") and depth <= 3:
                 yield from self._composite(uses, step, about, depth)
             elif "run" in step:
-                folder = _filled(
-                    str(step.get("working-directory", defaults.get("working-directory", ""))), known
-                ).removeprefix("./")
+                given_folder = step.get("working-directory", defaults.get("working-directory", ""))
+                folder = _filled(str(given_folder), known).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
                 own = {str(key): _filled(str(value), known) for key, value in mapping(step.get("env")).items()}
@@ -235,16 +217,12 @@ class Workflows:
         except UnverifiedError as error:
             yield replace(state, unknown=error.seen)
             return
-        inputs = {
-            f"inputs.{name}": str(mapping(each).get("default", ""))
-            for name, each in mapping(action.get("inputs")).items()
-        }
-        inputs |= {f"inputs.{name}": str(value) for name, value in mapping(step.get("with")).items()}
+        declared = {name: mapping(each).get("default", "") for name, each in mapping(action.get("inputs")).items()}
+        inputs = {f"inputs.{name}": str(value) for name, value in {**declared, **mapping(step.get("with"))}.items()}
         inner, system = mapping(action.get("runs")).get("steps"), {"runner.os": state.system}
         if isinstance(inner, list):
-            yield from self._list(
-                inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs | system, depth + 1
-            )
+            about = replace(state, command="", where=f"{state.where}, {uses}")
+            yield from self._list(inner, about, {}, inputs | system, depth + 1)
 
 
 def _asked_of_people(workflow: Mapping[str, Any]) -> Iterator[str]:
@@ -300,9 +278,8 @@ def _run_defaults(value: Mapping[str, Any]) -> dict[str, str]:
 def _matrix(job: Mapping[str, Any]) -> list[dict[str, str]]:
     """The values of each job that a matrix makes; one without any if there is none, or if it is made as it runs."""
     matrix = mapping(mapping(job.get("strategy")).get("matrix"))
-    axes = {
-        key: value for key, value in matrix.items() if isinstance(value, list) and key not in ("include", "exclude")
-    }
+    lists = {key: value for key, value in matrix.items() if isinstance(value, list)}
+    axes = {key: value for key, value in lists.items() if key not in ("include", "exclude")}
     found = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())][:64]
     for each in matrix["include"] if isinstance(matrix.get("include"), list) else []:
         found.append({**(found[0] if found and not axes.keys() & mapping(each).keys() else {}), **mapping(each)})

@@ -225,11 +225,8 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
     elif name in _TOOLS:
         for each in (folder / file for file in _TOOLS[name]):
             if each.is_file() and re.search(r"\bverify\b", each.read_text(encoding="utf-8", errors="replace")):
-                yield replace(
-                    step,
-                    command="",
-                    unknown=step.unknown or f"`{name}` runs what stands in {each.name}, which is not read",
-                )
+                why = f"`{name}` runs what stands in {each.name}, which is not read"
+                yield replace(step, command="", unknown=step.unknown or why)
                 return
     else:
         scripts = [
@@ -291,11 +288,8 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     step = replace(step, env={**step.env, "PATH": values.get("PATH", step.env.get("PATH", ""))})
     todo = [each for each in arguments if each in rules]
     if not todo:
-        todo = (
-            [each for each in rules if not each.startswith(".")][:1]
-            if not [x for x in arguments if x[0] != "-"]
-            else []
-        )
+        is_named = any(each[0] != "-" for each in arguments)
+        todo = [] if is_named else [each for each in rules if each[0] != "."][:1]
     seen: set[str] = set()
     while todo:
         if (target := todo.pop(0)) in seen or target not in rules:
@@ -326,15 +320,8 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
             hidden = "`-` before it hides it" if "-" in prefix else no or lost or "`.IGNORE` hides it" * ignored
             where = f"{step.where}, {file.name} {target}"
             unknown = odd or "it depends on an `if` of the makefile" * (line in conditional)
-            yield replace(
-                step,
-                command=text.replace("$$", "$"),
-                where=where,
-                lost=step.lost or hidden,
-                unknown=step.unknown or unknown,
-                errexit=False,
-                pipefail="pipefail" in flags,
-            )
+            about = replace(step, where=where, lost=step.lost or hidden, unknown=step.unknown or unknown)
+            yield replace(about, command=text.replace("$$", "$"), errexit=False, pipefail="pipefail" in flags)
 
 
 def _lines(file: Path, depth: int = 0) -> Iterator[str]:
