@@ -193,12 +193,10 @@ def holds_service(image: Image, options: Options, name: str) -> bool:
     python = rf"python|\bpip|\buv\b|[au]sgi|fastapi|{re.escape(options.package)}"
     if _FRONT.match(image.line()[0].base if image.line() else "") and not re.search(python, own, re.IGNORECASE):
         return False
-    copied = re.search(
-        rf"^(COPY|ADD)\s.*(pyproject\.toml|uv\.lock|\.whl|{re.escape(options.package)})", text, re.MULTILINE
-    )
-    everything = re.search(
-        r"^(COPY|ADD)\s+((?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$|(.*[\s/\"])?src\b)", text, re.MULTILINE
-    )
+    files = rf"^(COPY|ADD)\s.*(pyproject\.toml|uv\.lock|\.whl|{re.escape(options.package)})"
+    copied = re.search(files, text, re.MULTILINE)
+    sources = r"^(COPY|ADD)\s+((?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$|(.*[\s/\"])?src\b)"
+    everything = re.search(sources, text, re.MULTILINE)
     if "/" in name and not re.search(rf"{python}|\.sh\b|entrypoint", "\n".join([text, *image.bases()]), re.IGNORECASE):
         everything = None
     said = re.search(rf"^(RUN|CMD|ENTRYPOINT)\s.*\b{options.package}\b", text, re.MULTILINE)

@@ -46,7 +46,7 @@ _FOR_OTHERS = re.compile(
     r"(^|[/._-])(dev|devel|development|local|preview|review|sandbox)([/._-]|$)|\.(rst|txt|html|adoc|csv|svg|ipynb)$"
 )
 """What sets it for development alone, or is read by people."""
-_PROJECT = "pyproject.toml setup.py manage.py requirements.txt package.json go.mod Gemfile pom.xml".split()
+_MARKS = "pyproject.toml setup.py manage.py requirements.txt package.json go.mod Gemfile pom.xml"
 """By which a folder is a project of its own."""
 _BLOCK = re.compile(r"^(?:resource|module)\b[^\n]*\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
 _QUIET = re.compile(
@@ -197,7 +197,7 @@ def _is_of_another(path: Path, text: str, options: Options) -> bool:
         named = all(each and all(each) for each in images)
         return named and not _RUNS.search(_BLOCK.sub("", text)) and not any(map(ours.search, blocks))
     folders = [each for each in path.resolve().parents if each.is_relative_to(project) and each != project]
-    folder = next((each for each in folders if any((each / mark).is_file() for mark in _PROJECT)), None)
+    folder = next((each for each in folders if any((each / mark).is_file() for mark in _MARKS.split())), None)
     if folder is None or ours.search(text):
         return False
     code = (each for each in files_of_team(folder) if each.suffix in (".py", ".js", ".ts"))

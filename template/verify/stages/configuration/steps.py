@@ -229,9 +229,8 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
                 yield replace(step, command="", unknown=step.unknown or why)
                 return
     else:
-        scripts = [
-            each for before, each in pairwise(["", *rest]) if each[:1] not in ("-", "+") and before not in ("-o", "-O")
-        ]
+        words = (each for before, each in pairwise(["", *rest]) if before not in ("-o", "-O"))
+        scripts = [each for each in words if each[:1] not in ("-", "+")]
         file = scripts[0] if name in _SHELLS and scripts else argv[0]
         path = folder / file
         if (name not in _SHELLS and "/" not in argv[0]) or not path.is_file() or path.suffix in (".py", ".js"):
@@ -244,9 +243,8 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
 
 def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
     """The lines of the recipes that `make` or `just` runs; each has a shell of its own."""
-    names: tuple[str, ...] = (
-        ("justfile", "Justfile", ".justfile") if tool == "just" else ("GNUmakefile", "makefile", "Makefile")
-    )
+    of_make = ("GNUmakefile", "makefile", "Makefile")
+    names: tuple[str, ...] = ("justfile", "Justfile", ".justfile") if tool == "just" else of_make
     for place, match in enumerate(map(_OF_A_FILE.fullmatch, arguments)):
         if match:
             names = (match[1] or match[2] or "".join(arguments[place + 1 : place + 2]),)
@@ -374,7 +372,6 @@ def _depends(task: Mapping[str, object], step: Step) -> str:
     """On what it depends whether a task, or a command of one, does anything; empty if on nothing."""
     system = {"Windows": "windows", "macOS": "darwin"}.get(step.system, "linux")
     here = system in (each.partition("/")[0] for each in texts(task.get("platforms")))
-    found = next(
-        (key for key in ("status", "if", "platforms") if key in task and not (key == "platforms" and here)), ""
-    )
+    named = (key for key in ("status", "if", "platforms") if key in task)
+    found = next((key for key in named if not (key == "platforms" and here)), "")
     return f"it depends on `{found}`" * bool(found)
