@@ -13,7 +13,7 @@ import pytest
 from verify.upkeep import larger_repository
 
 from .conftest import commit
-from .stages import deployments, pipelines, test_manifests, test_platforms
+from .stages import deployments, pipelines, test_manifests, test_platforms, test_secrets
 from .test_verify import Verified, copy, synced, verify
 
 __all__ = ["synced"]
@@ -167,6 +167,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "a container file or compose file": deployments.HONEST,
     "a manifest": test_manifests.HONEST,
     "a platform, a supervisor or a script": test_platforms.HONEST,
+    "a file that may hold a secret": test_secrets.HONEST,
 }
 """Every honest change. Those of a service are made in one that is installed, and proved as a person does it; the files
 of the others are looked at by the check of their kind, in `tests/stages/`.

@@ -55,9 +55,8 @@ class Acceptances:
     def unused(self) -> Iterator[Check]:
         """One check for each acceptance that nothing needs."""
         for key in self.valid.keys() - self.used:
-            rule = ACCEPTANCE.of(
-                " ".join(key).strip(), f"{FILE} accepts {' of '.join(filter(None, key))}: it is unused"
-            )
+            name = f"{FILE} accepts {' of '.join(filter(None, key))}: it is unused"
+            rule = ACCEPTANCE.of(" ".join(key).strip(), name)
             yield rule.warning("no check that is not proved has this id and this object", f"Delete it from {FILE}.")
 
 
@@ -84,9 +83,8 @@ def read(project: Path, today: date) -> Acceptances:
             problems = [("check", "this is accepted already", "Keep one of the two.")]
         if problems:
             lines = lines or Lines(text)
-            found.wrong += [
-                _wrong(lines.of(*TABLE, number, name), seen, remedy, name) for name, seen, remedy in problems
-            ]
+            told = ((lines.of(*TABLE, number, name), seen, remedy, name) for name, seen, remedy in problems)
+            found.wrong += [_wrong(*each) for each in told]
         else:
             found.valid[key] = table
     return found

@@ -437,6 +437,22 @@ HONEST: dict[str, Files] = {
             "    - {if: $CI_COMMIT_MESSAGE =~ /-draft$/, when: never}\n    - when: always\n"
         )
     },
+    **{
+        f"failed later, if {condition}": {
+            HARDENING: github(
+                f"{{id: v, continue-on-error: true, run: {VERIFY}}}\n      - run: cat report.txt\n"
+                f"      - if: {condition}\n        run: |\n          echo it failed\n          exit 1"
+            )
+        }
+        for condition in ("steps.v.outcome == 'failure'", "${{ always() && steps.v.outcome != 'success' }}")
+    },
+    "unless somebody who starts it by hand says no": {
+        HARDENING: github(
+            job="    if: github.event.action != 'closed' && !inputs.fast && github.event.inputs.fast != 'true'\n",
+            on="on: {push: {}, pull_request: {}, workflow_dispatch: {inputs: {fast: {type: boolean}}}}\n"
+            "permissions: {}\n",
+        )
+    },
     "not by what is said": {
         HARDENING: github(job="    if: \"!contains(github.event.head_commit.message, '[skip tests]')\"\n")
     },

@@ -36,6 +36,30 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         {HARDENING: github(job="    strategy: {matrix: {soft: [true]}}\n    continue-on-error: ${{ matrix.soft }}\n")},
         "continue-on-error",
     ),
+    **{
+        f"continue-on-error, and {then}": (
+            {HARDENING: github(f"{{id: v, continue-on-error: true, run: {VERIFY}}}\n      - {then}")},
+            "insecure .*continue-on-error",
+        )
+        for then in (
+            "{if: steps.v.outcome == 'failure', run: exit 0}",
+            "{if: steps.w.outcome == 'failure', run: exit 1}",
+            "{if: steps.v.conclusion == 'failure', run: exit 1}",
+            "{if: steps.v.outcome == 'failure' && false, run: exit 1}",
+            "{if: steps.v.outcome == 'failure', run: exit 1 || true}",
+            "{if: steps.v.outcome == 'failure', continue-on-error: true, run: exit 1}",
+            "{if: steps.v.outcome == 'failure', shell: 'true {0}', run: exit 1}",
+        )
+    },
+    "only if somebody who starts it by hand says so": (
+        {
+            HARDENING: github(
+                job="    if: inputs.verify\n",
+                on="on: {push: {}, workflow_dispatch: {inputs: {verify: {type: boolean}}}}\npermissions: {}\n",
+            )
+        },
+        "insecure .*does not hold",
+    ),
     # a job that does not run
     **{
         f"if: {condition}": ({HARDENING: github(f"if: {condition}\n        run: {VERIFY}")}, "insecure .*does not hold")

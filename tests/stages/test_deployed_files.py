@@ -206,6 +206,16 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
             "FROM nginx\nRUN apk add python3\nCOPY src .\nUSER 1\n",
         )
     },
+    "the image of the repository, whatever is in it": (
+        {
+            "Dockerfile": "FROM python\nRUN pip install x\nUSER 1\nCMD x\n",
+            "compose.yaml": (
+                "    build: .\n",
+                "    build: {context: ., dockerfile: ./Dockerfile}\n    privileged: true\n",
+            ),
+        },
+        "compose.yaml api compose.confined insecure .*privileged",
+    ),
     "an override in a folder that ships": (
         {
             "deploy/compose.override.yaml": f"services: {{api: {{build: .., command: {PACKAGE} serve --dev}}}}",

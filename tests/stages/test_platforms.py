@@ -113,6 +113,15 @@ SABOTAGED: dict[str, tuple[Any, str]] = {
             "insecure .*uvicorn",
         ),
         (
+            "a folder with a project, of which the code is ours",
+            {
+                "api/requirements.txt": "",
+                "api/main.py": "from orders_api.app import create_app\n",
+                "api/Procfile": "web: uvicorn main:app\n",
+            },
+            "insecure .*uvicorn",
+        ),
+        (
             "a folder with a project, from above",
             {"run/requirements.txt": "", "run/gunicorn.conf.py": "chdir = '..'\n"},
             "unverified .*not understood",
@@ -223,7 +232,7 @@ HONEST: dict[str, dict[str, str]] = {
     },
     "a server for who works on it": {
         "mprocs.yaml": "procs: {api: {shell: 'uvicorn orders_api.app:app'}}\n",
-        "scripts/watch.sh": "#!/bin/sh\nset -e\nexec uvicorn orders_api.app:app --reload --port 8000\n"
+        "scripts/watch.sh": "#!/bin/sh\nset -e\nexec uvicorn orders_api.app:app --reload --port 8000\n",
     },
     "a database by Terraform": {"infra/db.tf": 'resource "aws_db_instance" "x" {\n}\n'},
 }

@@ -243,3 +243,10 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
 def test_a_repository_without_one_is_proved(tmp_path: Path) -> None:
     (found,) = checked(tmp_path, dict(HONEST.values()))
     assert found.outcome is Outcome.PROVED
+
+
+def test_a_repository_of_another_user_is_searched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked(tmp_path, {"compose.yaml": f"DB_PASSWORD={VALUE}\n"})
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as in a container that runs as root
+    (found,) = (each for each in secrets.checks(tmp_path) if each.id == "secrets.tracked")
+    assert (found.outcome, found.object) == (Outcome.INSECURE, "compose.yaml")

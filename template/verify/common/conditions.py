@@ -2,7 +2,7 @@
 """Conditions of pipelines: GitHub's expressions and GitLab's `rules:if`, as far as they can be decided without a run."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 _TOKEN = re.compile(
@@ -52,22 +52,18 @@ class _Reader:
         return ""
 
     def either(self) -> Any:
-        found = self.both()
-        while self._next_is("||"):
-            other = self.both()
-            if found is UNKNOWN:
-                found = other if other is not UNKNOWN and _holds(other) else UNKNOWN
-            elif not _holds(found):
-                found = other
-        return found
+        return self._joined("||", self._both, decides=True)
 
-    def both(self) -> Any:
-        found = self.compared()
-        while self._next_is("&&"):
-            other = self.compared()
+    def _both(self) -> Any:
+        return self._joined("&&", self.compared, decides=False)
+
+    def _joined(self, operator: str, part: Callable[[], Any], *, decides: bool) -> Any:
+        found = part()
+        while self._next_is(operator):
+            other = part()
             if found is UNKNOWN:
-                found = other if other is not UNKNOWN and not _holds(other) else UNKNOWN
-            elif _holds(found):
+                found = other if other is not UNKNOWN and _holds(other) == decides else UNKNOWN
+            elif _holds(found) != decides:
                 found = other
         return found
 

@@ -125,9 +125,8 @@ def _has_no_route(options: Options) -> bool:
     from .configuration import settings  # seldom needed, and it has much to import
 
     try:
-        return not settings.report(options, {**declared_environment(options.project), **settings.PRODUCTION}).data[
-            "routes"
-        ]
+        variables = {**declared_environment(options.project), **settings.PRODUCTION}
+        return not settings.report(options, variables).data["routes"]
     except UnverifiedError:
         return False
 

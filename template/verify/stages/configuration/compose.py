@@ -101,9 +101,8 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def _environment(value: Any) -> dict[str, str]:
     if isinstance(value, dict):
         return {str(name): f"${name}" if text is None else str(text) for name, text in value.items()}
-    return {
-        name: text if equals else f"${name}" for each in texts(value) for name, equals, text in [each.partition("=")]
-    }
+    parts = (each.partition("=") for each in texts(value))
+    return {name: text if equals else f"${name}" for name, equals, text in parts}
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
@@ -159,7 +158,7 @@ def _is_ours(service: Service, options: Options) -> bool:
     values = service.values
     described, project = mapping(values.get("build")), options.project.resolve()
     file = str(described.get("dockerfile", ""))
-    image = _image(service, options) if file else None
+    image = _image(service, options) if file.removeprefix("./") not in ("", "Dockerfile", "Containerfile") else None
     if values.get("build") and (image is None or holds_service(image, options, file)):  # and no proxy or frontend
         context = str(described.get("context", ".") if described else values["build"])
         folder = (service.file.parent / expanded(context, {})).resolve()
@@ -193,7 +192,7 @@ def _start(service: Service, options: Options) -> Start:
     env: dict[str, str] = {}
     for each in values["env_file"] if isinstance(values.get("env_file"), list) else [values.get("env_file")]:
         env |= env_file(
-            service.file.parent / str(mapping(each).get("path", "") if isinstance(each, dict) else each or "")
+            service.file.parent / str(mapping(each).get("path", "" if isinstance(each, dict) else each or ""))
         )
     env |= _environment(values.get("environment"))
     env = {name: expanded(value, {}) for name, value in env.items()}
@@ -221,9 +220,8 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
         loose.append(f"user: {user}")
     given = {each.upper().removeprefix("CAP_") for each in texts(values.get("cap_add"))}
     loose += [f"cap_add: {each}" for each in sorted(given) if not HARMLESS.fullmatch(each)]
-    loose += [
-        each for each in texts(values.get("security_opt")) if re.search(r"unconfined|no-new-privileges[:=]false", each)
-    ]
+    loosened = re.compile(r".*(unconfined|no-new-privileges[:=]false)")
+    loose += filter(loosened.match, texts(values.get("security_opt")))
     loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
     loose += [f"volumes: {source}" for source in _sources(values, service.file.parent) if HOST_PATHS.fullmatch(source)]
     granted = [values.get("devices"), values.get("device_cgroup_rules")]

@@ -84,11 +84,9 @@ def _no_manifests(project: Path) -> Iterator[Check]:
 
 
 def _for_development(name: str, every: list[str]) -> bool:
-    is_beside = "override." in name and any(
-        platforms.SHIPS.search(Path(each).name) for each in every
-    )  # and `-f` leaves it out
+    ships = any(platforms.SHIPS.search(Path(each).name) for each in every)  # and `-f` leaves an override out
     named = platforms.DEVELOPMENT.search(name) is not None and not all(map(platforms.DEVELOPMENT.search, every))
-    return is_beside or named
+    return named or ("override." in name and ships)
 
 
 def _container(name: str, every: list[str], options: Options) -> Iterator[Check]:

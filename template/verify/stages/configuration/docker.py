@@ -193,12 +193,10 @@ def holds_service(image: Image, options: Options, name: str) -> bool:
     python = rf"python|\bpip|\buv\b|[au]sgi|fastapi|{re.escape(options.package)}"
     if _FRONT.match(image.line()[0].base if image.line() else "") and not re.search(python, own, re.IGNORECASE):
         return False
-    copied = re.search(
-        rf"^(COPY|ADD)\s.*(pyproject\.toml|uv\.lock|\.whl|{re.escape(options.package)})", text, re.MULTILINE
-    )
-    everything = re.search(
-        r"^(COPY|ADD)\s+((?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$|(.*[\s/\"])?src\b)", text, re.MULTILINE
-    )
+    files = rf"^(COPY|ADD)\s.*(pyproject\.toml|uv\.lock|\.whl|{re.escape(options.package)})"
+    copied = re.search(files, text, re.MULTILINE)
+    sources = r"^(COPY|ADD)\s+((?!.*--from)(--\S+\s+)*\[?\"?\.?/?[\"\s,]+\S+$|(.*[\s/\"])?src\b)"
+    everything = re.search(sources, text, re.MULTILINE)
     if "/" in name and not re.search(rf"{python}|\.sh\b|entrypoint", "\n".join([text, *image.bases()]), re.IGNORECASE):
         everything = None
     said = re.search(rf"^(RUN|CMD|ENTRYPOINT)\s.*\b{options.package}\b", text, re.MULTILINE)
@@ -226,20 +224,16 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     else:
         yield user_rule.proved(f"USER {start.user}")
     yield from _installs(image, no_dev, locked)
-    copied = [
-        f"{word} {rest}"
-        for word, rest in image.reaching()
-        if word in ("COPY", "ADD") and re.search(r"[\s/\"](verify|tests)\b", f" {rest}")
-    ]
+    copies = (f"{word} {rest}" for word, rest in image.reaching() if word in ("COPY", "ADD"))
+    copied = [each for each in copies if re.search(r"[\s/\"](verify|tests)\b", each)]
     if copied:
         yield no_tests.insecure(copied[0][:80], "Copy pyproject.toml, uv.lock and src, and nothing else.")
     else:
         yield no_tests.proved("no COPY names them")
     yield judge(start_rule, start, options, name)
     if loose := [each for each in image.bases() if not re.search(r"@sha256:[0-9a-f]{64}$", each)]:
-        yield pinned.not_looked_at(
-            f"not pinned: {listed(loose)}", "Renovate writes the digests, as renovate.json says."
-        )
+        remedy = "Renovate writes the digests, as renovate.json says."
+        yield pinned.not_looked_at(f"not pinned: {listed(loose)}", remedy)
     else:
         yield pinned.proved("each has a digest")
 
@@ -251,18 +245,9 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
     installs = [line.strip() for line in runs if re.search(r"\buv\s+(--\S+\s+)*(sync|export)\b", line)]
     truthy = r"[= ][\"']?(1|true|yes|on)\b"
     everywhere = re.search(rf"\bUV_(NO_DEV|NO_DEFAULT_GROUPS){truthy}", env, re.IGNORECASE)
-    bare = (
-        [
-            x
-            for x in installs
-            if not re.search(r"--(no-dev|no-default-groups|no-group[= ]dev|only-group[= ](?!dev\b))\b|\bUV_NO_DEV=1", x)
-        ]
-        if not everywhere
-        else []
-    )
-    asks = [
-        line for line in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b|UV_NO_DEV=(0|f)", line)
-    ]
+    without = r"--(no-dev|no-default-groups|no-group[= ]dev|only-group[= ](?!dev\b))\b|\bUV_NO_DEV=1"
+    bare = [x for x in installs if not everywhere and not re.search(without, x)]
+    asks = [x for x in installs if re.search(r"--(dev|all-groups|only-dev|group[= ]+dev)\b|UV_NO_DEV=(0|f)", x)]
     if bare or asks:
         yield no_dev.insecure((bare + asks)[0][:80], "Set `ENV UV_NO_DEV=1` before the first `uv sync`.")
     elif not installs:
@@ -287,10 +272,6 @@ def _beside_the_lock(line: str) -> bool:
     """Whether a command installs a package by its name: no lock says which, and no audit hears of it."""
     match = re.search(r"\b(?:uv\s+add|(?:uv\s+)?pip3?\s+install)\s+(.*)", line)
     words = match[1].split() if match and not re.search("--(require-hashes|no-deps)", line) else []
-    named = [
-        word
-        for before, word in pairwise(["", *words])
-        if not word.startswith("-") and not _TAKE_A_VALUE.fullmatch(before)
-    ]
+    named = [x for before, x in pairwise(["", *words]) if x[0] != "-" and not _TAKE_A_VALUE.fullmatch(before)]
     plain = [re.split(r"[=<>~!\[@;]", each.strip("\"'"))[0] for each in named]
     return any(re.fullmatch(r"[A-Za-z][\w.-]*", each) and each not in _BUILD and "." not in each for each in plain)

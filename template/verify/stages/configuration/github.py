@@ -24,6 +24,10 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _SHELL = re.compile(
     r"(?:(?:/usr)?/bin/(?:env )?)?(?P<name>bash|sh|dash|ash|zsh|ksh)(?:(?: -\S+| pipefail| errexit| nounset)* \{0\})?"
 )
+_ANSWER = re.compile(
+    r"(?:\$\{\{)?\s*(?:always\(\)\s*&&\s*)?steps\.([\w-]+)\.outcome\s*(?:==\s*'failure'|!=\s*'success')\s*(?:\}\})?:\s*(?:echo [^\n;|&]*\n\s*)*exit [1-9]\s*"
+)
+"""A step that fails because another one has, with a colon between what it asks and what it runs."""
 _SIMPLE = re.compile(r"[\w ./:=@-]*")
 """A command that is the same in every shell, PowerShell among them, and fails as it does."""
 _SYSTEMS = {"windows": "Windows", "macos": "macOS", "ubuntu": "Linux", "linux": "Linux"}
@@ -44,9 +48,7 @@ class Workflows:
 
     def files(self) -> list[Path]:
         """The files that GitHub reads."""
-        return sorted(
-            each for name in FOLDERS for each in (self.root / name).glob("*") if each.suffix in (".yml", ".yaml")
-        )
+        return sorted(each for name in FOLDERS for each in (self.root / name).glob("*.y*ml"))
 
     def steps(self, path: Path) -> Iterator[Step]:
         """The steps of a workflow, once for each kind of change that starts it."""
@@ -100,6 +102,8 @@ class Workflows:
             "github.event.repository.fork": False,
             "github.event.pull_request.draft": False,  # what is one cannot be merged
             "github.event.head_commit.message": "a change",
+            "github.event.action": "synchronize" if event.startswith("pull_request") else "",
+            **dict.fromkeys(_asked_of_people(workflow), ""),
             **_repository(self.root),
             **{f"inputs.{name}": value for name, value in inputs.items()},
         }
@@ -113,15 +117,9 @@ class Workflows:
                 runner = _filled(" ".join(texts(job.get("runs-on"))), facts).lower()
                 system = next((each for word, each in _SYSTEMS.items() if word in runner), "")
                 facts |= {"runner.os": system} if system else {}
-                state = Step(
-                    "",
-                    where,
-                    lost="`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else "",
-                    skipped=skipped,
-                    unknown=unknown,
-                    system=system,
-                    env={str(key): _filled(str(value), facts) for key, value in env.items()},
-                )
+                lost = "`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else ""
+                given = {str(key): _filled(str(value), facts) for key, value in env.items()}
+                state = Step("", where, "", lost, skipped, unknown, system=system, env=given)
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
                 elif isinstance(job.get("steps"), list):
@@ -142,11 +140,8 @@ class Workflows:
         if name in seen or name not in jobs:
             return f"it needs {name}", ""
         before = {each: self._skipped(each, jobs, known, (*seen, name)) for each in texts(job.get("needs"))}
-        results = {
-            f"needs.{each}.result": "skipped" if no else "success"
-            for each, (no, why) in before.items()
-            if no or not why
-        }
+        told = ((each, no) for each, (no, why) in before.items() if no or not why)
+        results = {f"needs.{each}.result": "skipped" if no else "success" for each, no in told}
         holds = decided(condition, {**known, **results})
         if holds is False:
             return f"`if: {condition}` does not hold", ""
@@ -181,6 +176,9 @@ class Workflows:
     ) -> Iterator[Step]:
         checkout = ""
         event = known.get("github.event_name")
+        plain = (each for each in map(mapping, steps) if not {"continue-on-error", "shell"} & each.keys())
+        said = (_ANSWER.fullmatch(f"{each.get('if')}:{each.get('run')}") for each in plain)
+        answered = {match[1] for match in said if match}
         for step in map(mapping, steps):
             uses, given = str(step.get("uses", "")), mapping(step.get("with"))
             if "actions/checkout" in uses and "repository" not in given:
@@ -189,23 +187,16 @@ class Workflows:
                 other = f"it checks out {ref}, not the change" if ref and "${{" not in ref else ""
                 state = replace(state, unknown=state.unknown or other)
             holds = decided(step.get("if", True), known)
-            lost = decided(step.get("continue-on-error", False), known)
-            about = _under(
-                state,
-                Step(
-                    _filled(str(step.get("run", "")), known),
-                    state.where,
-                    lost="`continue-on-error`" if lost else "",
-                    skipped=f"`if: {step.get('if')}` does not hold" if holds is False else "",
-                    unknown=f"`if: {step.get('if')}` cannot be told" if holds is None else "",
-                ),
-            )
+            lost = step.get("id") not in answered and decided(step.get("continue-on-error", False), known)
+            skipped = f"`if: {step.get('if')}` does not hold" if holds is False else ""
+            unknown = f"`if: {step.get('if')}` cannot be told" if holds is None else ""
+            command, hidden = _filled(str(step.get("run", "")), known), "`continue-on-error`" if lost else ""
+            about = _under(state, Step(command, state.where, "", hidden, skipped, unknown))
             if uses.startswith("./") and depth <= 3:
                 yield from self._composite(uses, step, about, depth)
             elif "run" in step:
-                folder = _filled(
-                    str(step.get("working-directory", defaults.get("working-directory", ""))), known
-                ).removeprefix("./")
+                given_folder = step.get("working-directory", defaults.get("working-directory", ""))
+                folder = _filled(str(given_folder), known).removeprefix("./")
                 if checkout:
                     folder = "" if folder == checkout else folder.removeprefix(f"{checkout}/")
                 own = {str(key): _filled(str(value), known) for key, value in mapping(step.get("env")).items()}
@@ -226,16 +217,20 @@ class Workflows:
         except UnverifiedError as error:
             yield replace(state, unknown=error.seen)
             return
-        inputs = {
-            f"inputs.{name}": str(mapping(each).get("default", ""))
-            for name, each in mapping(action.get("inputs")).items()
-        }
-        inputs |= {f"inputs.{name}": str(value) for name, value in mapping(step.get("with")).items()}
+        declared = {name: mapping(each).get("default", "") for name, each in mapping(action.get("inputs")).items()}
+        inputs = {f"inputs.{name}": str(value) for name, value in {**declared, **mapping(step.get("with"))}.items()}
         inner, system = mapping(action.get("runs")).get("steps"), {"runner.os": state.system}
         if isinstance(inner, list):
-            yield from self._list(
-                inner, replace(state, command="", where=f"{state.where}, {uses}"), {}, inputs | system, depth + 1
-            )
+            about = replace(state, command="", where=f"{state.where}, {uses}")
+            yield from self._list(inner, about, {}, inputs | system, depth + 1)
+
+
+def _asked_of_people(workflow: Mapping[str, Any]) -> Iterator[str]:
+    """The inputs of who starts it by hand, by the names that conditions use: nothing is in them when a change does."""
+    on = mapping(mapping(workflow.get("on")).get("workflow_dispatch"))
+    yield from (
+        f"{before}.{name}" for name in mapping(on.get("inputs")) for before in ("inputs", "github.event.inputs")
+    )
 
 
 def _repository(root: Path) -> dict[str, str]:
@@ -283,9 +278,8 @@ def _run_defaults(value: Mapping[str, Any]) -> dict[str, str]:
 def _matrix(job: Mapping[str, Any]) -> list[dict[str, str]]:
     """The values of each job that a matrix makes; one without any if there is none, or if it is made as it runs."""
     matrix = mapping(mapping(job.get("strategy")).get("matrix"))
-    axes = {
-        key: value for key, value in matrix.items() if isinstance(value, list) and key not in ("include", "exclude")
-    }
+    lists = {key: value for key, value in matrix.items() if isinstance(value, list)}
+    axes = {key: value for key, value in lists.items() if key not in ("include", "exclude")}
     found = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())][:64]
     for each in matrix["include"] if isinstance(matrix.get("include"), list) else []:
         found.append({**(found[0] if found and not axes.keys() & mapping(each).keys() else {}), **mapping(each)})

@@ -57,12 +57,8 @@ class Pipeline:
         for each in self.elsewhere:
             yield Step("", path.name, unknown=f"it includes {each}, which is not here")
         for source in SOURCES:
-            variables = {
-                f"${name}": str(value)
-                for name, value in mapping(values.get("variables")).items()
-                if isinstance(value, str)
-            }
-            known = {**variables, **self._known(source)}
+            variables = mapping(values.get("variables")).items()
+            known = {f"${name}": value for name, value in variables if isinstance(value, str)} | self._known(source)
             stopped = self._ruled(mapping(values.get("workflow")), known)
             for name, job in values.items():
                 if name in _KEYWORDS or name.startswith(".") or not isinstance(job, dict):
@@ -76,9 +72,8 @@ class Pipeline:
         included = values.get("include")
         for each in included if isinstance(included, list) else [included] if included else []:
             local = each if isinstance(each, str) and "://" not in each else mapping(each).get("local")
-            files = (
-                [x for x in self.root.glob(str(local).lstrip("/")) if x.is_file() and x not in seen] if local else []
-            )
+            found_here = self.root.glob(str(local).lstrip("/")) if local else ()
+            files = [x for x in found_here if x.is_file() and x not in seen]
             if not files:
                 self.elsewhere.append(str(local or next(iter(mapping(each).values()), each)))
             for file in sorted(files):
@@ -127,9 +122,8 @@ class Pipeline:
         if "trigger" in job:
             child = mapping(job["trigger"]).get("include", job["trigger"])
             yield Step("", where, skipped=skipped, unknown=f"it starts {child}, which is not read")
-        script = self._script(job.get("before_script", default.get("before_script")), values) + self._script(
-            job.get("script"), values
-        )
+        parts = (job.get("before_script", default.get("before_script")), job.get("script"))
+        script = [text for part in parts for text in self._script(part, values)]
         image = job.get("image", default.get("image"))
         has_bash = not re.search("alpine|busybox", str(mapping(image).get("name", image)))
         yield Step("\n".join(script), where, "", lost, skipped, unknown, pipefail=has_bash, env=env)

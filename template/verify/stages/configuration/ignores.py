@@ -9,11 +9,8 @@ from pathspec import GitIgnoreSpec, PathSpec
 
 from ...result import Check, Rule, listed
 
-IMAGE = Rule(
-    "configuration",
-    "dockerignore.secrets",
-    ".dockerignore keeps secrets and what is not the service out of the image",
-)
+_WHAT = ".dockerignore keeps secrets and what is not the service out of the image"
+IMAGE = Rule("configuration", "dockerignore.secrets", _WHAT)
 REPOSITORY = Rule("configuration", "gitignore.secrets", ".gitignore keeps .env and .hardening out of the repository")
 _CONTAINER_FILE = re.compile(r"^(docker|container)file|\.(docker|container)file$", re.IGNORECASE)
 _EVERYTHING = re.compile(
@@ -57,9 +54,8 @@ def _of_image(path: Path, rule: Rule) -> Check:
             anchored += [f"{'!' * pattern.startswith('!')}/{bare}{below}" for below in ("", "/**")]
     spec = PathSpec.from_lines("gitignore", anchored)
     remedy = _REMEDY.replace(".dockerignore", path.name)
-    return _check(
-        rule, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, remedy, "no .git, .env, tests, verify, .hardening"
-    )
+    seen = "no .git, .env, tests, verify, .hardening"
+    return _check(rule, map(spec.match_file, OUT_OF_IMAGE), OUT_OF_IMAGE, remedy, seen)
 
 
 def gitignore(path: Path) -> Iterator[Check]:
@@ -67,9 +63,8 @@ def gitignore(path: Path) -> Iterator[Check]:
     project = path.parent.resolve()
     root = next((each for each in (project, *project.parents) if (each / ".git").exists()), None)
     folders = [each for each in (project, *project.parents) if root and each.is_relative_to(root)] or [project]
-    specs = [
-        (each, GitIgnoreSpec.from_lines(_lines(each / path.name))) for each in folders if (each / path.name).is_file()
-    ]
+    files = (each / path.name for each in folders)
+    specs = [(each.parent, GitIgnoreSpec.from_lines(_lines(each))) for each in files if each.is_file()]
     if not root and not specs:
         yield REPOSITORY.not_looked_at("this is no git repository yet, and there is no .gitignore")
         return

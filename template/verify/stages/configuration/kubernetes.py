@@ -55,9 +55,8 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     for document in every:
         variables |= _variables(document, path.parent)
         for pod, container in _containers(document):
-            said = " ".join(
-                text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")])
-            )
+            asked = [container.get(key) for key in ("command", "args", "env", "envFrom")]
+            said = " ".join(text for _, text in pairs(asked))
             if "image" in container and not is_ours(str(container["image"]), said, options):
                 seen.setdefault("", 0)
                 continue
@@ -68,10 +67,9 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
             yield _confined(CONFINED.of(about), pod, container, name)
             yield from _started(START.of(about), container, options, name)
             if "image" in container and "jobTemplate" not in mapping(document.get("spec")):
-                count = _replicas(document, scaled)
-                elsewhere = "envFrom" in container or (
-                    count not in ("0", "1") and _store_is_patched(path, document, options)
-                )
+                count = scaled.get(str(of[1])) or str(mapping(document.get("spec")).get("replicas", 1))
+                patched = count not in ("0", "1") and _store_is_patched(path, document, options)
+                elsewhere = "envFrom" in container or patched
                 yield from several(REPLICAS.of(about), count, _environment(container), options, elsewhere=elsewhere)
     if bad := [f"{key}={value}" for key, value in variables.items() if is_development(key, value)]:
         yield START.of(name, START.name).insecure(listed(bad), f"Leave it out of {name}.")
@@ -142,13 +140,13 @@ def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: 
     loose += [f"hostPath: {each}" for each in paths if SOCKET.search(each) or HOST_PATHS.fullmatch(each)]
     every = (each["securityContext"] for each in (pod, container) if "securityContext" in each)
     loose += ["securityContext: null"] * any(not isinstance(each, dict) for each in every)
-    missing: list[str] = []
+    missing, limits = list[str](), mapping(mapping(container.get("resources")).get("limits"))
     if "image" in container:  # a patch says no more than it changes
         missing = [each for each in _NEEDED if each.partition(":")[0] not in plain]
         missing += ["runAsNonRoot: true"] * (not plain.keys() & {"runAsNonRoot", "runAsUser"})
         missing += ["capabilities: {drop: [ALL]}"] * ("ALL" not in map(str.upper, texts(capabilities.get("drop"))))
         missing += ["seccompProfile: {type: RuntimeDefault}"] * (not profile)
-        missing += ["resources: {limits: {memory}}"] * ("memory" not in _limits(container))
+        missing += ["resources: {limits: {memory}}"] * ("memory" not in limits)
     if missing or loose:
         seen = [f"it misses {listed(missing, 9)}"] * bool(missing) + [f"it has {each}" for each in loose]
         return rule.insecure("; ".join(seen), f"Put it right in {file}, as the restricted level of pod security asks.")
@@ -169,11 +167,8 @@ def _scaled(path: Path, every: list[dict[str, Any]]) -> Iterator[tuple[str, str]
     for each in every:
         if each.get("kind") == "HorizontalPodAutoscaler":
             spec = mapping(each.get("spec"))
-            most = str(spec.get("maxReplicas", 1))
-            yield (
-                str(mapping(spec.get("scaleTargetRef")).get("name")),
-                most if most == "1" else f"up to {most} containers",
-            )
+            name, most = str(mapping(spec.get("scaleTargetRef")).get("name")), str(spec.get("maxReplicas", 1))
+            yield name, most if most == "1" else f"up to {most} containers"
 
 
 def _store_is_patched(path: Path, document: dict[str, Any], options: Options) -> bool:
@@ -182,15 +177,6 @@ def _store_is_patched(path: Path, document: dict[str, Any], options: Options) ->
     others = (each for each in files_of_team(options.project) if each != path and each.suffix in (".yaml", ".yml"))
     found = ((each, each.read_text(encoding="utf-8", errors="replace")) for each in others)
     return any("APP_STORE_URL" in text and named.search(text) and is_manifest(each, text) for each, text in found)
-
-
-def _replicas(document: dict[str, Any], scaled: dict[str, str]) -> str:
-    name = str(mapping(document.get("metadata")).get("name"))
-    return scaled.get(name) or str(mapping(document.get("spec")).get("replicas", 1))
-
-
-def _limits(container: dict[str, Any]) -> dict[str, Any]:
-    return mapping(mapping(container.get("resources")).get("limits"))
 
 
 def _started(rule: Rule, container: dict[str, Any], options: Options, file: str) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...common.yaml import documents, mapping, texts
 from ...result import Check, Options, Outcome, Rule, UnverifiedError, worst
-from .start import Start, is_development, judge
+from .start import Start, files_of_team, is_development, judge
 
 OTHERS = Rule("configuration", "deploy.others", "what else deploys it starts the service with `serve`, in production")
 _BY_HAND = (
@@ -46,16 +46,7 @@ _FOR_OTHERS = re.compile(
     r"(^|[/._-])(dev|devel|development|local|preview|review|sandbox)([/._-]|$)|\.(rst|txt|html|adoc|csv|svg|ipynb)$"
 )
 """What sets it for development alone, or is read by people."""
-_PROJECT = (
-    "pyproject.toml",
-    "setup.py",
-    "manage.py",
-    "requirements.txt",
-    "package.json",
-    "go.mod",
-    "Gemfile",
-    "pom.xml",
-)
+_MARKS = "pyproject.toml setup.py manage.py requirements.txt package.json go.mod Gemfile pom.xml"
 """By which a folder is a project of its own."""
 _BLOCK = re.compile(r"^(?:resource|module)\b[^\n]*\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
 _QUIET = re.compile(
@@ -202,13 +193,15 @@ def _is_of_another(path: Path, text: str, options: Options) -> bool:
     if path.suffix == ".tf":
         text = _QUIET.sub("", text)
         blocks = [each for each in _BLOCK.findall(text) if _RUNS.search(each)]
-        named = all(
-            _IMAGE.search(each) and all(re.match(r"\w[^$]*$", x) for x in _IMAGE.findall(each)) for each in blocks
-        )
+        images = [[re.match(r"\w[^$]*$", x) for x in _IMAGE.findall(each)] for each in blocks]
+        named = all(each and all(each) for each in images)
         return named and not _RUNS.search(_BLOCK.sub("", text)) and not any(map(ours.search, blocks))
     folders = [each for each in path.resolve().parents if each.is_relative_to(project) and each != project]
-    is_project = any((each / mark).is_file() for each in folders for mark in _PROJECT)
-    return is_project and not ours.search(text)
+    folder = next((each for each in folders if any((each / mark).is_file() for mark in _MARKS.split())), None)
+    if folder is None or ours.search(text):
+        return False
+    code = (each for each in files_of_team(folder) if each.suffix in (".py", ".js", ".ts"))
+    return not any(re.search(names, each.read_text(encoding="utf-8", errors="replace")) for each in code)
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:

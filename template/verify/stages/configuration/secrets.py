@@ -120,14 +120,9 @@ def literal_secret(name: str, value: str, *, in_code: bool = False) -> bool:
         in_code: Whether it stands in source code, where a name is as often that of a field or a header.
     """
     value = re.sub(r"^(?:\$\{\w+:?)?[-+]([^}]*)\}?", r"\1", value.strip())  # `${DB_PASSWORD:-postgres}`
-    if (
-        len(value) < 4
-        or not value.isascii()
-        or value.lower() in name.lower()
-        or re.search(r"\s", value)
-        or _REFERENCE.match(value)
-        or _PLACEHOLDER.match(value)
-    ):
+    if len(value) < 4 or not value.isascii() or value.lower() in name.lower() or re.search(r"\s", value):
+        return False
+    if _REFERENCE.match(value) or _PLACEHOLDER.match(value):
         return False
     if in_code:
         runs = re.findall(r"[A-Za-z0-9+/=]{16,}", value)
@@ -164,12 +159,8 @@ def _found_in(text: str, file: str) -> Iterator[str]:
     for match in _ADDRESS.finditer(near):
         user, password, host = match.groups()
         weak = password in {user} | given | users() or _PLACEHOLDER.match(password) is not None
-        if (
-            len(password) > 3
-            and not _REFERENCE.match(password)
-            and not (weak and _NEAR.match(host))
-            and "example" not in host
-        ):
+        is_literal = len(password) > 3 and not _REFERENCE.match(password) and "example" not in host
+        if is_literal and not (weak and _NEAR.match(host)):
             yield f"line {_line(near, match)}: an address with a password"
     for match in _TOKEN.finditer(text):
         needed = r"\d.*[A-Z]|[A-Z].*\d" if match[0].startswith("sk-") else r"\d"  # `sk-` is a name of styles as well
@@ -213,9 +204,10 @@ def _tracked(project: Path) -> Iterator[Check]:
     try:
         if git is None:
             raise FileNotFoundError("git is not on the PATH")
-        tracked = subprocesses.run([git, "ls-files", "-z"], project, TIMEOUT)
-        keys = subprocesses.run([git, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
-        words = subprocesses.run([git, "grep", "-lIziE", "-e", _WORDS], project, TIMEOUT)
+        mine = [git, "-c", "safe.directory=*"]  # in a container it belongs to somebody else
+        tracked = subprocesses.run([*mine, "ls-files", "-z"], project, TIMEOUT)
+        keys = subprocesses.run([*mine, "grep", "-lIz", "-e", _PRIVATE_KEY], project, TIMEOUT)
+        words = subprocesses.run([*mine, "grep", "-lIziE", "-e", _WORDS], project, TIMEOUT)
     except OSError as error:
         yield TRACKED.unverified(str(error), "Install git.")
         return

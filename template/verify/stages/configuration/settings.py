@@ -144,9 +144,8 @@ def stage(options: Options) -> Iterator[Check]:
     for path in files_of_team(options.project):
         if path.name in ("sitecustomize.py", "usercustomize.py"):
             name = path.relative_to(options.project).as_posix()
-            yield WHOLE.of(name).unverified(
-                "Python runs it before the service, and not before verify", by_hand(options)
-            )
+            seen = "Python runs it before the service, and not before verify"
+            yield WHOLE.of(name).unverified(seen, by_hand(options))
     told = {each.rpartition(".")[2] for each in output.data["application"].get("replaced", ())}
     for name, sets in patched(options).items():
         remedy = "Say it by a setting, a step or a route; or accept it, if what it sets leaves nothing out."
@@ -178,9 +177,7 @@ def patched(options: Options) -> dict[str, list[str]]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr") and len(node.args) > 1:
                 targets = [ast.Attribute(node.args[0], str(getattr(node.args[1], "value", "_any")))]
             for target in targets:
-                root, _, rest = (
-                    ast.unparse(target).partition(".") if isinstance(target, ast.Attribute) else ("", "", "")
-                )
+                root, _, rest = (ast.unparse(target) if isinstance(target, ast.Attribute) else "").partition(".")
                 inside = root == "app" and _OF_APP.fullmatch(rest.partition(".")[0]) and not _is_another(nodes)
                 if root in owned or inside:
                     found.setdefault(path.relative_to(options.project).as_posix(), []).append(f"{root}.{rest}")
@@ -191,9 +188,8 @@ def _is_another(nodes: list[ast.AST]) -> bool:
     """Whether what a module calls `app` is one for commands or tasks, wherever the name stands in it."""
     made = [x.value for x in nodes if isinstance(x, ast.Assign) and [*map(ast.unparse, x.targets)] == ["app"]]
     functions = {ast.unparse(x.func).partition(".")[0] if isinstance(x, ast.Call) else "" for x in made}
-    imports = [
-        (getattr(x, "module", ""), y) for x in nodes if isinstance(x, ast.ImportFrom | ast.Import) for y in x.names
-    ]
+    statements = (x for x in nodes if isinstance(x, ast.ImportFrom | ast.Import))
+    imports = [(getattr(x, "module", ""), each) for x in statements for each in x.names]
     known = {each.asname or each.name for module, each in imports if (module or each.name) in _TASKS}
     names = [x.id for x in nodes if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)]
     names += [x.arg for x in nodes if isinstance(x, ast.arg)] + [each.asname or each.name for _, each in imports]

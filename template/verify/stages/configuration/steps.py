@@ -225,16 +225,12 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
     elif name in _TOOLS:
         for each in (folder / file for file in _TOOLS[name]):
             if each.is_file() and re.search(r"\bverify\b", each.read_text(encoding="utf-8", errors="replace")):
-                yield replace(
-                    step,
-                    command="",
-                    unknown=step.unknown or f"`{name}` runs what stands in {each.name}, which is not read",
-                )
+                why = f"`{name}` runs what stands in {each.name}, which is not read"
+                yield replace(step, command="", unknown=step.unknown or why)
                 return
     else:
-        scripts = [
-            each for before, each in pairwise(["", *rest]) if each[:1] not in ("-", "+") and before not in ("-o", "-O")
-        ]
+        words = (each for before, each in pairwise(["", *rest]) if before not in ("-o", "-O"))
+        scripts = [each for each in words if each[:1] not in ("-", "+")]
         file = scripts[0] if name in _SHELLS and scripts else argv[0]
         path = folder / file
         if (name not in _SHELLS and "/" not in argv[0]) or not path.is_file() or path.suffix in (".py", ".js"):
@@ -247,9 +243,8 @@ def _behind(command: Command, step: Step, root: Path) -> Iterator[Step]:
 
 def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Iterator[Step]:
     """The lines of the recipes that `make` or `just` runs; each has a shell of its own."""
-    names: tuple[str, ...] = (
-        ("justfile", "Justfile", ".justfile") if tool == "just" else ("GNUmakefile", "makefile", "Makefile")
-    )
+    of_make = ("GNUmakefile", "makefile", "Makefile")
+    names: tuple[str, ...] = ("justfile", "Justfile", ".justfile") if tool == "just" else of_make
     for place, match in enumerate(map(_OF_A_FILE.fullmatch, arguments)):
         if match:
             names = (match[1] or match[2] or "".join(arguments[place + 1 : place + 2]),)
@@ -291,11 +286,8 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
     step = replace(step, env={**step.env, "PATH": values.get("PATH", step.env.get("PATH", ""))})
     todo = [each for each in arguments if each in rules]
     if not todo:
-        todo = (
-            [each for each in rules if not each.startswith(".")][:1]
-            if not [x for x in arguments if x[0] != "-"]
-            else []
-        )
+        is_named = any(each[0] != "-" for each in arguments)
+        todo = [] if is_named else [each for each in rules if each[0] != "."][:1]
     seen: set[str] = set()
     while todo:
         if (target := todo.pop(0)) in seen or target not in rules:
@@ -326,15 +318,8 @@ def _recipes(tool: str, arguments: list[str], folder: Path, step: Step) -> Itera
             hidden = "`-` before it hides it" if "-" in prefix else no or lost or "`.IGNORE` hides it" * ignored
             where = f"{step.where}, {file.name} {target}"
             unknown = odd or "it depends on an `if` of the makefile" * (line in conditional)
-            yield replace(
-                step,
-                command=text.replace("$$", "$"),
-                where=where,
-                lost=step.lost or hidden,
-                unknown=step.unknown or unknown,
-                errexit=False,
-                pipefail="pipefail" in flags,
-            )
+            about = replace(step, where=where, lost=step.lost or hidden, unknown=step.unknown or unknown)
+            yield replace(about, command=text.replace("$$", "$"), errexit=False, pipefail="pipefail" in flags)
 
 
 def _lines(file: Path, depth: int = 0) -> Iterator[str]:
@@ -387,7 +372,6 @@ def _depends(task: Mapping[str, object], step: Step) -> str:
     """On what it depends whether a task, or a command of one, does anything; empty if on nothing."""
     system = {"Windows": "windows", "macOS": "darwin"}.get(step.system, "linux")
     here = system in (each.partition("/")[0] for each in texts(task.get("platforms")))
-    found = next(
-        (key for key in ("status", "if", "platforms") if key in task and not (key == "platforms" and here)), ""
-    )
+    named = (key for key in ("status", "if", "platforms") if key in task)
+    found = next((key for key in named if not (key == "platforms" and here)), "")
     return f"it depends on `{found}`" * bool(found)

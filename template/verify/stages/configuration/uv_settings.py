@@ -27,9 +27,7 @@ def _is_old(value: Any) -> bool:
 
 
 LOOSE: dict[str, Callable[[Any], bool]] = {
-    "index-strategy": lambda value: str(value).startswith(
-        "unsafe"
-    ),  # whoever registers a private name there is asked too
+    "index-strategy": lambda value: str(value).startswith("unsafe"),  # whoever registers a name there is asked too
     "allow-insecure-host": bool,
     "no-verify-hashes": bool,
     "verify-hashes": lambda value: value is False,
@@ -51,9 +49,8 @@ def checks(project: Path) -> Iterator[Check]:
         both = {**mapping(settings.get("pip")), **settings}
         name = path.relative_to(project).as_posix() if path.is_relative_to(project) else f"{path}"
         if loose := [f"{key} = {both[key]}" for key, is_loose in LOOSE.items() if key in both and is_loose(both[key])]:
-            yield SETTINGS.of(name).insecure(
-                listed(loose), "Take it out, or accept it with the reason for which you need it."
-            )
+            remedy = "Take it out, or accept it with the reason for which you need it."
+            yield SETTINGS.of(name).insecure(listed(loose), remedy)
         elif path.name == "pyproject.toml":
             yield SETTINGS.of(name).proved("no index is taken at random, and hashes and certificates are looked at")
     yield from _hosts(project)
