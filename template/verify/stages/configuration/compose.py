@@ -26,22 +26,8 @@ _STORE = re.compile(
     r"memcached|rabbitmq|kafka|redpanda|nats|elasticsearch|opensearch|cassandra|scylla|etcd|minio|cockroach|clickhouse|neo4j|"
     r"influxdb|couchdb|couchbase|mssql|pgbouncer|pgpool|qdrant|meilisearch|zookeeper)\b(?!-(express|exporter|commander|ui|dashboards))"
 )
-_STORE_PORTS = {
-    "6379",
-    "26379",
-    "5432",
-    "3306",
-    "27017",
-    "11211",
-    "5672",
-    "9092",
-    "9200",
-    "9042",
-    "2379",
-    "1433",
-    "8123",
-    "6432",
-}
+_PORTS = "6379 26379 5432 3306 27017 11211 5672 9092 9200 9042 2379 1433 8123 6432"
+_STORE_PORTS = set(_PORTS.split())
 YES = ("true", "yes", "on", "y")
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):")
 # What containers have by default: to name one of them again gives nothing more.
@@ -51,6 +37,7 @@ HARMLESS = re.compile(
 _DEVICES = re.compile(
     r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] .*|c (\*|1):(\*|[12]) .*"
 )
+_FREEING = re.compile(r"unconfined|label[:=]disable|no-new-privileges[:=]false")
 _UNLIMITED = re.compile(r"-.*|[^1-9$]*")
 HOST_PATHS = re.compile(
     r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|usr|home)/?|"
@@ -234,11 +221,7 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
         loose.append(f"user: {user}")
     given = {each.upper().removeprefix("CAP_") for each in texts(values.get("cap_add"))}
     loose += [f"cap_add: {each}" for each in sorted(given) if not HARMLESS.fullmatch(each)]
-    loose += [
-        each
-        for each in texts(values.get("security_opt"))
-        if re.search(r"unconfined|label[:=]disable|no-new-privileges[:=]false", each)
-    ]
+    loose += [each for each in texts(values.get("security_opt")) if _FREEING.search(each)]
     loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
     loose += [f"volumes: {source}" for source in _sources(values, service.file.parent) if HOST_PATHS.fullmatch(source)]
     granted = [values.get("devices"), values.get("device_cgroup_rules")]
@@ -284,13 +267,9 @@ def several(rule: Rule, count: str, env: Mapping[str, str], options: Options, *,
 
 
 def _plain(value: Any) -> Any:
-    return (
-        expanded(value, {})
-        if isinstance(value, str)
-        else [_plain(x) for x in value]
-        if isinstance(value, list)
-        else value
-    )
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return expanded(value, {}) if isinstance(value, str) else value
 
 
 def _sources(values: dict[str, Any], folder: Path) -> Iterator[str]:

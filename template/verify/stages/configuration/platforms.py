@@ -53,13 +53,7 @@ _FOR_OTHERS = re.compile(
 """What sets it for development alone, or is read by people."""
 _SHIPS = re.compile(r"(^|[/._-])(prod|production|deploy|release|ship|live)([/._-]|$)")
 _DEVELOPS = re.compile(r"(?<=\s)--d(ev?)?(?=\s|$)|\bAPP_ENV=[\"']?development\b[\"']?")
-_OF_PODMAN = (
-    ("User", "--user"),
-    ("Network", "--network"),
-    ("AddCapability", "--cap-add"),
-    ("Volume", "-v"),
-    ("PodmanArgs", ""),
-)
+_OF_PODMAN = {"User": "--user", "Network": "--net", "AddCapability": "--cap-add", "Volume": "-v", "PodmanArgs": ""}
 _OF_SCRIPTS = re.compile(
     r"\bAPP_(ENV|DOCS)=|\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b"
 )
@@ -84,10 +78,9 @@ def _units(text: str, _: Path) -> Iterator[Start]:
         env["UV_ENV_FILE"] = " ".join(files)  # which is read in the same way
     commands = re.findall(r"^(?:ExecStart|command|cmd)\s*=\s*[-@:+!]*(.+)$", text, re.MULTILINE)
     if image := re.findall(r"(?m)^Image\s*=\s*(.+)$", text):
-        flags = (
-            f"{flag} {value}" for key, flag in _OF_PODMAN for value in re.findall(rf"(?m)^{key}\s*=\s*(.+)$", text)
-        )
-        commands = [" ".join(["podman run", *flags, *image, *re.findall(r"(?m)^Exec\s*=\s*(.+)$", text)])]
+        said = re.findall(r"(?m)^(\w+)\s*=\s*(.+)$", text)
+        flags = [f"{_OF_PODMAN[key]} {value}" for key, value in said if key in _OF_PODMAN]
+        commands = [" ".join(["podman run", *flags, *image, *(value for key, value in said if key == "Exec")])]
     yield from (Start(("sh", "-c", command), env) for command in commands)
     if not commands and any(map(is_development, env, env.values())):
         yield Start((), env)

@@ -98,9 +98,7 @@ def is_ours(image: str, said: str, options: Options) -> bool:
     image = image.partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
     names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
     by_name = any(image == each or image.startswith(f"{each}-") for each in names)
-    package = re.escape(
-        options.package
-    )  # as a module that is started; `pg_dump orders` and `orders-db` are something else
+    package = re.escape(options.package)  # as a module that is started; `pg_dump orders` is something else
     starts = rf"(^|-[mA] ?|bin/){package}(?![\w/-])|(?<![\w./-]){package}((\.\w+)*:[A-Za-z_]| serve\b)"
     return by_name or re.search(starts, said) is not None or _OURS.search(said) is not None
 
@@ -168,11 +166,7 @@ def _ran(argv: Sequence[str], options: Options, depth: int, around: Mapping[str,
     for each in commands(shlex.join(expanded(word, known) for word in argv)):
         if each.argv[0] == "export":
             yield Command((), each.env)
-        for word in (
-            x
-            for x in each.argv
-            if re.match(r"(?s)\s*(sudo )?(docker|podman)\s.*\brun\b", x) or (each.argv[0] == "ssh" and " " in x)
-        ):  # `ssh host 'docker run ...'`
+        for word in (x for x in each.argv if "ssh" in each.argv and " " in x):  # `ssh host 'docker run ...'`
             yield from _ran(("sh", "-c", word), options, depth, known)
         named = [after for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")]
         parts = [part for word in each.argv for part in re.split(r"[\s=$()`]+", word)]
@@ -283,15 +277,15 @@ def _said(argv: tuple[str, ...], options: Options) -> tuple[str, str]:
     if module.removesuffix(".__main__") == options.package:
         if any(re.fullmatch(r"--d(ev?)?", each) for each in rest):
             return "bad", text
-        return (
-            ("serve", text) if "serve" in rest else ("", "") if "check" in rest else ("bad", f"{text}, without `serve`")
-        )
+        other = ("", "") if "check" in rest else ("bad", f"{text}, without `serve`")
+        return ("serve", text) if "serve" in rest else other
     if module.partition(".")[0] == options.package:
         return _served_by_file(options.project, f"src/{module.replace('.', '/')}.py", text)
     if argv[:2] == ("docker", "run"):
         return "bad", text
-    other = name not in ("echo", "printf") and _SERVES.search(" ".join(argv))
-    return ("unknown", text) if "$" in name or name.endswith(".sh") or "entrypoint" in name or other else ("", "")
+    may_be = "$" in name or name.endswith(".sh") or "entrypoint" in name
+    may_be = may_be or (name not in ("echo", "printf") and _SERVES.search(" ".join(argv)) is not None)
+    return ("unknown", text) if may_be else ("", "")
 
 
 def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
@@ -326,12 +320,8 @@ def _named(word: str, project: Path) -> dict[str, str]:
     found = (project.joinpath(*parts[start:]) for start in range(len(parts)))
     if path := next((each for each in found if each.is_file() and each.suffix != ".sh"), None):
         return env_file(path)
-    for path in files_of_team(project) if parts else ():
-        if (
-            path.name == parts[-1]
-            and path.suffix != ".sh"
-            and any(is_development(*each) for each in env_file(path).items())
-        ):
+    for path in files_of_team(project) if parts and not parts[-1].endswith(".sh") else ():
+        if path.name == parts[-1] and any(is_development(*each) for each in env_file(path).items()):
             return {"APP_ENV": f"${path.relative_to(project).as_posix()}"}
     return {}
 
