@@ -68,6 +68,16 @@ HONEST: dict[str, Change] = {
     },
     "a shell form": start(f"CMD exec python -m {PACKAGE} serve --host 0.0.0.0"),
     "a variable for the port": start(f'CMD ["sh", "-c", "exec python -m {PACKAGE} serve --port ${{PORT:-8000}}"]'),
+    "its words by ENV": start(f'ENV ARGS="--port 9"\nCMD python -m {PACKAGE} serve $ARGS $MORE'),
+    "words for the entry point": {
+        **start(f'ENTRYPOINT ["python", "-m", "{PACKAGE}"]\nCMD ["serve"]'),
+        **api("    command: [serve, --port, '9']\n"),
+    },
+    "a file for development that a platform has no word of": {
+        "Dockerfile.dev": f"FROM python\nCOPY . .\nCMD python -m {PACKAGE} serve --dev\n",
+        "fly.toml": "[build]\ndockerfile = 'Dockerfile'\n",
+    },
+    "what a tool has built": {"build/lib/x/config.json": "{}", "web/build/manifest.json": '{"a": ["b"]}'},
     "ENTRYPOINT and CMD": start(f'ENTRYPOINT ["tini", "--", "python", "-m", "{PACKAGE}"]\nCMD ["serve"]'),
     "uv run": start(f'CMD ["uv", "run", "--no-sync", "python", "-m", "{PACKAGE}", "serve"]'),
     "migrations first": start(f"CMD alembic upgrade head && exec python -m {PACKAGE} serve"),
@@ -238,7 +248,10 @@ HONEST: dict[str, Change] = {
     },
     "a low port": {"compose.yaml": ("    build: .\n", "    build: .\n    cap_add: [NET_BIND_SERVICE]\n")},
     "a volume of the host": {
-        "compose.yaml": ("    build: .\n", "    build: .\n    volumes: ['./data:/data', '/srv/orders:/x:ro']\n")
+        "compose.yaml": (
+            "    build: .\n",
+            "    build: .\n    volumes: ['./data:/data', '/srv/o:/x:ro', '/etc/localtime:/y:ro']\n",
+        )
     },
     "limits of deploy": {
         "compose.yaml": (

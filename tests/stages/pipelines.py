@@ -254,6 +254,33 @@ HONEST: dict[str, Files] = {
         HARDENING: github(on="on: {pull_request: {paths-ignore: ['docs/**', '**.md']}}\npermissions: {}\n")
     },
     "branches by a pattern": {HARDENING: github(on="on: {push: {branches: [ma*, 'release/**']}}\npermissions: {}\n")},
+    "branches that are left out, and tags": {
+        HARDENING: github(on="on: {push: {tags: ['v*'], branches-ignore: ['x/**']}}\npermissions: {}\n")
+    },
+    "a matrix that excludes one": {HARDENING: github(job="    strategy: {matrix: {os: [a, b], exclude: [{os: a}]}}\n")},
+    "a matrix of a constant": {
+        HARDENING: github(job="    strategy: {matrix: {py: '${{ fromJSON(''[\"3.14\"]'') }}'}}\n")
+    },
+    "what is only tried may fail": {
+        HARDENING: github(
+            job="    continue-on-error: ${{ matrix.soft }}\n"
+            "    strategy: {matrix: {py: ['3.14'], soft: [false], include: [{py: '3.15', soft: true}]}}\n"
+        )
+    },
+    "an input that says yes": {
+        HARDENING: f"{ON}jobs:\n  check:\n    uses: ./.github/workflows/proof.yml\n    with: {{verify: true}}\n",
+        ".github/workflows/proof.yml": github(
+            f"if: inputs.verify\n        run: {VERIFY}",
+            on="on: {workflow_call: {inputs: {verify: {type: boolean, default: false}}}}\n",
+        ),
+    },
+    "words by a variable": {HARDENING: github(f"env: {{ARGS: --thorough}}\n        run: {VERIFY} $ARGS $MORE")},
+    "a label for what strangers propose": {
+        HARDENING: github(),
+        ".github/workflows/label.yml": github(
+            f"uses: actions/labeler@{'a' * 40}", on="on: pull_request_target\npermissions: {}\n"
+        ),
+    },
     "with words behind it": {
         HARDENING: script("set -euo pipefail", f"{VERIFY} --thorough 2>&1 | tee proof.txt", "echo done")
     },
@@ -265,6 +292,8 @@ HONEST: dict[str, Files] = {
         f"before it: {' ; '.join(lines)}": {HARDENING: script(*lines), **MAKE}
         for lines in (
             ["cd . || exit 1", VERIFY],
+            [f"cd . && {VERIFY}", f"uv sync --locked && {VERIFY}", "echo done"],
+            ["uv lock --check", "uv lock --upgrade --dry-run", "uv tool install x --upgrade", VERIFY],
             ["command -v uv || exit", VERIFY],
             ["command -v uv || { echo 'install uv' >&2; exit 1; }", VERIFY],
             ['if [ -z "$HOME" ]; then', "  exit 2", "fi", VERIFY],
@@ -475,6 +504,20 @@ HONEST: dict[str, Files] = {
         GITLAB: f".p: {{script: ['{VERIFY}']}}\ncheck:\n  only: [merge_requests]\n  script: [!reference [.p, script]]\n"
     },
     "gitlab: include": {GITLAB: "include: [{local: /ci/*.yml}]\n", "ci/proof.yml": gitlab()},
+    "gitlab: rules of another job": {
+        GITLAB: ".x: {rules: [{if: $CI_MERGE_REQUEST_IID}]}\n"
+        f"check:\n  rules: [!reference [.x, rules]]\n  script: ['{VERIFY}']\n"
+    },
+    "gitlab: included for merge requests": {
+        GITLAB: "include: [{local: ci/x.yml, rules: [{if: $CI_MERGE_REQUEST_IID}]}]\n",
+        "ci/x.yml": gitlab(),
+    },
+    "gitlab: needs what may not be there": {
+        GITLAB: gitlab(
+            "  needs: [{job: gate, optional: true}, x]\n",
+            before="gate: {rules: [{when: never}], script: ['true']}\nx: {rules: [{when: always}], script: ['true']}\n",
+        )
+    },
     "gitlab: only": {GITLAB: gitlab("  only: [merge_requests, main]\n")},
     "gitlab: workflow": {
         GITLAB: gitlab(before="workflow: {rules: [{if: $CI_MERGE_REQUEST_IID}, {if: $CI_COMMIT_BRANCH}]}\n")

@@ -129,6 +129,67 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         "insecure .*needs never",
     ),
     "an empty matrix": ({HARDENING: github(job="    strategy: {matrix: {x: []}}\n")}, "matrix is empty"),
+    "a matrix that excludes all": (
+        {HARDENING: github(job="    strategy: {matrix: {os: [a], exclude: [{os: a}]}}\n")},
+        "insecure .*matrix is empty",
+    ),
+    "a matrix that excludes the one that would": (
+        {
+            HARDENING: github(
+                f"if: matrix.py == '3.13'\n        run: {VERIFY}",
+                job="    strategy: {matrix: {os: [a], py: ['3.13', '3.14'], exclude: [{py: '3.13'}]}}\n",
+            )
+        },
+        "insecure .*does not hold",
+    ),
+    **{
+        f"a matrix that is made as it runs: {matrix}": (
+            {HARDENING: github(job=f"    strategy: {{matrix: {matrix}}}\n")},
+            "unverified .*made as it runs",
+        )
+        for matrix in ("'${{ fromJSON(needs.x.outputs.m) }}'", "{x: '${{ fromJSON(needs.x.outputs.m) }}'}")
+    },
+    "a matrix that says no": (
+        {
+            HARDENING: github(
+                f"if: matrix.verify\n        run: {VERIFY}", job="    strategy: {matrix: {verify: [false]}}\n"
+            )
+        },
+        "insecure .*does not hold",
+    ),
+    "an input that says no": (
+        {
+            HARDENING: f"{ON}jobs:\n  check:\n    uses: ./.github/workflows/proof.yml\n",
+            ".github/workflows/proof.yml": github(
+                f"if: inputs.verify\n        run: {VERIFY}",
+                on="on: {workflow_call: {inputs: {verify: {type: boolean, default: false}}}}\n",
+            ),
+        },
+        "insecure .*does not hold",
+    ),
+    "continue-on-error by a variable": (
+        {HARDENING: github(f"{{run: {VERIFY}, continue-on-error: '${{{{ vars.SOFT }}}}'}}")},
+        "unverified .*continue-on-error",
+    ),
+    **{
+        f"what another command asks, and then: {line}": (
+            {HARDENING: script(line, "echo done")},
+            "unverified .*depends on",
+        )
+        for line in (
+            f"git diff --name-only HEAD~1 | grep -q src && {VERIFY}",
+            f"git diff --quiet origin/main -- docs && {VERIFY}",
+            f"command -v uv && {VERIFY}",
+        )
+    },
+    "a code that is none": ({HARDENING: script(f"{VERIFY} || exit 00")}, "insecure .*hides"),
+    **{
+        f"left behind in a container: {command}": (
+            {HARDENING: github(f"run: {command} {VERIFY}")},
+            "unverified .*detach",
+        )
+        for command in ("docker run -d ci", "docker compose run --detach ci", "podman exec -d ci")
+    },
     "if a variable says so": ({HARDENING: github(job="    if: vars.VERIFY == 'yes'\n")}, "unverified .*cannot be told"),
     # triggers that never fire
     **{
@@ -156,6 +217,21 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
     "another uv": ({HARDENING: script("uv() { true; }", VERIFY)}, "unverified .*what `uv` is"),
     "an alias": ({HARDENING: script("alias uv=true", VERIFY)}, "unverified .*what `uv` is"),
     "a function": ({HARDENING: script("f() {", VERIFY, "}")}, "unverified"),
+    **{
+        f"a part of it, by a variable: {name}": (files, "insecure .*--only.* leaves out the rest")
+        for name, files in {
+            "of the step": {HARDENING: github(f"env: {{ARGS: --only lock}}\n        run: {VERIFY} $ARGS")},
+            "of the script": {HARDENING: script("ARGS=--only=lock", f'{VERIFY} "${{ARGS}}"')},
+            "by a default": {HARDENING: github(f"run: {VERIFY} ${{ARGS:---only=lock}}")},
+            "in an expression": {
+                HARDENING: github(f"run: {VERIFY} ${{{{ env.ARGS }}}}", job="    env: {ARGS: --only lock}\n")
+            },
+            "that a step writes": {
+                HARDENING: script('echo "ARGS=--only lock" >> $GITHUB_ENV') + f"      - run: {VERIFY} $ARGS\n"
+            },
+            "of GitLab": {GITLAB: gitlab("  variables: {ARGS: --only lock}\n", line=f"{VERIFY} $ARGS")},
+        }.items()
+    },
     "another module": ({HARDENING: github("run: uv run python -m verify.bounds")}, "insecure"),
     # less than all of it
     **{
@@ -303,6 +379,17 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
             ("UV_NO_VERIFY_HASHES", "1", "x", "unverified .*UV_NO_VERIFY_HASHES"),
         )
     },
+    **{
+        f"another lock: {line}": ({HARDENING: script(line, VERIFY)}, "unverified .*(what is locked|comes before it)")
+        for line in (
+            *("uv lock --upgrade", "uv sync -U --dev", "uv --quiet lock -P starlette", "uv add --dev x"),
+            *("rm -f uv.lock && uv lock", "sed -i /x/d audit-waivers.toml"),
+        )
+    },
+    "another lock with it": (
+        {HARDENING: github("run: uv run --upgrade python -m verify")},
+        "unverified .*what is locked",
+    ),
     "another branch, where every one starts it": (
         {HARDENING: github(f"run: git checkout main && {VERIFY}", on="on: push\npermissions: {}\n")},
         "unverified .*comes before it",
@@ -339,10 +426,13 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
         {HARDENING: github("run: just v"), "justfile": f"v:\n    #!/usr/bin/env true\n    {VERIFY}\n"},
         "unverified .*true",
     ),
-    "another folder by a variable": (
-        {HARDENING: github(f"env: {{UV_WORKING_DIR: other}}\n        run: {VERIFY}")},
-        "insecure .*in `other`",
-    ),
+    **{
+        f"another folder by a variable: {name}": (
+            {HARDENING: github(f"env: {{{name}: other}}\n        run: {VERIFY}")},
+            "insecure .*in `other`",
+        )
+        for name in ("UV_WORKING_DIR", "UV_PROJECT")
+    },
     "just by a variable": (
         {HARDENING: github("run: JUST_DRY_RUN=1 just v"), "justfile": f"v:\n    {VERIFY}\n"},
         "unverified .*JUST_DRY_RUN",
@@ -502,5 +592,35 @@ SABOTAGED: dict[str, tuple[Files, str]] = {
     ),
     "gitlab: afterwards": ({GITLAB: f"check:\n  script: ['true']\n  after_script: ['{VERIFY}']\n"}, "insecure"),
     "gitlab: hidden": ({GITLAB: gitlab().replace("check:", ".check:")}, "insecure"),
+    **{
+        f"gitlab: a reference: {rules}": (
+            {GITLAB: f".x: {{rules: [{{when: never}}]}}\ncheck:\n  rules: {rules}\n  script: ['{VERIFY}']\n"},
+            because,
+        )
+        for rules, because in (
+            ("!reference [.x, rules]", "insecure .*never"),
+            ("[!reference [.x, rules]]", "insecure .*never"),
+            ("[!reference [.elsewhere, rules], {when: never}]", "unverified .*cannot be told"),
+        )
+    },
+    "gitlab: a reference that lets it fail": (
+        {GITLAB: gitlab("  allow_failure: !reference [.x, soft]\n", before=".x: {soft: true}\n")},
+        "insecure .*allow_failure",
+    ),
+    "gitlab: extends what is not here": (
+        {GITLAB: gitlab("  extends: .nope\n  rules: [{when: always}]\n")},
+        "unverified .*extends .nope, which is not here",
+    ),
+    **{
+        f"gitlab: included where {rule}": (
+            {GITLAB: f"include: [{{local: ci/x.yml, rules: [{{{rule}}}]}}]\n", "ci/x.yml": gitlab()},
+            because,
+        )
+        for rule, because in (
+            ("when: never", "insecure no job"),
+            ("if: $CI_COMMIT_TAG", "insecure no job"),
+            ("if: $X == 'y'", "unverified .*includes ci/x.yml"),
+        )
+    },
     "gitlab: included from elsewhere": ({GITLAB: "include: {project: ci/all, file: /x.yml}\n"}, "unverified .*ci/all"),
 }

@@ -76,6 +76,31 @@ def test_a_job_that_names_no_right_gets_the_default_one(look: Look) -> None:
     assert "at the top or in b: " in found["both.yml"]
 
 
+def test_an_action_that_one_of_the_repository_uses_is_to_be_pinned(look: Look) -> None:
+    action = ".github/actions/setup/action.yml"
+    used = {HARDENING: github(f"uses: ./.github/actions/setup\n      - run: {VERIFY}")}
+    checks = look({**used, action: "runs: {using: composite, steps: [{uses: actions/setup-python@v6}]}\n"})
+    (pinned,) = (each for each in checks if each.id == "ci.pinned")
+    assert (pinned.outcome, pinned.seen) == (Outcome.INSECURE, "actions/setup-python@v6")
+
+
+OF_STRANGERS = (
+    "{uses: actions/checkout@%s, with: {ref: '${{ github.event.pull_request.head.sha }}'}}" % ("a" * 40),
+    "{uses: actions/checkout@%s, with: {repository: '${{ github.event.pull_request.head.repo.full_name }}'}}"
+    % ("a" * 40),
+    "run: git fetch origin pull/${{ github.event.number }}/head && git checkout FETCH_HEAD",
+    "run: gh pr checkout ${{ github.event.number }}",
+)
+
+
+@pytest.mark.parametrize("step", OF_STRANGERS)
+def test_what_strangers_propose_does_not_run_beside_secrets(look: Look, step: str) -> None:
+    checks = look({HARDENING: github(), ".github/workflows/x.yml": github(step, on="on: pull_request_target\n")})
+    (rights,) = (each for each in checks if each.id == "ci.permissions" and each.object == "x.yml")
+    assert rights.outcome is Outcome.INSECURE
+    assert "what a stranger proposes" in rights.seen
+
+
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_what_is_emitted_is_green(emit: Emit, look: Look, ci: str) -> None:
     emitted = emit(example="minimal", ci=ci)

@@ -56,6 +56,63 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
     ),
     "the older ENV": (start(f"ENV APP_DOCS 1\n{SERVE}"), "start insecure .*APP_DOCS"),
     "ENV through ARG": (start(f"ARG MODE=development\nENV APP_ENV=$MODE\n{SERVE}"), "start insecure .*development"),
+    **{
+        f"its words by ENV: {command}": (start(f"ENV ARGS=--dev RUN=uvicorn\nCMD {command}"), "docker.start insecure")
+        for command in (
+            f"python -m {PACKAGE} serve $ARGS",
+            f"python -m {PACKAGE} serve ${{MORE:---dev}}",
+            "exec ${RUN} orders_api.app:app",
+        )
+    },
+    "its words by ENV, in a script": (
+        {
+            **start(f'ENV ARGS=--dev\nENTRYPOINT ["/entrypoint.sh"]\n{SERVE}'),
+            "entrypoint.sh": '#!/bin/sh\nexec "$@" $ARGS\n',
+        },
+        "docker.start insecure .*--dev",
+    ),
+    "a file that starts one": (
+        {**start('CMD ["python", "run.py"]'), "run.py": "import os\nos.execvp('uvicorn', ['uvicorn', 'x:app'])\n"},
+        "start insecure .*brings a server",
+    ),
+    "one that is named in words of another": (
+        api("    command: watchfiles 'uvicorn orders_api.app:app'\n"),
+        "compose.start unverified .*watchfiles",
+    ),
+    "a word for the entry point": (
+        {**start(f'ENTRYPOINT ["python", "-m", "{PACKAGE}", "serve"]'), **api("    command: --dev\n")},
+        "compose.start insecure .*--dev",
+    ),
+    "words for the entry point": (
+        {**start(f'ENTRYPOINT ["python", "-m", "{PACKAGE}"]\nCMD ["serve"]'), **api("    command: [serve, --dev]\n")},
+        "compose.start insecure .*--dev",
+    ),
+    "a flag alone": (api("    command: [--dev]\n"), "compose.start insecure .*--dev"),
+    "an env_file by a default": (
+        {**api("    env_file: ['${FILE:-conf/stage.env}']\n"), "conf/stage.env": "APP_ENV=development\n"},
+        "compose.start insecure .*APP_ENV",
+    ),
+    "ours by its env_file": (
+        {
+            "compose.yaml": "services: {web: {image: acme/backend, env_file: p.env, privileged: true}}\n",
+            "p.env": "APP_ALLOWED_HOSTS=x.example\n",
+        },
+        "web compose.confined insecure .*privileged",
+    ),
+    "the file that a platform builds, by a name of development": (
+        {
+            "Dockerfile.dev": f"FROM python\nCOPY . .\nRUN uv sync\nCMD python -m {PACKAGE} serve --dev\n",
+            "fly.toml": "[build]\ndockerfile = 'Dockerfile.dev'\n",
+        },
+        "Dockerfile.dev docker.start insecure .*--dev",
+    ),
+    **{
+        f"in a folder: {name}": (
+            {"Dockerfile": None, name: f"FROM python\nCOPY . .\nRUN pip install .\n{SERVE}"},
+            f"{name} docker.user insecure",
+        )
+        for name in ("build/package/Dockerfile", ".ci/Dockerfile")
+    },
     "a variable before it": (start(f"CMD APP_ENV=development python -m {PACKAGE} serve"), "start insecure .*APP_ENV"),
     "env before it": (start(f'CMD ["env", "APP_DOCS=on", "python", "-m", "{PACKAGE}", "serve"]'), "start insecure"),
     "uvicorn": (start(f'CMD [{UVICORN}, "--forwarded-allow-ips", "*"]'), "start insecure .*uvicorn"),
@@ -166,6 +223,7 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
             "APP_ALLOWED_HOSTS: '*'",
             "APP_CORS_ORIGINS: 'https://a.example,*'",
             "APP_TRUSTED_PROXIES: 0.0.0.0/0",
+            "APP_TRUSTED_PROXIES: '0.0.0.0/1,128.0.0.0/1'",
         )
     },
     "everything, and no ignore file where it is": (
@@ -248,6 +306,8 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
             "use_api_socket: true",
             "post_start: [{command: x, user: root}]",
             "volumes: ['~/.ssh:/x']",
+            "volumes: ['/etc/shadow:/x:ro']",
+            "volumes: ['/var/lib/docker/volumes:/x']",
             "volumes: ['${HOME}:/x']",
             f"volumes: ['{'../' * 30}:/host']",
         )
@@ -347,6 +407,10 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         {"compose.yaml": ("- no-new-privileges:true", "- no-new-privileges:true\n      - seccomp:unconfined")},
         "seccomp:unc",
     ),
+    "no label": (
+        {"compose.yaml": ("- no-new-privileges:true", "- no-new-privileges:true\n      - label:disable")},
+        "label:disable",
+    ),
     "a socket": (api("    volumes: [/var/run/docker.sock:/var/run/docker.sock:ro]\n"), "docker.sock"),
     "a socket, written long": (
         api("    volumes:\n      - {type: bind, source: /run/podman/podman.sock, target: /x}\n"),
@@ -414,6 +478,18 @@ SABOTAGED: dict[str, tuple[Change, str]] = {
         },
         "stores insecure",
     ),
+    **{
+        f"another store: {image}": (
+            {"compose.yaml": ("services:\n", f"services:\n  x: {{image: {image}, ports: ['{port}:{port}']}}\n")},
+            "stores insecure",
+        )
+        for image, port in (
+            ("mcr.microsoft.com/mssql/server", 1433),
+            ("clickhouse/clickhouse-server", 9000),
+            ("neo4j:5", 7474),
+            ("edoburu/pgbouncer", 5433),
+        )
+    },
     "a port alone": (
         {"compose.yaml": ("services:\n", "services:\n  x:\n    image: valkey/valkey\n    ports: [6379]\n")},
         "stores insecure",

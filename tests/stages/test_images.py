@@ -21,6 +21,7 @@ PINNED: dict[str, tuple[str | tuple[str, str], str]] = {
     "an argument without one": ((BASE, "ARG BASE=python:3\nFROM $BASE"), "not_looked_at not pinned: python:3$"),
     "an image that is copied from": (TOOL, "not_looked_at not pinned: ghcr.io/x/uv:0.13$"),
     "a stage that nothing comes from": (f"FROM python AS test\n{TOOL.replace('0.13', '0.13' + DIGEST)}", "proved"),
+    "what is downloaded": ((USER, f"ADD https://x/y.tar /y\n{USER}"), "not_looked_at .*https://x/y.tar"),
     "another platform": ((BASE, f"FROM --platform=linux/arm64 python{DIGEST}"), "proved"),
 }
 
@@ -41,6 +42,14 @@ SYNC = "RUN uv sync --locked --no-editable"
         (f"{SYNC} && uv pip install requests", "insecure"),
         (f"{SYNC} && pip install --no-cache-dir 'gunicorn>=23'", "insecure"),
         (f"{SYNC} && uv add httpx", "insecure"),
+        (f"{SYNC} && uv pip install git+https://github.com/x/y", "insecure"),
+        (f"{SYNC} && .venv/bin/pip install 'https://x/y-1.0-py3-none-any.whl'", "insecure"),
+        (f"{SYNC} && pip install -r loose.txt", "insecure"),
+        (f"{SYNC} && pip install -r hashed.txt", "proved"),
+        (f"RUN uv export --locked -o made.txt && pip install -r made.txt\n{SYNC}", "proved"),
+        (f"RUN uv lock --upgrade\n{SYNC}", "insecure"),
+        (f"RUN uv lock --check\n{SYNC}", "proved"),
+        (f"{SYNC} -U", "insecure"),
         ("ENV UV_LOCKED=0\nRUN uv sync --no-editable", "insecure"),
         ("RUN UV_LOCKED=false uv sync --no-editable", "insecure"),
         ("ENV UV_LOCKED=1\nRUN uv sync --no-editable", "proved"),
@@ -49,5 +58,6 @@ SYNC = "RUN uv sync --locked --no-editable"
     ],
 )
 def test_what_no_lock_names_is_not_called_locked(look: Look, line: str, outcome: str) -> None:
-    (check,) = (each for each in look({"Dockerfile": (SYNC, line)}) if each.id == "docker.locked")
+    files = {"loose.txt": "x==1\n", "hashed.txt": "x==1 --hash=sha256:00\n"}
+    (check,) = (each for each in look({"Dockerfile": (SYNC, line), **files}) if each.id == "docker.locked")
     assert check.outcome.name.lower() == outcome, told([check])

@@ -80,6 +80,44 @@ SABOTAGED: dict[str, tuple[str | dict[str, str], str]] = {
         manifest(pod(volumes=[{"name": "x", "hostPath": {"path": "/run/containerd/containerd.sock"}}])),
         "hostPath",
     ),
+    "a folder of the node": (
+        manifest(pod(volumes=[{"hostPath": {"path": "/mnt/x"}}])),
+        "hostPath: /mnt/x",
+    ),
+    "a port of the node": (manifest(pod(container(ports=[{"hostPort": 80}]))), "hostPort: 80"),
+    "no profile of AppArmor": (manifest(pod(without("x", appArmorProfile={"type": "Unconfined"}))), "appArmorProfile"),
+    "all of /proc": (manifest(pod(without("x", procMount="Unmasked"))), "procMount: unmasked"),
+    "a container to look into another": (manifest(pod(ephemeralContainers=[container(securityContext={})])), "misses"),
+    "a variable in its words": (
+        manifest(pod(container(args=[*SERVE, "$(MORE)"], env=[{"name": "MORE", "value": "--dev"}]))),
+        "start insecure .*--dev",
+    ),
+    "ours by its ConfigMap": (
+        manifest(pod({"name": "x", "image": "acme/backend", "envFrom": [{"configMapRef": {"name": "x"}}]}))
+        + "---\nkind: ConfigMap\nmetadata: {name: x}\ndata: {APP_ALLOWED_HOSTS: x.example}\n",
+        "confined insecure",
+    ),
+    "an autoscaler of KEDA": (
+        {
+            "k8s/api.yaml": manifest(pod()),
+            "k8s/x.yaml": "kind: ScaledObject\nspec: {maxReplicaCount: 9, scaleTargetRef: {name: api}}\n",
+        },
+        "kubernetes.replicas insecure 9 containers",
+    ),
+    "replicas of a kustomization": (
+        {"k8s/api.yaml": manifest(pod()), "prod/kustomization.yaml": "replicas:\n  - {name: api, count: 7}\n"},
+        "kubernetes.replicas insecure 7 containers",
+    ),
+    "a Secret": ({"k8s/x.yaml": "kind: Secret\nstringData: {APP_ENV: development}\n"}, "start insecure APP_ENV"),
+    "a Secret, encoded": ({"k8s/x.yaml": "kind: Secret\ndata: {APP_DOCS: dHJ1ZQ==}\n"}, "start insecure APP_DOCS=true"),
+    "a generated Secret": (
+        {"prod/kustomization.yaml": "secretGenerator: [{name: x, literals: [APP_DOCS=true]}]"},
+        "start insecure APP_DOCS=true",
+    ),
+    "operations in a file": (
+        {"prod/patch.yaml": replaced("containers/0/args", [*SERVE, "--dev"])},
+        "prod/patch.yaml kubernetes.start insecure .*--dev",
+    ),
     "the files of the node": (manifest(pod(volumes=[{"name": "x", "hostPath": {"path": "/"}}])), "hostPath: /"),
     "privileged": (manifest(pod(without("x", privileged=True))), "privileged: true"),
     "the network of the node": (manifest(pod(hostNetwork=True)), "hostNetwork: true"),
@@ -185,6 +223,12 @@ HONEST: dict[str, str | dict[str, str]] = {
         "chart/Chart.yaml": "name: orders\n",
     },
     "what others have named so": {"x.yaml": "kind: Rollout\nspec: {template: {spec: {containers: [{image: x}]}}}\n"},
+    "a Secret": "kind: Secret\ndata: {APP_ENV: cHJvZHVjdGlvbg==, x: '***'}\n",
+    "operations in a file": {"prod/patch.yaml": replaced("containers/0/image", "x")},
+    "replicas of another": {
+        "k8s/api.yaml": manifest(pod()),
+        "kustomization.yml": "replicas: [{name: x, count: 7}]\n",
+    },
     "production, in a ConfigMap": yaml.safe_dump({"kind": "ConfigMap", "data": {"APP_ENV": "production", "x": "y"}}),
 }
 
@@ -231,6 +275,9 @@ def test_what_is_emitted_is_proved_and_has_to_be_there_if_it_was_asked_for(folde
     (missing,) = looked(folder, {})
     assert (missing.id, missing.outcome) == ("kubernetes.confined", Outcome.INSECURE)
     assert "deploy: kubernetes" in missing.seen
+    (missing,) = (x for x in looked(folder, manifest(pod({"name": "x", "image": "acme/backend"}))) if x.object == "")
+    assert missing.outcome is Outcome.INSECURE, "none of those that are here runs the service"
+    shutil.rmtree(folder / "k8s")
     answers = folder / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace("deploy: kubernetes", "deploy: container"))
     assert looked(folder, {}) == []

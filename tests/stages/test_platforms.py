@@ -139,6 +139,65 @@ SABOTAGED: dict[str, tuple[Any, str]] = {
                 'chart = "x"\n  values = [yamlencode({ APP_ENV = "production" })]\n',
             )
         ),
+        *(
+            (f"{name}: {command[:32]}", text.format(command), "insecure")
+            for command in (
+                "docker run -d ghcr.io/acme/orders_api uvicorn orders_api.app:app",
+                "docker run -d -e APP_ENV=development acme/x",
+                "docker run --restart always --privileged acme/orders-api:1",
+                "docker run --user root acme/orders-api",
+                "docker run -v /var/run/docker.sock:/x acme/orders-api",
+                "podman run --network=host acme/orders-api",
+                'ssh h "cd x && docker run acme/orders-api gunicorn x:app"',
+            )
+            for name, text in (
+                ("ship.sh", "#!/bin/sh\n{}\n"),
+                (".github/workflows/deploy.yml", "jobs:\n  a:\n    steps:\n      - run: |\n          {}\n"),
+                (".gitlab-ci.yml", "ship:\n  stage: deploy\n  script:\n    - |\n      {}\n"),
+                ("Makefile", "deploy: build\n\t@{}\n"),
+                ("justfile", "deploy:\n    {}\n"),
+            )
+        ),
+        (
+            ".github/workflows/x.yml",
+            "jobs:\n  a:\n    environment: production\n    steps:\n      - uses: x/ssh\n        with:\n"
+            f"          script: |\n            APP_ENV=development nohup {SERVE} &\n",
+            "insecure .*APP_ENV",
+        ),
+        (
+            ".github/workflows/run.yml",
+            "jobs:\n  a:\n    steps:\n      - uses: x/deploy-cloudrun\n        with:\n          env_vars: |\n"
+            "            A=b\n            APP_DOCS=true\n",
+            "insecure .*APP_DOCS",
+        ),
+        *(
+            (f"{command[:9].strip()}.sh", f"{command}\n", "insecure .*APP_ENV")
+            for command in (
+                "dokku config:set x APP_ENV=development",
+                "docker service update --env-add APP_ENV=development x",
+                "eb setenv APP_ENV=development",
+                "cf set-env x APP_ENV development",
+            )
+        ),
+        ("Procfile: close", f"web:{SERVE} --dev\n", "insecure .*--dev"),
+        ("o.service.d/x.conf", "[Service]\nEnvironment=APP_ENV=development\n", "insecure .*APP_ENV"),
+        *(
+            (f"orders.container: {line}", f"[Container]\nImage=acme/orders-api\n{line}\n", "insecure")
+            for line in ("User=root", "PodmanArgs=--privileged", "Network=host", "Volume=/run/podman/podman.sock:/x")
+        ),
+        ("copilot/api/manifest.yml", "name: api\nvariables: {APP_ENV: development}\n", "insecure .*APP_ENV"),
+        (
+            "ansible/site.yml",
+            "- tasks:\n    - docker_container: {image: acme/x, env: {APP_ENV: development}}\n",
+            "insecure .*APP_ENV",
+        ),
+        ("template.yaml", "Resources: {F: {Type: AWS::Lambda::Function, Handler: !Sub x}}\n", "unverified"),
+        ("infra/app.bicep", "resource a 'Microsoft.App/containerApps@2024-03-01' = {}\n", "unverified"),
+        (
+            "cloudbuild.yaml",
+            "steps:\n  - entrypoint: gcloud\n    args: [run, deploy, x, --set-env-vars, APP_DOCS=true]\n",
+            "unverified .*development",
+        ),
         # what is not understood here
         ("gunicorn.conf.py", "workers = 4\n", "unverified"),
         ("app.yaml: nothing said", "runtime: python314\nhandlers: []\n", "unverified"),
@@ -184,6 +243,17 @@ HONEST: dict[str, dict[str, str]] = {
         "scripts/odd.sh": "case $1 in (a) docker run x;; esac 3<&0 <<<$(\n",
         "scripts/install.sh": "pip install uvicorn gunicorn\n# then uvicorn serves it\n",
         "Makefile": "dev:\n\tuvicorn orders_api.app:app --reload\n",
+    },
+    "what a pipeline tries, and what it ships": {
+        ".github/workflows/ci.yml": "jobs:\n  test:\n    steps:\n      - run: docker run acme/orders uvicorn x:app\n"
+        f"  deploy:\n    steps:\n      - run: docker run -d -e APP_ENV=production acme/orders-api {SERVE}\n",
+        ".gitlab-ci.yml": "review:\n  environment: review/x\n  script: [docker run -e APP_ENV=development acme/x]\n",
+        ".github/workflows/tools.yml": "jobs: {deploy: {steps: [{run: 'docker run --privileged docker:dind'}]}}\n",
+        "Makefile": "up:\n\tdocker run -e APP_ENV=development x\ndeploy: up\n\tdocker run -u 1 acme/orders-api\n",
+        "fly.toml": "# APP_ENV=development is for this machine alone\napp = 'x'\n",
+    },
+    "a container by Ansible": {
+        "ansible/site.yml": "- tasks:\n    - docker_container: {image: acme/x, env: {APP_ENV: production}}\n"
     },
     "a frontend": {
         "web/package.json": '{\n\t"scripts": {"start": "vite preview", "dev": "vite"}\n}',

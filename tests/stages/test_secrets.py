@@ -60,6 +60,16 @@ FOUND = {
     ".netrc": (".netrc", f"machine x.acme.com login me password {VALUE}1\n", "password"),
     ".npmrc": (".npmrc", f"//npm.acme.com/:_authToken={RANDOM}\n", "_authToken"),
     "a password of Redis": ("compose.yaml", f"    command: redis-server --requirepass {VALUE}1\n", "requirepass"),
+    **{
+        f"a password of a command: {line[:24]}": ("deploy.sh", f"{line}\n", said)
+        for line, said in (
+            (f"mysqldump -u root -p{VALUE}1 orders > x.sql", "mysqldump"),
+            (f"redis-cli -h cache -a {VALUE}1 ping", "redis-cli"),
+            (f'test: ["CMD", "redis-cli", "-a", "{VALUE}1", "ping"]', "redis-cli"),
+            (f"['mysql', '-uroot', '-p{VALUE}1']", "mysql"),
+            (f'command: ["redis-server", "--requirepass", "{VALUE}1"]', "requirepass"),
+        )
+    },
     "a registry": ("k8s/s.yaml", f"data:\n  .dockerconfigjson: {RANDOM}==\n", "dockerconfigjson"),
     "a sign-in of docker": (".docker/config.json", f'{{"ghcr.io": {{"auth": "{RANDOM}=="}}}}', "auth"),
     "a default in the code": ("src/x/keys.py", f'os.getenv("SECRET_KEY", "{RANDOM}")\n', "SECRET_KEY"),
@@ -101,6 +111,12 @@ HONEST = {
         "deploy.sh",
         'docker login -u me -p "$TOKEN" x\ncurl -u "$U:$P" x\ndocker login --password-stdin r1234567\n'
         "helm x --token ${T}\n",
+    ),
+    "passwords of commands that stand elsewhere": (
+        "deploy.sh",
+        'mysqldump -p -u root orders1234\nmysql -p"$PW1" x\nredis-cli -a "$REDIS_PASSWORD1" ping\n'
+        'mysql -P3306 -h db-12345678\ntest: ["CMD", "redis-cli", "-a", "${PW1}"]\n'
+        "mysql --protocol=tcp1234\nredis-cli --askpass p1234567\n",
     ),
     "another place": (
         "k8s/api.yaml",

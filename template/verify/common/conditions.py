@@ -109,4 +109,5 @@ class _Reader:
             return UNKNOWN
         if name.lower() in _WORDS:
             return _WORDS[name.lower()]
-        return name if name.isdecimal() else self.values.get(name, UNKNOWN)
+        found = name if name.isdecimal() else self.values.get(name, UNKNOWN)
+        return found if name[0] == "$" else _WORDS.get(found, found)  # GitHub has types, GitLab has none

@@ -21,6 +21,11 @@ _ASSIGNED = re.compile(r"\w+\+?=")
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh", "su", "runuser")
 _BEFORE = ("exec", "command", "time", "env", "eval")
 _OF_BEFORE = re.compile(r"--?|-[ip]|--(ignore-environment|unset=\w+)")
+_ASKS = re.compile(r"(\[|\[\[|test|false)( .*)?", re.DOTALL)
+_ASKS_ELSE = re.compile(
+    rf"{_ASKS.pattern}|([efz]?grep|cmp|diff|which|type|command|jq|git (diff|log|show|status|ls-files|rev-parse))( .*)?",
+    re.DOTALL,
+)
 _CLOSING = {"then", "elif", "else", "fi", "do", "done", "esac", "}", ")", ";;"}
 
 
@@ -216,7 +221,7 @@ def _fails(node: _Node, script: str) -> bool:
     name, *rest = words = _words(node)
     if kept := re.fullmatch(r"(\w+)=\$\?", name):
         return re.search(rf"\bexit\s+\"?\$\{{?{kept[1]}\b", script) is not None
-    return words == ["false"] or (name in ("exit", "return") and rest not in (["0"], []))
+    return words == ["false"] or (name in ("exit", "return") and re.fullmatch("0*", "".join(rest)) is None)
 
 
 def _walk(chains: Sequence[_Chain], state: _State, lost: str, when: str, is_last: bool) -> Iterator[Command]:
@@ -229,8 +234,8 @@ def _walk(chains: Sequence[_Chain], state: _State, lost: str, when: str, is_last
             depends = when or (f"`{state.over}` stands before it" if state.over else "")
             if place and not depends:
                 before = chain.pipelines[place - 1][1][-1]
-                is_test = before.words[:1] in (["["], ["[["], ["test"], ["false"])
-                if chain.operators[place - 1] == "||" or is_test:
+                asks = _ASKS if last else _ASKS_ELSE  # the last of a script fails with what is asked
+                if chain.operators[place - 1] == "||" or asks.fullmatch(" ".join(before.words)):
                     depends = f"it depends on `{' '.join(before.words)}`"
             state.failed = place > 0 and chain.operators[place - 1] == "||"
             for each in nodes:

@@ -14,6 +14,9 @@ _TOOL = re.compile(r"(uvx?|python[\d.]*|pytest)(\.exe)?")
 _CHANGING = ("rm", "rmdir", "mv", "unlink", "truncate", "shred", "tee")
 _COPYING = ("cp", "ln", "install", "rsync")
 _HERE = re.compile(r"^(\.|\$\{?(PWD|GITHUB_WORKSPACE|CI_PROJECT_DIR)\}?|\$\(pwd\)|__expression__)/")
+_RELOCKS = re.compile(
+    r"(?!.*\s--(check|dry-run|locked|frozen)\b)(-\S+ )*(add|remove|(lock|sync|run)\b(?=.*\s(-[UP]|--upgrade)\b))(\s|$)"
+)
 _NEW_BRANCH = {"-b", "-B", "-c", "-C", "--orphan", "--create"}
 _OWN = re.compile(r"HEAD|FETCH_HEAD|@|-|.*(\$|__).*")
 
@@ -24,6 +27,8 @@ def changes(argv: tuple[str, ...], project: Path, branch: str = "") -> str | Non
     said = f"`{' '.join(argv)[:60]}` comes before it"
     if name == "git" and (done := _of_git([each for each in rest if each != branch], said, project)) is not None:
         return done
+    if name == "uv" and _RELOCKS.match(" ".join(rest)):
+        return f"`{' '.join(argv)[:60]}` changes what is locked"
     written = [after.lstrip(">") or each for after, each in pairwise([*argv, ""]) if after.startswith(">")]
     if any("GITHUB_PATH" in each for each in written):
         return own_tools(" ".join(rest[:1]), project) or None
@@ -47,7 +52,8 @@ def changes(argv: tuple[str, ...], project: Path, branch: str = "") -> str | Non
     elif name == "patch":
         return said
     makes = any(map(_is_tool, written)) and name not in ("rm", "mv", "curl", "wget")
-    steers = name not in ("rm", "sed", "perl") and any(_HERE.sub("", each) in _STEERS for each in written)
+    steering = _STEERS - {"pyproject.toml"} if name in ("rm", "sed", "perl") else _STEERS
+    steers = any(_HERE.sub("", each) in steering for each in written)
     return said if makes or steers or any(_is_proof(each, project) for each in written) else None
 
 

@@ -23,9 +23,11 @@ REPLICAS = Rule("configuration", "compose.replicas", "several containers of one 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _STORE = re.compile(
     r"(redis|valkey|keydb|dragonfly|postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|"
-    r"memcached|rabbitmq|kafka|nats|elasticsearch|opensearch|cassandra|etcd|minio|cockroach)\b(?!-(express|exporter|commander|ui|dashboards))"
+    r"memcached|rabbitmq|kafka|redpanda|nats|elasticsearch|opensearch|cassandra|scylla|etcd|minio|cockroach|clickhouse|neo4j|"
+    r"influxdb|couchdb|couchbase|mssql|pgbouncer|pgpool|qdrant|meilisearch|zookeeper)\b(?!-(express|exporter|commander|ui|dashboards))"
 )
-_STORE_PORTS = {"6379", "26379", "5432", "3306", "27017", "11211", "5672", "9092", "9200", "9042", "2379"}
+_PORTS = "6379 26379 5432 3306 27017 11211 5672 9092 9200 9042 2379 1433 8123 6432"
+_STORE_PORTS = set(_PORTS.split())
 YES = ("true", "yes", "on", "y")
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):")
 # What containers have by default: to name one of them again gives nothing more.
@@ -35,9 +37,11 @@ HARMLESS = re.compile(
 _DEVICES = re.compile(
     r"/dev(/(k?mem|kmsg|port|disk.*|mapper.*|dm-\d+|(sd|vd|xvd|nvme)\w*))?|[ab] .*|c (\*|1):(\*|[12]) .*"
 )
+_FREEING = re.compile(r"unconfined|label[:=]disable|no-new-privileges[:=]false")
 _UNLIMITED = re.compile(r"-.*|[^1-9$]*")
 HOST_PATHS = re.compile(
-    r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|var/lib/docker|usr|home)/?)"
+    r"(/|(~|\$\{?HOME\}?)(/\.[\w.-]+)?/?|/(etc|proc|sys|dev|root|boot|run|var|var/run|var/lib|usr|home)/?|"
+    r"/((proc|root|boot|var/lib/(docker|containerd|kubelet))(/.*)?|etc/(shadow|passwd|sudoers|ssh|kubernetes|cron).*))"
 )
 SOCKET = re.compile(r"(docker|podman|containerd|crio)[\w-]*\.sock")
 
@@ -165,6 +169,7 @@ def _is_ours(service: Service, options: Options) -> bool:
         inside = (folder / file).resolve().is_relative_to(project)
         return "$" in str(folder) or folder == project or (inside and folder in project.parents)
     said = [*texts(values.get("command")), *texts(values.get("entrypoint")), *_environment(values.get("environment"))]
+    said += _env_files(service)
     return is_ours(str(values.get("image", "")), " ".join(said), options)
 
 
@@ -187,23 +192,19 @@ def _image(service: Service, options: Options) -> Image | None:
 def _start(service: Service, options: Options) -> Start:
     """What its container runs: what compose says, and else what the image does."""
     values = service.values
-    image = _image(service, options)
-    made = image.start() if image else Start()
-    env: dict[str, str] = {}
-    for each in values["env_file"] if isinstance(values.get("env_file"), list) else [values.get("env_file")]:
-        env |= env_file(
-            service.file.parent / str(mapping(each).get("path", "" if isinstance(each, dict) else each or ""))
-        )
-    env |= _environment(values.get("environment"))
+    said = [None if (value := values.get(key)) is None else _argv(value) for key in ("entrypoint", "command")]
+    made = (_image(service, options) or Image("")).start(*said)
+    env = {**_env_files(service), **_environment(values.get("environment"))}
     env = {name: expanded(value, {}) for name, value in env.items()}
-    argv = made.argv
-    if values.get("entrypoint") is not None:
-        argv = (*_argv(values["entrypoint"]), *_argv(values.get("command")))
-    elif values.get("command") is not None:
-        argv = _argv(values["command"])
-        if image and not argv:
-            argv = made.argv
-    return Start(argv, {**made.env, **env}, str(values.get("user") or made.user))
+    return Start(made.argv, {**made.env, **env}, str(values.get("user") or made.user))
+
+
+def _env_files(service: Service) -> dict[str, str]:
+    """What the files say that it gets its variables from, as far as they are here."""
+    named = service.values.get("env_file")
+    names = texts([mapping(x).get("path", x) for x in (named if isinstance(named, list) else [named])])
+    found = (env_file(service.file.parent / expanded(name, {})) for name in names)
+    return {name: value for each in found for name, value in each.items()}
 
 
 def _argv(value: Any) -> tuple[str, ...]:
@@ -220,8 +221,7 @@ def _confined(rule: Rule, service: Service, file: str, options: Options) -> Chec
         loose.append(f"user: {user}")
     given = {each.upper().removeprefix("CAP_") for each in texts(values.get("cap_add"))}
     loose += [f"cap_add: {each}" for each in sorted(given) if not HARMLESS.fullmatch(each)]
-    loosened = re.compile(r".*(unconfined|no-new-privileges[:=]false)")
-    loose += filter(loosened.match, texts(values.get("security_opt")))
+    loose += [each for each in texts(values.get("security_opt")) if _FREEING.search(each)]
     loose += sorted({text for _, text in pairs(service.values) if SOCKET.search(text)})
     loose += [f"volumes: {source}" for source in _sources(values, service.file.parent) if HOST_PATHS.fullmatch(source)]
     granted = [values.get("devices"), values.get("device_cgroup_rules")]

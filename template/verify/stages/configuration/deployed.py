@@ -34,6 +34,7 @@ def checks(options: Options) -> Iterator[Check]:
     composes: list[str] = []
     others: list[str] = []
     manifests: list[str] = []
+    shipped = ""
     for path, text in files(project):
         name = path.relative_to(project).as_posix()
         is_text = path.suffix == ".json" and '"services"' not in text  # such as a translation of a button
@@ -45,13 +46,15 @@ def checks(options: Options) -> Iterator[Check]:
             manifests.append(name)
         elif platforms.may_start(path, name, text):
             others.append(name)
+            shipped += text * platforms.says_what_is_built(path, name, text)
     if root != project:  # one for all services of a larger repository
         above = (each for each in sorted(root.iterdir()) if _COMPOSE.search(each.name))
         composes += [os.path.relpath(each, project) for each in above if compose.runs_ours(each, options)]
     for name in composes:  # grows as it goes
         named = (os.path.relpath(each, project) for each in compose.included(project / name))
         composes += [each for each in named if each not in composes]
-    yield from _whole([each for name in containers for each in _container(name, containers, options)])
+    yield from _whole([each for name in containers for each in _container(name, containers, options, shipped)])
+    is_run = False
     for kind, names in ((compose, composes), (kubernetes, manifests)):
         for name in names:
             rule = kind.CONFINED.of(name, kind.CONFINED.name)
@@ -60,6 +63,7 @@ def checks(options: Options) -> Iterator[Check]:
             except UnverifiedError as error:
                 of_chart = any((each / "Chart.yaml").is_file() for each in (project / name).parents)
                 found = [rule.not_looked_at("its chart is told apart") if of_chart else rule.unverified(error)]
+            is_run = is_run or (kind is kubernetes and any(x.outcome is not Outcome.NOT_LOOKED_AT for x in found))
             if _for_development(name, names):
                 yield rule.not_looked_at("it is named for development")
             else:
@@ -68,7 +72,7 @@ def checks(options: Options) -> Iterator[Check]:
         yield from platforms.checks(project / name, name, options)
     for rules, found, what in ((docker.RULES, containers, "container file"), (compose.RULES, composes, "compose file")):
         yield from (rule.not_looked_at(f"there is no {what}") for rule in rules if not found)
-    if not manifests:
+    if not is_run:
         yield from _no_manifests(project)
 
 
@@ -80,7 +84,7 @@ def _no_manifests(project: Path) -> Iterator[Check]:
         return
     if asked == "kubernetes":
         remedy = "Put deploy/ back from git; or answer `deploy=container` with `copier update`."
-        yield kubernetes.CONFINED.insecure(f"no manifest is here, and {ANSWERS} says `deploy: kubernetes`", remedy)
+        yield kubernetes.CONFINED.insecure(f"no manifest runs it, and {ANSWERS} says `deploy: kubernetes`", remedy)
 
 
 def _for_development(name: str, every: list[str]) -> bool:
@@ -89,10 +93,10 @@ def _for_development(name: str, every: list[str]) -> bool:
     return named or ("override." in name and ships)
 
 
-def _container(name: str, every: list[str], options: Options) -> Iterator[Check]:
+def _container(name: str, every: list[str], options: Options, shipped: str) -> Iterator[Check]:
     path, user = options.project / name, docker.USER.of(name, docker.USER.name)
     text = path.read_text(encoding="utf-8", errors="replace")
-    if _for_development(name, every):
+    if _for_development(name, every) and path.name not in shipped:
         yield user.not_looked_at("it is named for development")
     elif name not in ("Dockerfile", "Containerfile") and not docker.holds_service(docker.Image(text), options, name):
         yield user.not_looked_at("it does not hold the service")

@@ -31,6 +31,7 @@ _FRONT = re.compile(r"(.*/)?(nginx|caddy|httpd|traefik|haproxy|envoy)[\w-]*([:@]
 _BUILD = {"uv", "pip", "setuptools", "wheel", "build", "hatch", "hatchling", "poetry", "pdm", "pipx", "virtualenv"}
 """What builds an image, and is not what the service imports."""
 _TAKE_A_VALUE = re.compile("-[rcitfp]|--((extra-)?index-url|target|prefix|python)")
+_RELOCKS = re.compile(r"\buv\s+(-\S+\s+)*(lock\b(?!.*--(check|locked|dry-run))|(sync|export)\b.*\s(-[UP]|--upgrade)\b)")
 _UNPROVED = re.compile(
     r"--(no-verify-hashes|allow-insecure-host|trusted-host|index-strategy[= ]unsafe)|"
     r"\bUV_(NO_VERIFY_HASHES[= ](1|t|y)|INDEX_STRATEGY[= ]\W?unsafe|INSECURE_HOST[= ]\W?\w)"
@@ -103,6 +104,8 @@ class Image:
             if (stage := todo.pop()) in found:
                 continue
             found.append(stage)
+            added = (rest for word, rest in stage.instructions if word == "ADD" and "://" in rest)
+            elsewhere |= {each: None for each in added if "--checksum=" not in each}
             text = " ".join(rest for _, rest in stage.instructions)
             for name in (stage.base, *re.findall(r"(?:--from=|[,=]from=)([^\s,]+)", text)):
                 if (other := self._stage(name)) is not None and other is not stage:
@@ -111,8 +114,8 @@ class Image:
                     elsewhere[name] = None
         return [stage for stage in self.stages if stage in found], list(elsewhere)
 
-    def start(self) -> Start:
-        """What a container of this image runs, with its environment and its user."""
+    def start(self, entrypoint: tuple[str, ...] | None = None, given: tuple[str, ...] | None = None) -> Start:
+        """What a container runs, with its environment and its user; what whoever starts it says takes the image's place."""
         entry: tuple[str, ...] = ()
         command: tuple[str, ...] = ()
         user = ""
@@ -132,8 +135,12 @@ class Image:
                     entry, command = _argv(rest), () if inherited else command
                 elif word == "CMD":
                     command, inherited = _argv(rest), False
-        if entry[:2] == ("/bin/sh", "-c"):  # a shell form takes no arguments
+        if entrypoint is not None:
+            entry, command = entrypoint, given or ()
+        elif entry[:2] == ("/bin/sh", "-c"):  # a shell form takes no arguments
             command = ()
+        elif given is not None:  # without an entry point, a flag alone is meant for the command
+            command = (*command, *given) if not entry and given and given[0].startswith("-") else given
         return Start((*entry, *command), env, user)
 
 
@@ -223,7 +230,7 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         yield user_rule.insecure(f"USER {start.user}" if start.user else "no USER in the last stage", remedy)
     else:
         yield user_rule.proved(f"USER {start.user}")
-    yield from _installs(image, no_dev, locked)
+    yield from _installs(image, no_dev, locked, options.project)
     copies = (f"{word} {rest}" for word, rest in image.reaching() if word in ("COPY", "ADD"))
     copied = [each for each in copies if re.search(r"[\s/\"](verify|tests)\b", each)]
     if copied:
@@ -238,7 +245,7 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         yield pinned.proved("each has a digest")
 
 
-def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
+def _installs(image: Image, no_dev: Rule, locked: Rule, project: Path) -> Iterator[Check]:
     steps = [(word, rest) for word, rest in image.reaching() if word in ("RUN", "ENV", "ARG")]
     env = " ".join(rest for word, rest in steps if word != "RUN")
     runs = [line for word, rest in steps if word == "RUN" for line in re.split(r"&&|;|\n", rest)]
@@ -258,7 +265,7 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
     if re.search(rf"\bUV_(LOCKED|FROZEN){truthy}", env, re.IGNORECASE):
         loose = []
     loose += [x for x in runs if re.search(r"\bpip3?\s+install\s(?!.*--no-deps).*(\s|=)(\.|\./|-e\s)(?=[\s\[/]|$)", x)]
-    loose += [x for x in runs if _beside_the_lock(x)]
+    loose += [x for x in runs if _beside_the_lock(x, project) or _RELOCKS.search(x)]
     loose += [f"{word} {rest}" for word, rest in steps if _UNPROVED.search(rest)]
     if loose:
         yield locked.insecure(loose[0].strip()[:80], "Write `uv sync --locked`, and add what is missing with `uv add`.")
@@ -268,10 +275,16 @@ def _installs(image: Image, no_dev: Rule, locked: Rule) -> Iterator[Check]:
         yield locked.unverified("no `uv sync` in it", "Install with `uv sync --locked --no-dev`.")
 
 
-def _beside_the_lock(line: str) -> bool:
+def _beside_the_lock(line: str, project: Path) -> bool:
     """Whether a command installs a package by its name: no lock says which, and no audit hears of it."""
     match = re.search(r"\b(?:uv\s+add|(?:uv\s+)?pip3?\s+install)\s+(.*)", line)
     words = match[1].split() if match and not re.search("--(require-hashes|no-deps)", line) else []
-    named = [x for before, x in pairwise(["", *words]) if x[0] != "-" and not _TAKE_A_VALUE.fullmatch(before)]
-    plain = [re.split(r"[=<>~!\[@;]", each.strip("\"'"))[0] for each in named]
-    return any(re.fullmatch(r"[A-Za-z][\w.-]*", each) and each not in _BUILD and "." not in each for each in plain)
+    pairs = [(before, word.strip("\"'")) for before, word in pairwise(["", *words])]
+    named = [word for before, word in pairs if word[:1] != "-" and not _TAKE_A_VALUE.fullmatch(before)]
+    plain = [re.split(r"[=<>~!\[@;]", each)[0] for each in named]
+    files = (project / word for before, word in pairs if before in ("-r", "--requirement"))
+    return (
+        any(re.fullmatch(r"[A-Za-z][\w.-]*", each) and each not in _BUILD and "." not in each for each in plain)
+        or any(re.match(r"(git\+|https?://)", each) for each in named)
+        or any(each.is_file() and "--hash=" not in each.read_text(errors="replace") for each in files)
+    )

@@ -30,6 +30,7 @@ _ANSWER = re.compile(
 """A step that fails because another one has, with a colon between what it asks and what it runs."""
 _SIMPLE = re.compile(r"[\w ./:=@-]*")
 """A command that is the same in every shell, PowerShell among them, and fails as it does."""
+_SOFT = "`continue-on-error` cannot be told"
 _SYSTEMS = {"windows": "Windows", "macos": "macOS", "ubuntu": "Linux", "linux": "Linux"}
 _WILD = re.compile(r"(\*\*/|\*\*|[*?+]|\[[^\]]*\]|\{[^}]*\})")
 
@@ -64,7 +65,11 @@ class Workflows:
             return
         reason = "; ".join(f"{event}: {text}" for event, text in why.items()) or f"only {', '.join(triggers)} starts it"
         for event in started or ["push"]:
+            alone = (
+                event == "push" and {"tags-ignore"} == {"tags-ignore", "branches"} & mapping(triggers.get(event)).keys()
+            )
             for step in self._jobs(workflow, path, event, {}, 0):
+                step = replace(step, unknown=step.unknown or "`tags-ignore` alone may leave branches out" * alone)
                 yield step if started else replace(step, skipped=reason)
 
     def _why_not(self, event: str, filters: Mapping[str, Any]) -> str:
@@ -80,7 +85,7 @@ class Workflows:
                 continue
             if all(matches(patterns, branch) == ignores for branch in self.branches):
                 return f"`{key}: {', '.join(patterns)}` matches no branch"
-        if event == "push" and "tags" in filters and "branches" not in filters:
+        if event == "push" and "tags" in filters and not {"branches", "branches-ignore"} & filters.keys():
             return "only tags start it"
         kinds = texts(filters.get("types"))
         if kinds and event.startswith("pull_request") and not {"synchronize", "opened", "reopened"} & set(kinds):
@@ -112,12 +117,13 @@ class Workflows:
             skipped, unknown = self._skipped(name, jobs, known, ())
             env = {**self._branch(workflow, event), **mapping(workflow.get("env")), **mapping(job.get("env"))}
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
-            for values in _matrix(job):
+            for values in _matrix(job) or [{}]:
                 facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
                 runner = _filled(" ".join(texts(job.get("runs-on"))), facts).lower()
                 system = next((each for word, each in _SYSTEMS.items() if word in runner), "")
                 facts |= {"runner.os": system} if system else {}
-                lost = "`continue-on-error`" if decided(job.get("continue-on-error", False), facts) else ""
+                soft = decided(job.get("continue-on-error", False), facts)
+                lost, unknown = "`continue-on-error`" if soft else "", unknown or _SOFT * (soft is None)
                 given = {str(key): _filled(str(value), facts) for key, value in env.items()}
                 state = Step("", where, "", lost, skipped, unknown, system=system, env=given)
                 if "uses" in job:
@@ -150,9 +156,12 @@ class Workflows:
             if skipped and not re.search(r"always\(\)|!\s*cancelled\(\)", condition):
                 return f"it needs {needed}, of which {skipped}", ""
             unknown = unknown or open_end
-        if [] in mapping(mapping(job.get("strategy")).get("matrix")).values():
+        if not _matrix(job):
             return "its matrix is empty", ""
-        return "", unknown
+        matrix = mapping(job.get("strategy")).get("matrix")
+        texts_of = [each for each in [matrix, *mapping(matrix).values()] if isinstance(each, str)]
+        made = any(not re.match(r"\$\{\{\s*fromJSON\('", each, re.IGNORECASE) for each in texts_of)
+        return "", unknown or "its matrix is made as it runs" * made
 
     def _called(self, uses: str, job: Mapping[str, Any], state: Step, event: str, depth: int) -> Iterator[Step]:
         """A reusable workflow."""
@@ -189,8 +198,9 @@ class Workflows:
             holds = decided(step.get("if", True), known)
             lost = step.get("id") not in answered and decided(step.get("continue-on-error", False), known)
             skipped = f"`if: {step.get('if')}` does not hold" if holds is False else ""
-            unknown = f"`if: {step.get('if')}` cannot be told" if holds is None else ""
-            command, hidden = _filled(str(step.get("run", "")), known), "`continue-on-error`" if lost else ""
+            unknown = f"`if: {step.get('if')}` cannot be told" if holds is None else _SOFT * (lost is None)
+            given = {**known, **{f"env.{name}": value for name, value in state.env.items()}}
+            command, hidden = _filled(str(step.get("run", "")), given), "`continue-on-error`" if lost else ""
             about = _under(state, Step(command, state.where, "", hidden, skipped, unknown))
             if uses.startswith("./") and depth <= 3:
                 yield from self._composite(uses, step, about, depth)
@@ -278,12 +288,16 @@ def _run_defaults(value: Mapping[str, Any]) -> dict[str, str]:
 def _matrix(job: Mapping[str, Any]) -> list[dict[str, str]]:
     """The values of each job that a matrix makes; one without any if there is none, or if it is made as it runs."""
     matrix = mapping(mapping(job.get("strategy")).get("matrix"))
-    lists = {key: value for key, value in matrix.items() if isinstance(value, list)}
-    axes = {key: value for key, value in lists.items() if key not in ("include", "exclude")}
-    found = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())][:64]
-    for each in matrix["include"] if isinstance(matrix.get("include"), list) else []:
-        found.append({**(found[0] if found and not axes.keys() & mapping(each).keys() else {}), **mapping(each)})
-    return [{key: str(value) for key, value in each.items()} for each in found] or [{}]
+    changed = (matrix.get(key) for key in ("include", "exclude"))
+    more, without = ([mapping(x) for x in each] if isinstance(each, list) else [] for each in changed)
+    axes = {
+        key: value for key, value in matrix.items() if isinstance(value, list) and key not in ("include", "exclude")
+    }
+    found = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())][:64] if axes else []
+    found = [each for each in found if not any(x.items() <= each.items() for x in without)]
+    for each in more:
+        found.append({**(found[0] if found and not axes.keys() & each.keys() else {}), **each})
+    return [{key: str(value) for key, value in each.items()} for each in found] or [{}] * (not axes)
 
 
 def _filled(text: str, known: Mapping[str, Any]) -> str:

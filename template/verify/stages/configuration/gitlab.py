@@ -22,6 +22,7 @@ _NO_GLOB = re.compile(r"[${}]|\*\*[^/]|[^/]\*\*")
 """What GitLab has in the name of a file beside what Python has."""
 SOURCES = ("merge_request_event", "push")
 """What happens when somebody changes the service."""
+_MISSING = "extends something"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Pipeline:
             UnverifiedError: A file of it cannot be read.
         """
         values = self._included(path, ())
+        values = self._resolved(values, values)
         for each in self.elsewhere:
             yield Step("", path.name, unknown=f"it includes {each}, which is not here")
         for source in SOURCES:
@@ -71,8 +73,12 @@ class Pipeline:
         values = read(path)
         included = values.get("include")
         for each in included if isinstance(included, list) else [included] if included else []:
+            asked = [self._ruled(mapping(each), self._known(source)) for source in SOURCES if "rules" in mapping(each)]
+            if any(asked) and all(ruled.skipped for ruled in asked):
+                continue
             local = each if isinstance(each, str) and "://" not in each else mapping(each).get("local")
-            found_here = self.root.glob(str(local).lstrip("/")) if local else ()
+            is_told = local and not any(ruled.unknown for ruled in asked)
+            found_here = self.root.glob(str(local).lstrip("/")) if is_told else ()
             files = [x for x in found_here if x.is_file() and x not in seen]
             if not files:
                 self.elsewhere.append(str(local or next(iter(mapping(each).values()), each)))
@@ -84,18 +90,22 @@ class Pipeline:
         found: dict[str, Any] = {}
         for name in texts(job.get("extends")):
             if name not in seen:
-                found = _merged(found, self._extended(mapping(values.get(name)), values, (*seen, name)))
+                below = mapping(values.get(name, {_MISSING: name}))
+                found = _merged(found, self._extended(below, values, (*seen, name)))
         return _merged(found, job)
 
-    def _script(self, value: Any, values: Mapping[str, Any], depth: int = 0) -> list[str]:
-        if isinstance(value, dict) and depth < 9:
-            found: Any = values
-            for key in texts(value.get(REFERENCE)):
-                found = mapping(found).get(key)
-            return self._script(found, values, depth + 1)
+    def _resolved(self, value: Any, values: Mapping[str, Any], depth: int = 0) -> Any:
+        """A value in which what it refers to stands in the place of references."""
         if isinstance(value, list):
-            return [text for each in value for text in self._script(each, values, depth + 1)]
-        return texts(value)
+            return [self._resolved(each, values, depth) for each in value]
+        if not isinstance(value, dict) or depth > 9:
+            return value
+        if REFERENCE not in value:
+            return {key: self._resolved(each, values, depth) for key, each in value.items()}
+        found: Any = values
+        for key in texts(value[REFERENCE]):
+            found = mapping(found).get(key)
+        return self._resolved(found, values, depth + 1)
 
     def _job(
         self,
@@ -108,6 +118,7 @@ class Pipeline:
         default = {key: values[key] for key in _DEFAULTS if key in values} | mapping(values.get("default"))
         ruled = self._ruled(job, known)
         skipped, unknown = pipeline.skipped or ruled.skipped, pipeline.unknown or ruled.unknown
+        unknown = unknown or f"it extends {job.get(_MISSING)}, which is not here" * (_MISSING in job)
         env = {
             str(key): str(mapping(value).get("value", "") if isinstance(value, dict) else value)
             for key, value in {**mapping(values.get("variables")), **mapping(job.get("variables"))}.items()
@@ -116,26 +127,27 @@ class Pipeline:
             unknown = unknown or "it checks nothing out"
         failure = job.get("allow_failure", False)
         lost = "`allow_failure`" if ruled.allowed or isinstance(failure, dict) or decided(failure, {}) else ""
-        for needed in (str(mapping(each).get("job", each)) for each in job.get("needs") or ()):
+        for needed in (str(mapping(x).get("job", x)) for x in job.get("needs") or () if "optional" not in mapping(x)):
             before = self._ruled(self._extended(mapping(values.get(needed)), values, ()), known).skipped
-            skipped = skipped or f"it needs {needed}, of which {before}" * before.startswith("`when: manual")
+            skipped = skipped or f"it needs {needed}, of which {before}" * bool(before)
         if "trigger" in job:
             child = mapping(job["trigger"]).get("include", job["trigger"])
             yield Step("", where, skipped=skipped, unknown=f"it starts {child}, which is not read")
-        parts = (job.get("before_script", default.get("before_script")), job.get("script"))
-        script = [text for part in parts for text in self._script(part, values)]
+        script = texts([job.get("before_script", default.get("before_script")), job.get("script")])
         image = job.get("image", default.get("image"))
         has_bash = not re.search("alpine|busybox", str(mapping(image).get("name", image)))
         yield Step("\n".join(script), where, "", lost, skipped, unknown, pipefail=has_bash, env=env)
 
     def _ruled(self, job: Mapping[str, Any], known: Mapping[str, Any]) -> "_Ruled":
         """Whether a job is part of the pipeline: the first of its rules that holds decides."""
-        if isinstance(job.get("rules"), list):
+        if "rules" in job:
             unknown = doubt = ""  # whether it runs at all, and whether it runs all the same
             for rule in (
-                mapping(each) for rules in job["rules"] for each in (rules if isinstance(rules, list) else [rules])
+                mapping(each)
+                for rules in job["rules"] or [None]
+                for each in (rules if isinstance(rules, list) else [rules])
             ):
-                holds = decided(rule.get("if", "true"), known)
+                holds = decided(rule.get("if", "true"), known) if rule else None  # what it refers to is not here
                 changes = rule.get("changes")
                 paths = texts(mapping(changes).get("paths") if isinstance(changes, dict) else changes)
                 exists = rule.get("exists")
@@ -150,10 +162,10 @@ class Pipeline:
                 when = str(rule.get("when", job.get("when", "on_success")))
                 allowed = decided(rule.get("allow_failure", False), {}) is True
                 if holds is None and when in _RUNS and not allowed:
-                    doubt = doubt or f"`if: {rule['if']}` cannot be told"
+                    doubt = doubt or f"`if: {rule.get('if', 'a reference')}` cannot be told"
                     continue
                 if holds is None:
-                    unknown = unknown or f"`if: {rule['if']}` cannot be told"
+                    unknown = unknown or f"`if: {rule.get('if', 'a reference')}` cannot be told"
                     continue
                 if when not in _RUNS:
                     unknown = unknown or doubt

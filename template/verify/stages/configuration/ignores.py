@@ -25,6 +25,8 @@ OUT_OF_REPOSITORY = (".env", ".env.production", ".hardening/sbom.json")
 def dockerignore(path: Path) -> Iterator[Check]:
     """A pattern of Docker is relative to the root, and the last one that matches a path or a folder above it decides."""
     beside = [each.name for each in path.parent.iterdir() if _CONTAINER_FILE.search(each.name)]
+    if (other := path.with_name(".containerignore")).is_file():  # which Podman and Buildah read before it
+        yield _of_image(other, IMAGE.of(other.name, IMAGE.name))
     if not path.is_file():
         if beside:
             yield IMAGE.insecure(f"there is no {path.name} beside {listed(sorted(beside))}", _REMEDY)

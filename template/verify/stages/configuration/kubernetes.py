@@ -2,6 +2,7 @@
 """Manifests of Kubernetes: a pod of ours is what its restricted level admits and no more, and starts as production does."""
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from ...common.yaml import documents, mapping, pairs, texts
 from ...result import Check, Options, Rule, UnverifiedError, listed
-from .compose import HARMLESS, HOST_PATHS, SOCKET, YES, several
+from .compose import HARMLESS, YES, several
 from .docker import Image
 from .start import Start, files_of_team, is_development, is_ours, judge
 
@@ -20,16 +21,22 @@ REPLICAS = Rule("configuration", "kubernetes.replicas", "several replicas share 
 
 _KIND = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
 _CONTAINERS = re.compile(r"[\"']?\bcontainers[\"']?\s*:\s*[-\[]")
+_OPERATION = re.compile(r"\bpath[\"']?\s*:\s*[\"']?/(spec|data)/")
+"""Of a JSON patch (RFC 6902) in a file of its own."""
 _SETS = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"}
 _KINDS = {"Pod", "PodTemplate", "Job", "CronJob", *_SETS}
-_BESIDE = {"ConfigMap", "Kustomization", "Component", "List"}
+_BESIDE = {"ConfigMap", "Secret", "Kustomization", "Component", "List"}
 """What sets variables, changes what another file says, or holds others."""
+_CONTAINED = ("initContainers", "containers", "ephemeralContainers")
+_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+_SCALES = re.compile("HorizontalPodAutoscaler|ScaledObject|^replicas:", re.MULTILINE)
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
 _SECURE = {
     "readOnlyRootFilesystem": "true",
     "allowPrivilegeEscalation": "false",
     "runAsNonRoot": "true",
     "privileged": "false",
+    "procMount": "default",
 }
 _NEEDED = ("readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false")
 
@@ -39,7 +46,8 @@ def is_manifest(path: Path, text: str) -> bool:
     if path.stem.lower() == "kustomization":
         return True
     kinds = set(_KIND.findall(text)) if path.suffix in (".yaml", ".yml", ".json") else set()
-    return bool(kinds & (_KINDS | _BESIDE)) or (bool(kinds) and _CONTAINERS.search(text) is not None)
+    known = kinds & (_KINDS | _BESIDE) or (kinds and _CONTAINERS.search(text))
+    return bool(known or (path.suffix in (".yaml", ".yml", ".json") and _OPERATION.search(text)))
 
 
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
@@ -51,12 +59,13 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     variables: dict[str, str] = {}
     seen: dict[str, int] = {}
     every = list(_flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))))
-    scaled = dict(_scaled(path, every))
+    scaled = dict(_scaled(path, every, options))
+    data = {str(mapping(each.get("metadata")).get("name")): list(mapping(each.get("data"))) for each in every}
     for document in every:
         variables |= _variables(document, path.parent)
         for pod, container in _containers(document):
-            asked = [container.get(key) for key in ("command", "args", "env", "envFrom")]
-            said = " ".join(text for _, text in pairs(asked))
+            words = [text for _, text in pairs([container.get(key) for key in ("command", "args", "env", "envFrom")])]
+            said = " ".join([*words, *(key for word in words for key in data.get(word, ()))])
             if "image" in container and not is_ours(str(container["image"]), said, options):
                 seen.setdefault("", 0)
                 continue
@@ -103,8 +112,12 @@ def _variables(document: dict[str, Any], folder: Path) -> dict[str, str]:
     """What a ConfigMap, or one that is generated, would put into an environment."""
     if document.get("kind", "Kustomization") not in _BESIDE:
         return {}
-    lines = [f"{key}={value}" for key, value in mapping(document.get("data")).items()]
-    for each in map(mapping, document.get("configMapGenerator") or ()):
+    said = {**mapping(document.get("data")), **mapping(document.get("stringData"))}
+    lines = [f"{key}={value}" for key, value in said.items()]
+    if document.get("kind") == "Secret":
+        with suppress(ValueError):
+            lines += [f"{key}={b64decode(f'{value}').decode()}" for key, value in mapping(document.get("data")).items()]
+    for each in map(mapping, [*(document.get("configMapGenerator") or ()), *(document.get("secretGenerator") or ())]):
         lines += texts(each.get("literals"))
         for file in (folder / name for name in texts([each.get("envs"), each.get("env")])):
             lines += file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
@@ -117,7 +130,7 @@ def _containers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict
     spec = mapping(document.get("spec"))
     while nested := mapping(spec.get("jobTemplate") or spec.get("template") or document.get("template")):
         document, spec = {}, mapping(nested.get("spec"))
-    every = [mapping(each) for key in ("initContainers", "containers") for each in spec.get(key) or ()]
+    every = [mapping(each) for key in _CONTAINED for each in spec.get(key) or ()]
     if not is_known:  # whatever makes pods of it, such as a Rollout or a Service of Knative
         every = [each for each in every if "image" in each]
     elif not every and any(key in spec for key in ("volumes", "securityContext", *_HOST)):
@@ -134,10 +147,11 @@ def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: 
     loose += [f"{key}: true" for key in _HOST if str(pod.get(key)).lower() in YES]
     added = (each.upper().removeprefix("CAP_") for each in texts(capabilities.get("add")))
     loose += [f"capabilities.add: {each}" for each in added if not HARMLESS.fullmatch(each)]
-    profile = str(mapping(context.get("seccompProfile")).get("type", ""))
-    loose += ["seccompProfile: Unconfined"] * (profile == "Unconfined")
-    paths = [str(mapping(mapping(each).get("hostPath")).get("path", "")) for each in pod.get("volumes") or ()]
-    loose += [f"hostPath: {each}" for each in paths if SOCKET.search(each) or HOST_PATHS.fullmatch(each)]
+    profiles = {key: mapping(context.get(key)).get("type", "") for key in ("seccompProfile", "appArmorProfile")}
+    loose += [f"{key}: Unconfined" for key, value in profiles.items() if value == "Unconfined"]
+    paths = (mapping(mapping(each).get("hostPath")).get("path") for each in pod.get("volumes") or ())
+    loose += [f"hostPath: {each}" for each in paths if each]
+    loose += [f"hostPort: {x['hostPort']}" for x in map(mapping, container.get("ports") or ()) if "hostPort" in x]
     every = (each["securityContext"] for each in (pod, container) if "securityContext" in each)
     loose += ["securityContext: null"] * any(not isinstance(each, dict) for each in every)
     missing, limits = list[str](), mapping(mapping(container.get("resources")).get("limits"))
@@ -145,8 +159,8 @@ def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: 
         missing = [each for each in _NEEDED if each.partition(":")[0] not in plain]
         missing += ["runAsNonRoot: true"] * (not plain.keys() & {"runAsNonRoot", "runAsUser"})
         missing += ["capabilities: {drop: [ALL]}"] * ("ALL" not in map(str.upper, texts(capabilities.get("drop"))))
-        missing += ["seccompProfile: {type: RuntimeDefault}"] * (not profile)
-        missing += ["resources: {limits: {memory}}"] * ("memory" not in limits)
+        missing += ["seccompProfile: {type: RuntimeDefault}"] * (not profiles["seccompProfile"])
+        missing += ["resources: {limits: {memory}}"] * ("memory" not in _limits(container))
     if missing or loose:
         seen = [f"it misses {listed(missing, 9)}"] * bool(missing) + [f"it has {each}" for each in loose]
         return rule.insecure("; ".join(seen), f"Put it right in {file}, as the restricted level of pod security asks.")
@@ -158,16 +172,19 @@ def _environment(container: dict[str, Any]) -> dict[str, str]:
     return {str(each.get("name")): str(each.get("value", "$elsewhere")) for each in variables}
 
 
-def _scaled(path: Path, every: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """How many an autoscaler of this file, or of one beside it, may make of what it names."""
-    for other in path.parent.glob("*.y*ml"):
+def _scaled(path: Path, every: list[dict[str, Any]], options: Options) -> Iterator[tuple[str, str]]:
+    """How many a kustomization, or an autoscaler of this file or of one beside it, may make of what it names."""
+    above = [each for each in files_of_team(options.project) if each.stem.lower() == "kustomization"]
+    for other in {*path.parent.glob("*.y*ml"), *above}:
         with suppress(UnverifiedError):  # which is told where that file is looked at
             text = other.read_text(encoding="utf-8", errors="replace")
-            every = every + list(_flat(documents(other.name, text))) if "HorizontalPodAutoscaler" in text else every
+            every = every + list(_flat(documents(other.name, text))) if _SCALES.search(text) else every
     for each in every:
-        if each.get("kind") == "HorizontalPodAutoscaler":
+        yield from ((str(x.get("name")), str(x.get("count"))) for x in map(mapping, each.get("replicas") or ()))
+        if each.get("kind") in _SCALERS:
             spec = mapping(each.get("spec"))
-            name, most = str(mapping(spec.get("scaleTargetRef")).get("name")), str(spec.get("maxReplicas", 1))
+            name, most = str(mapping(spec.get("scaleTargetRef")).get("name")), spec.get("maxReplicas")
+            most = str(spec.get("maxReplicaCount", 1) if most is None else most)
             yield name, most if most == "1" else f"up to {most} containers"
 
 
@@ -182,12 +199,10 @@ def _store_is_patched(path: Path, document: dict[str, Any], options: Options) ->
 def _started(rule: Rule, container: dict[str, Any], options: Options, file: str) -> Iterator[Check]:
     files = (options.project / each for each in ("Dockerfile", "Containerfile"))
     text = next((each.read_text(encoding="utf-8", errors="replace") for each in files if each.is_file()), "")
-    made, entry = Image(text).start(), Image(f"{text}\nCMD []").start().argv
-    argv = tuple(texts(container.get("command")))
-    if args := tuple(texts(container.get("args"))):  # without an entry point, a flag alone is meant for the command
-        argv = (*(argv or (made.argv if args[0].startswith("-") and not entry else entry)), *args)
-    env = _environment(container)
-    if argv or any(map(is_development, env, env.values())) or ("image" in container and made.argv):
-        yield judge(rule, Start(argv or made.argv, {**made.env, **env}), options, file)
+    words = (texts(container.get(key)) for key in ("command", "args"))
+    said = [tuple(re.sub(r"\$\((\w+)\)", r"${\1}", word) for word in each) or None for each in words]
+    made, env = Image(text).start(*said), _environment(container)
+    if any(said) or any(map(is_development, env, env.values())) or ("image" in container and made.argv):
+        yield judge(rule, Start(made.argv, {**made.env, **env}), options, file)
     elif "image" in container:
         yield rule.not_looked_at("its image says what it starts")

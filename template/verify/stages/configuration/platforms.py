@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...common.yaml import documents, mapping, texts
+from ...common.yaml import documents, mapping, pairs, texts
 from ...result import Check, Options, Outcome, Rule, UnverifiedError, worst
 from .start import Start, files_of_team, is_development, judge
 
@@ -30,16 +30,21 @@ _SERVES = re.compile(
     re.MULTILINE,
 )
 _OTHERWISE = re.compile(
-    r"\.py\b|\bhandler\b|app_function|\b[aw]sgi\b|@vercel/python|\bruntime: *python|APP_ENV[\"']?\s*[:=]\s*[\"']?development",
+    r"\.py\b|\bhandler\b|app_function|\b[aw]sgi\b|@vercel/python|\bruntime: *python",
     re.IGNORECASE,
+)
+_SAYS = re.compile(
+    r"^(?!\s*(#|//)).*\bAPP_(ENV[\"']?\s*[:=]\s*[\"']?development|DOCS[\"']?\s*[:=]\s*[\"']?true)", re.MULTILINE
 )
 _RUNS = re.compile(
     r"aws_(ecs_task|apprunner|lambda_f)|google_cloud_run|azurerm_(container|linux_web)|docker_container|helm_release|modules/ecs|"
-    r"kubernetes_(deploy|pod|stateful)|containerDefinitions|heroku_|nomad_job|fly_machine|digitalocean_app"
+    r"kubernetes_(deploy|pod|stateful)|containerDefinitions|(docker|podman)_(container|swarm_service):|Microsoft\.App/|"
+    r"AWS::(ECS|Lambda|Serverless|AppRunner)::|heroku_|nomad_job|fly_machine|digitalocean_app"
 )
 _SETS = re.compile(
-    r"\b(ssh\b(?:\\\n|.)*|(gcloud|az|fly(ctl)?|heroku|kubectl|helm(?! (template|lint))|railway|doctl|aws)\b(?:\\\n|[^\n;&|])*)"
-    r"\bAPP_(ENV=[\"']?development|DOCS=[\"']?(true|1|yes|on)\b|(ALLOWED_HOSTS|CORS_ORIGINS|TRUSTED_PROXIES)=[\"']?\*)"
+    r"\b(ssh\b(?:\\\n|.)*|(gcloud|az|fly(ctl)?|heroku|kubectl|helm(?! (template|lint))|railway|doctl|aws|dokku|eb|cf|oc|scalingo|"
+    r"(docker|podman) service)\b(?:\\\n|[^\n;&|])*|\b(env_vars|environment-variables)[\"']?:(?:.|\n(?=\s*[\w-]+=))*)"
+    r"\bAPP_(ENV[= ][\"']?development|DOCS=[\"']?(true|1|yes|on)\b|(ALLOWED_HOSTS|CORS_ORIGINS|TRUSTED_PROXIES)=[\"']?\*)"
 )
 """A command that sets it for a platform, in whatever script or pipeline."""
 _FOR_OTHERS = re.compile(
@@ -61,7 +66,10 @@ SHIPS = re.compile(r"(^|[/._-])(prod|production|deploy|release|ship|live)([/._-]
 _DEVELOPS = re.compile(
     r"(?<=\s)--d(ev?)?(?=\s|$)|\bAPP_ENV=[\"']?development\b[\"']?|\b(uvi|hyper)corn\b[^\n;&|]*\s--reload\b[^\n;&|]*"
 )
-_OF_SCRIPTS = re.compile(r"\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b")
+_OF_PODMAN = {"User": "--user", "Network": "--net", "AddCapability": "--cap-add", "Volume": "-v", "PodmanArgs": ""}
+_OF_SCRIPTS = re.compile(
+    r"\bAPP_(ENV|DOCS)=|\b(uvi|guni|hyper)corn\b|\bserve\b.*\s--d(e|ev)?\b|\b(docker|podman|nerdctl)\b.*\brun\b"
+)
 _PROSE = (".rst", ".txt", ".html", ".adoc", ".csv", ".js", ".ts", ".css", ".svg", ".ipynb", ".py", ".md", ".conf")
 DEVELOPMENT = re.compile(
     r"(^|[/._-])(dev|devel|development|devcontainer|local|tests?|testing|ci|e2e|debug|reload|watch|mprocs|tiltfile)([/._-]|$)",
@@ -71,7 +79,7 @@ DEVELOPMENT = re.compile(
 
 def _lines(text: str, _: Path) -> Iterator[Start]:
     """A Procfile: a command for each kind of process."""
-    yield from (Start(("sh", "-c", command)) for command in re.findall(r"^[\w-]+:[ \t]+(.+)$", text, re.MULTILINE))
+    yield from (Start(("sh", "-c", command)) for command in re.findall(r"^[\w-]+:[ \t]*(.+)$", text, re.MULTILINE))
 
 
 def _units(text: str, _: Path) -> Iterator[Start]:
@@ -81,8 +89,14 @@ def _units(text: str, _: Path) -> Iterator[Start]:
     env = {name: value.strip("\"'") for line in lines for name, value in _PAIR.findall(line)}
     if files := re.findall(r"^EnvironmentFile\s*=\s*-?(\S+)", text, re.MULTILINE):
         env["UV_ENV_FILE"] = " ".join(files)  # which is read in the same way
-    for command in re.findall(r"^(?:ExecStart|command|cmd|Exec)\s*=\s*[-@:+!]*(.+)$", text, re.MULTILINE):
-        yield Start(("sh", "-c", command), env)
+    commands = re.findall(r"^(?:ExecStart|command|cmd)\s*=\s*[-@:+!]*(.+)$", text, re.MULTILINE)
+    if image := re.findall(r"(?m)^Image\s*=\s*(.+)$", text):
+        said = re.findall(r"(?m)^(\w+)\s*=\s*(.+)$", text)
+        flags = [f"{_OF_PODMAN[key]} {value}" for key, value in said if key in _OF_PODMAN]
+        commands = [" ".join(["podman run", *flags, *image, *(value for key, value in said if key == "Exec")])]
+    yield from (Start(("sh", "-c", command), env) for command in commands)
+    if not commands and any(map(is_development, env, env.values())):
+        yield Start((), env)
 
 
 def _data(text: str, path: Path) -> Iterator[Start]:
@@ -126,6 +140,24 @@ def _variables(value: Any) -> Iterator[tuple[str, str]]:
                 yield from _variables(text) if isinstance(text, dict) else [(str(key), str(text))]
 
 
+def _pipeline(text: str, path: Path) -> Iterator[Start]:
+    """What the jobs of a pipeline run that ship it; the others try it."""
+    table = mapping(next(iter(documents(path.name, text)), None))
+    for name, job in (mapping(table.get("jobs")) or table).items():
+        of_job = mapping(job)
+        about = f"{name}/{' '.join(text for _, text in pairs(of_job.get('environment')))}".lower()
+        ships = "environment" in of_job or SHIPS.search(f"{path.stem}/{name}/{of_job.get('stage')}".lower())
+        for key, script in pairs(of_job) if ships and not _FOR_OTHERS.search(f"{path.stem}/{about}") else ():
+            yield from _script(script, Path("deploy")) if key in ("run", "script") else ()
+
+
+def _recipes(text: str, _: Path) -> Iterator[Start]:
+    """What the recipes of a makefile or justfile run that ship it."""
+    for name, lines in re.findall(r"^([\w./-]+)[^:=\n]*:(?!=).*\n((?:[ \t]+.*\n?)+)", text, re.MULTILINE):
+        if SHIPS.search(name) and not _FOR_OTHERS.search(name):
+            yield from _script(re.sub(r"^\s+[@+-]*", "", lines, flags=re.MULTILINE), Path("deploy"))
+
+
 def _script(text: str, path: Path) -> Iterator[Start]:
     """A shell script, if it says a word of it. One that starts development here is for who works on it."""
     if not SHIPS.search(path.name) and not re.search(r"\b(docker|podman|nerdctl|ssh)\b", text):
@@ -147,11 +179,13 @@ def _unread(text: str, path: Path) -> Iterator[Start]:
 Reader = Callable[[str, Path], Iterator[Start]]
 _FORMATS: tuple[tuple[str, Reader], ...] = (
     (r"procfile([._-].+)?", _lines),
-    (r".+\.(service|container)|circus\.ini", _units),
+    (r".+\.(service|container)(\.d/.+\.conf)?|circus\.ini", _units),
+    (r"\.(github|forgejo|gitea)/workflows/.+|\.gitlab-ci\.yml", _pipeline),
+    (r"(gnu)?makefile|.+\.mk|\.?justfile", _recipes),
     (
         r"(\.platform\.)?app([._-][\w-]+)?\.(ya?ml|json)|(fly|railway|nixpacks|scalingo|samconfig)([._-][\w-]+)?\.(toml|json)|"
         r"(render|heroku|apprunner|cloudbuild)\.ya?ml|config/deploy([._-][\w-]+)?\.ya?ml|captain-definition|"
-        r"netlify\.toml|(vercel|dockerrun\.aws|task-?def(inition)?[\w.-]*)\.json",
+        r"netlify\.toml|copilot/.+/manifest\.ya?ml|(vercel|dockerrun\.aws|task-?def(inition)?[\w.-]*)\.json",
         _data,
     ),
     (r"package\.json", _of_node),
@@ -159,7 +193,7 @@ _FORMATS: tuple[tuple[str, Reader], ...] = (
     (r".+\.(pod|kube|nomad)|(.+\.)?nomad\.hcl|gunicorn([._]conf(ig)?)?\.py|\.ebextensions/.+\.config", _unread),
     (r".+\.(sh|bash)", _script),
 )
-_SELDOM = (_script, _of_node)
+_SELDOM = (_script, _of_node, _pipeline, _recipes)
 """What reads files of which most have nothing to do with it: they are named if something is wrong in them."""
 
 
@@ -169,8 +203,8 @@ def _reader(path: Path, name: str, text: str) -> Reader | None:
             return reader
     if re.search(r"^\[program:", text, re.MULTILINE):
         return _units
-    if path.suffix in (".tf", ".json") and _RUNS.search(text):
-        return _data if path.suffix == ".json" else _unread
+    if path.suffix in (".tf", ".bicep", ".json", ".yml", ".yaml") and _RUNS.search(text):
+        return _unread if path.suffix in (".tf", ".bicep") else _data
     return _script if re.match(r"#!.*\b(ba|da|z|a)?sh\b", text) else None
 
 
@@ -204,6 +238,11 @@ def _is_of_another(path: Path, text: str, options: Options) -> bool:
     return not any(re.search(names, each.read_text(encoding="utf-8", errors="replace")) for each in code)
 
 
+def says_what_is_built(path: Path, name: str, text: str) -> bool:
+    """Whether a file tells a platform which container file to build, for others than who works on it."""
+    return _reader(path, name, text) is _data and not DEVELOPMENT.search(name)
+
+
 def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     """What is asked of one of these files; as `docker.checks`."""
     rule, text = OTHERS.of(name, OTHERS.name), path.read_text(encoding="utf-8", errors="replace")
@@ -215,15 +254,16 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
         yield rule.not_looked_at("it is for something else, and says no word of this service")
         return
     try:
-        if is_for_people := DEVELOPMENT.search(name) is not None:
+        if is_for_people := reader is not _pipeline and DEVELOPMENT.search(name) is not None:
             found = [rule.not_looked_at("it is named for development")]
         else:
             found = [judge(rule, each, options, name) for each in reader(text, path)]
     except (UnverifiedError, ValueError) as error:
         broken = str(error)
     result = worst(each.outcome for each in found) if found else Outcome.NOT_LOOKED_AT
-    is_other = reader is not _script and _SERVES.search(text) is not None
-    if reader in _SELDOM and result is not Outcome.INSECURE and not (broken and _SERVES.search(text)):
+    serves = _SERVES.search(text) is not None
+    is_other = (serves or _SAYS.search(text) is not None) if reader not in _SELDOM else serves and reader is _recipes
+    if reader in _SELDOM and result is not Outcome.INSECURE and not (serves and (broken or reader is _recipes)):
         return
     if broken:
         yield rule.unverified(broken, _BY_HAND)

@@ -41,7 +41,7 @@ _SEALED = re.compile(
 
 _WORDS = (
     "passw|requirepass|dockerconfig|passphrase|pwd|secret|token|credential|_pass|auth|(api|access|account|encryption|jwt|master|private|session|signing)"
-    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|gl[a-z]+-|xox[a-z]-|_live_|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
+    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|gl[a-z]+-|xox[a-z]-|_live_|mysql.* ?.?-p|mariadb.* ?.?-p|-cli|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
 )
 """What git looks for first, so that few files are read."""
 _NAME = (
@@ -57,6 +57,9 @@ _PLACES = tuple(
         rf"\b(authorization)[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+{_VALUE}",
         rf"\blogin\s+\S+\s+(password)\s+{_VALUE}",  # .netrc
         rf"(\b(?:docker|podman|helm|az)\s+login\b.*\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
+        rf"\b(mysql\w*|mariadb[\w-]*)\b.*[\s\"']-p{_VALUE}",
+        rf"\b((?:redis|valkey)-cli)\b.*[\s\"']-a[\"',\s]+{_VALUE}",
+        rf"[\"'](--?[\w-]*(?:passw(?:or)?d|token|secret|requirepass))[\"']\s*,\s*{_VALUE}",
         rf"\b(?:getenv|environ\.get)\(\s*[\"']{_NAME}[\"']\s*,\s*{_VALUE}",
         rf"\b(curl\b.*\s(?:-u|--user))[ \t]+[\"']?[\w.@-]+:{_VALUE}",
         rf"[\"']?\b(?:name|key)[\"']?\s*[:=]\s*[\"']?{_NAME}[\"']?\s*,?\s*[\"']?value[\"']?\s*[:=]\s*{_VALUE}",
@@ -102,7 +105,22 @@ _LOCAL = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(r"[A-Za-z0-9+/=]{16}")
-_HINTS = ("pass", "pwd", "secret", "token", "credential", "auth", "key", "dockerconfig", "://", " login ", "curl")
+_HINTS = (
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "auth",
+    "key",
+    "dockerconfig",
+    "://",
+    " login ",
+    "curl",
+    "mysql",
+    "mariadb",
+    "-cli",
+)
 _MADE_UP = re.compile(
     r"^\[tool\.(?:hardening\.verify\.environment|pytest[\w.]*)\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL
 )

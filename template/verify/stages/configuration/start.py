@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from ...common.expand import expanded
 from ...common.shell import Command, commands
 from ...result import Check, Options, Rule, listed
 
@@ -35,18 +36,29 @@ _OF_UV = """
     --default-index
 """
 TAKE_A_VALUE = _OF_UV.split()
-_SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "build", "verify"}
+_SKIPPED = {"node_modules", "__pycache__", "site-packages", "dist", "verify"}
 _HIDDEN = {".ebextensions", ".devcontainer", ".docker", ".github", ".gitlab", ".deploy", ".do", ".platform", ".aws"}
+_HIDDEN |= {".ci", ".config", ".k8s", ".kube", ".infra", ".ops"}
 _IMPORTS_SERVER = re.compile(
-    r"^\s*(?:import|from)\s+(uvicorn|gunicorn|hypercorn|granian|daphne|waitress)\b", re.MULTILINE
+    rf"^\s*(?:import|from)\s+({'|'.join(SERVERS[:-1])})\b|"
+    rf"\b(exec\w+|run|Popen|\w*call|system|spawn\w+)\([^)]*\b({'|'.join(SERVERS[:-1])})\b",
+    re.MULTILINE,
 )
+_SERVES = re.compile(rf"\b({'|'.join(SERVERS)})\b.*\b[\w.]+:[A-Za-z_]")
 _ARGUMENTS = re.compile(r"\"?\$(?:@|\*|\{@\})\"?")
 _UNSET = re.compile(r"\$\{?\w")
+_PLAIN = re.compile(r"[\w./:=@,+* -]+")
 _OPEN = {"*", "null", "0.0.0.0/0", "::/0"}
 _ALONE = re.compile(
     r"-[ditPq]+|--(detach|init|interactive|tty|rm|privileged|read-only|publish-all|no-healthcheck|quiet|replace)"
 )
 """Flags of `docker run` that take no value."""
+_FREES = re.compile(
+    r"--privileged (true)?|(-u|--user) (root|0+)(:.*)?|--(net|network|pid|ipc|uts|userns|cgroupns) host|"
+    r"--cap-add (CAP_)?(ALL|SYS_(?!CHROOT).*)|--security-opt .*(unconfined|disable|new-privileges[:=]false)|"
+    r"(-v|--volume|--mount) (.*(docker|podman|containerd|crio)[\w-]*\.sock.*|/:.*)"
+)
+"""Those that take from it what holds a container of compose."""
 _REMEDY = (
     "Start it with `python -m {package} serve`; what another server leaves unbounded is in HARDENING.md, under Server."
 )
@@ -80,9 +92,7 @@ def is_ours(image: str, said: str, options: Options) -> bool:
     image = image.partition("@")[0].rpartition("/")[2].partition(":")[0].replace("_", "-")
     names = {options.package.replace("_", "-"), options.project.resolve().name.replace("_", "-").lower()}
     by_name = any(image == each or image.startswith(f"{each}-") for each in names)
-    package = re.escape(
-        options.package
-    )  # as a module that is started; `pg_dump orders` and `orders-db` are something else
+    package = re.escape(options.package)  # as a module that is started; `pg_dump orders` is something else
     starts = rf"(^|-[mA] ?|bin/){package}(?![\w/-])|(?<![\w./-]){package}((\.\w+)*:[A-Za-z_]| serve\b)"
     return by_name or re.search(starts, said) is not None or _OURS.search(said) is not None
 
@@ -103,7 +113,7 @@ def judge(rule: Rule, start: Start, options: Options, where: str) -> Check:
     """
     remedy = f"{_REMEDY.format(package=options.package)} It stands in {where}."
     try:
-        ran = list(_ran(start.argv, options, 0))
+        ran = list(_ran(start.argv, options, 0, start.env))
     except ValueError as error:
         return rule.unverified(str(error), remedy)
     env = dict(start.env)
@@ -138,21 +148,20 @@ def is_development(name: str, value: str) -> bool:
     if name.upper() == "APP_ENV":
         return plain == "development"  # with anything else it does not start
     if name.upper() in ("APP_ALLOWED_HOSTS", "APP_CORS_ORIGINS", "APP_TRUSTED_PROXIES"):
-        return not _OPEN.isdisjoint(each.strip(" []\"'") for each in plain.split(","))
+        return any(x in _OPEN or re.search(r"/[0-7]$", x) for x in (x.strip(" []\"'") for x in plain.split(",")))
     return name.upper() == "APP_DOCS" and plain in ("1", "true", "yes", "on", "t", "y")
 
 
-def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]:
+def _ran(argv: Sequence[str], options: Options, depth: int, around: Mapping[str, str]) -> Iterator[Command]:
     """Each command that comes of it; a script of the repository is read, and so is what is handed on to it."""
     if not argv:
         return
-    for each in commands(shlex.join(argv)):
+    known = {name: value for name, value in around.items() if _PLAIN.fullmatch(value)}
+    for each in commands(shlex.join(expanded(word, known) for word in argv)):
         if each.argv[0] == "export":
             yield Command((), each.env)
-        for word in (
-            x for x in each.argv if re.match(r"\s*(sudo )?(docker|podman)\s.*\brun\b", x)
-        ):  # `ssh host 'docker run ...'`
-            yield from _ran(("sh", "-c", word), options, depth)
+        for word in (x for x in each.argv if "ssh" in each.argv and " " in x):  # `ssh host 'docker run ...'`
+            yield from _ran(("sh", "-c", word), options, depth, known)
         named = [after for word, after in pairwise(each.argv) if word in (".", "source", "--env-file")]
         parts = [part for word in each.argv for part in re.split(r"[\s=$()`]+", word)]
         for word in dict.fromkeys([*named, *(x for x in parts if _ENV_FILE.fullmatch(x.rpartition("/")[2]))]):
@@ -164,10 +173,10 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
         dropped = each.argv[: len(each.argv) - len(words)]
         env = {**each.env, **dict(word.split("=", 1) for word in dropped if re.match(r"\w+=", word))}
         if words[:1] in (("docker",), ("podman",), ("nerdctl",)) and "run" in words[1:3]:
-            words, given = _contained(words)
-            yield Command((), env | given)
+            words, given, loose = _contained(words, options)
+            yield Command(("docker", "run", *loose) if loose else (), env | given)
         if words not in ((), each.argv):
-            yield from (replace(inner, env={**env, **inner.env}) for inner in _ran(words, options, depth))
+            yield from (replace(inner, env={**env, **inner.env}) for inner in _ran(words, options, depth, known))
             continue
         script = next((path for word in words[:2] if (path := _script(word, options.project))), None)
         if script is None or depth > 3:
@@ -175,20 +184,22 @@ def _ran(argv: Sequence[str], options: Options, depth: int) -> Iterator[Command]
             continue
         rest = shlex.join(words[words.index(next(w for w in words[:2] if _script(w, options.project))) + 1 :])
         text = _ARGUMENTS.sub(lambda _, rest=rest: rest, script.read_text(encoding="utf-8", errors="replace"))  # type: ignore[misc]
-        inside = _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1)
+        inside = _ran(("sh", "-c", text.removeprefix("\ufeff")), options, depth + 1, known | env)
         yield from (replace(inner, env={**env, **inner.env}) for inner in inside)
 
 
-def _contained(words: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The command that `docker run` gives to a container, and its variables."""
-    env, left = {}, list(words[words.index("run") + 1 :])
+def _contained(words: tuple[str, ...], options: Options) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
+    """The command that `docker run` gives to a container, its variables, and what frees one of ours."""
+    env, loose, left = {}, [], list(words[words.index("run") + 1 :])
     while left and left[0].startswith("-"):
         flag, equals, value = left.pop(0).partition("=")
         if not equals and not _ALONE.fullmatch(flag):
             value = left.pop(0) if left else ""
         if flag in ("-e", "--env"):
             name, _, env[name] = value.partition("=")
-    return tuple(left[1:]), env
+        loose += [f"{flag} {value}".strip()] * (_FREES.fullmatch(f"{flag} {value}") is not None)
+    said = f"{' '.join(left[1:])} {' '.join(env)}"
+    return tuple(left[1:]), env, loose if left and is_ours(left[0], said, options) else []
 
 
 def _unwrapped(argv: tuple[str, ...], project: Path) -> tuple[str, ...]:
@@ -260,14 +271,15 @@ def _said(argv: tuple[str, ...], options: Options) -> tuple[str, str]:
     if module.removesuffix(".__main__") == options.package:
         if any(re.fullmatch(r"--d(ev?)?", each) for each in rest):
             return "bad", text
-        return (
-            ("serve", text) if "serve" in rest else ("", "") if "check" in rest else ("bad", f"{text}, without `serve`")
-        )
+        other = ("", "") if "check" in rest else ("bad", f"{text}, without `serve`")
+        return ("serve", text) if "serve" in rest else other
     if module.partition(".")[0] == options.package:
         return _served_by_file(options.project, f"src/{module.replace('.', '/')}.py", text)
-    if "$" in name or name.endswith(".sh") or "entrypoint" in name:
-        return "unknown", text
-    return "", ""
+    if argv[:2] == ("docker", "run"):
+        return "bad", text
+    may_be = "$" in name or name.endswith(".sh") or "entrypoint" in name
+    may_be = may_be or (name not in ("echo", "printf") and _SERVES.search(" ".join(argv)) is not None)
+    return ("unknown", text) if may_be else ("", "")
 
 
 def _served_by_file(project: Path, name: str, text: str) -> tuple[str, str]:
@@ -302,12 +314,8 @@ def _named(word: str, project: Path) -> dict[str, str]:
     found = (project.joinpath(*parts[start:]) for start in range(len(parts)))
     if path := next((each for each in found if each.is_file() and each.suffix != ".sh"), None):
         return env_file(path)
-    for path in files_of_team(project) if parts else ():
-        if (
-            path.name == parts[-1]
-            and path.suffix != ".sh"
-            and any(is_development(*each) for each in env_file(path).items())
-        ):
+    for path in files_of_team(project) if parts and not parts[-1].endswith(".sh") else ():
+        if path.name == parts[-1] and any(is_development(*each) for each in env_file(path).items()):
             return {"APP_ENV": f"${path.relative_to(project).as_posix()}"}
     return {}
 

@@ -2,13 +2,13 @@
 """What a pipeline runs, whichever forge reads it: its steps, and whether one of them is a whole `verify` that can fail."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from posixpath import join, normpath
 
+from ...common.expand import expanded
 from ...common.shell import Command, commands
 from ...common.yaml import mapping, read, texts
 from ...result import UnverifiedError
@@ -119,7 +119,13 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
         env = {**step.env, **command.env}
         lost = step.lost or command.lost
         unknown = step.unknown or command.when or _changed("", env)
-        folder = normpath(join(step.folder, command.folder, _directory(command.argv) or env.get("UV_WORKING_DIR", "")))
+        folder = normpath(
+            join(
+                step.folder,
+                command.folder,
+                _directory(command.argv) or env.get("UV_WORKING_DIR") or env.get("UV_PROJECT", ""),
+            )
+        )
         if (ours := _arguments(command.argv, env)) is not None:
             arguments, before = ours
             unknown = unknown or before
@@ -129,7 +135,8 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
                 unknown, elsewhere = unknown or f"it runs in `{folder}`" * bool(service), False
             no = step.skipped or lost or (f"`{reduced}` leaves out the rest" if reduced else "")
             no = no or (f"it runs in `{folder}`, not in `{service or 'the root'}`" if elsewhere else "")
-            yield Found(step.where, no, unknown or steered(env, root / service))
+            unknown = unknown or steered(env, root / service) or changes(command.argv, root / service) or ""
+            yield Found(step.where, no, unknown)
         elif (
             folder in (service or ".", f"./{service}")
             and (done := changes(command.argv, root / service, str(env.get("GITHUB_REF_NAME", "")))) is not None
@@ -143,8 +150,8 @@ def runs_of_verify(step: Step, root: Path, service: str, depth: int = 0) -> Iter
 
 def _arguments(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[list[str], str] | None:
     """The arguments that verify gets, and why it may not be started at all; nothing if this is not verify."""
-    if argv and (value := env.get(argv[0].strip("${}") if argv[0][:1] == "$" else "")) is not None:
-        argv = (*shlex.split(value), *argv[1:])
+    filled = ((word, expanded(word, env) if word[:1] == "$" else word) for word in argv)
+    argv = tuple(part for word, value in filled for part in (value.split() if value != word else [word]))
     if argv[:2] == ("coverage", "run"):
         argv = ("python", *argv[2:])
     names = [each.rpartition("/")[2] for each in argv]
@@ -154,6 +161,8 @@ def _arguments(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[list[str]
         return None
     if place and not (names[0] in _WRAPPERS or before & {"run", "exec", "develop"}):
         unknown = f"`{argv[0]}` stands before it"
+    elif names[0] in ("docker", "podman") and {"-d", "--detach"} & before:
+        unknown = f"`{argv[0]} --detach` leaves it behind"
     rest = list(argv[place + 1 :])
     while rest and rest[0].startswith("-") and not re.fullmatch(r"-\w*m|--module", rest[0]):
         if rest[0] in _INSTEAD:

@@ -4,10 +4,11 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ...common.yaml import mapping, pairs, read
+from ...common.yaml import mapping, pairs, read, texts
 from ...result import Check, Options, Rule, UnverifiedError, listed, number
 from ...runner import subprocesses
 from ...upkeep.larger_repository import root_of
@@ -23,6 +24,12 @@ _OTHERS = (
     *(".drone.y*ml", ".travis.yml", ".buildkite/*.y*ml", ".semaphore/*.yml", ".cirrus.yml", ".builds/*.yml"),
     *("buildspec.y*ml", "appveyor.yml", ".teamcity"),
 )
+_HEAD = re.compile(r"\bhead(_ref|\.(sha|ref|repo))\b|refs/pull/")
+_OF_STRANGERS = {
+    **dict.fromkeys(("ref", "repository"), _HEAD),
+    "run": re.compile(rf"\bgh pr checkout|\bgit (fetch|pull|checkout|clone|merge)\b.*({_HEAD.pattern}|\bpull/)"),
+}
+"""Where a workflow names what somebody outside proposes."""
 _VOUCH = "If it does so all the same, say it in `[[tool.hardening.verify.accept]]`."
 
 
@@ -148,6 +155,10 @@ def _workflow(path: Path) -> Iterator[Check]:
         yield permissions.unverified(error)
         return
     used = [text for key, text in pairs(workflow.get("jobs")) if key == "uses"]
+    for each in used:  # grows by what actions of this repository use
+        for file in (path.parents[2] / each / name for name in ("action.yml", "action.yaml") if each.startswith("./")):
+            with suppress(UnverifiedError):
+                used += [x for key, x in pairs(read(file).get("runs")) if key == "uses" and x not in used]
     loose = [each for each in used if not re.search(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$", each)]
     if loose:
         remedy = "Put the full hash of a commit behind the @, and the release as a comment; Renovate and Dependabot keep it up."
@@ -160,20 +171,23 @@ def _workflow(path: Path) -> Iterator[Check]:
     jobs = {str(name): mapping(job) for name, job in mapping(workflow.get("jobs")).items()}
     of_one = len(jobs) == 1 and isinstance(top, dict)  # what is at the top is what the job names
     wide = [f"{key or 'permissions'}: {text}" for key, text in pairs(top) if text.startswith("write") and not of_one]
+    on = workflow.get("on")
+    triggers = texts(on) + list(mapping(on))
+    for key, text in pairs(workflow.get("jobs")) if "pull_request_target" in triggers else ():
+        if key in _OF_STRANGERS and _OF_STRANGERS[key].search(text):
+            seen = f"`pull_request_target` runs what a stranger proposes ({text[:60]}), beside the secrets of the repository"
+            yield permissions.insecure(seen, "Start it by `pull_request`, which gets none of them.")
+            return
     if not is_github:  # what a token of Forgejo may do is said elsewhere
         return
     wide += [f"write-all in {name}" for name, job in jobs.items() if job.get("permissions") == "write-all"]
-    on = workflow.get("on")
-    called_only = on == "workflow_call" or (isinstance(on, dict) and set(on) == {"workflow_call"})
-    default = (
-        [name for name, job in jobs.items() if "permissions" not in job] if top is None and not called_only else []
-    )
+    inherits = top is None and triggers != ["workflow_call"]
+    default = [name for name, job in jobs.items() if "permissions" not in job and inherits]
     if default:
         seen = f"no `permissions` at the top or in {listed(default)}: that job gets the default, which may be write"
         yield permissions.insecure(seen, remedy)
     elif wide:
         yield permissions.insecure(listed(wide), remedy)
     else:
-        yield permissions.proved(
-            "each job names its own" if top is None else "read at most, at the top" if top else "none at the top"
-        )
+        at_top = "what the one job needs, at the top" if of_one else "read at most, at the top"
+        yield permissions.proved("each job names its own" if top is None else at_top if top else "none at the top")
