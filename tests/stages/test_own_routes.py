@@ -228,23 +228,44 @@ def test_what_an_application_replaces_is_named_and_can_be_accepted(
 
 PATCHES = """
 
+import sys
+from unittest import mock
+
+import fastapi.routing
+
 from .hardening import app as judging
+from .hardening.core import json_text
+from .hardening.steps import STEPS, headers
+from .hardening.steps.base import Step
 from .hardening.steps.cors import CrossOrigin
 
-judging.route_findings = lambda *each: []
-CrossOrigin.refuse = lambda self, request: None
 """
+REPLACED = {
+    "judging.route_findings = lambda *each: []": f"{PACKAGE}.hardening.app.route_findings",
+    "CrossOrigin.refuse = lambda self, request: None": "CrossOrigin.refuse",
+    "STEPS[4].respond = Step.respond": "Cookies.respond",
+    "mock.patch.object(STEPS[1], 'refuse').start()": "RateLimit.refuse",
+    "headers._VALUES.popitem()": f"{PACKAGE}.hardening.steps.headers._VALUES",
+    "vars(json_text)['MAX_DEPTH'] = 10**6": f"{PACKAGE}.hardening.core.json_text.MAX_DEPTH",
+    "json_text.len = lambda text: 0": f"{PACKAGE}.hardening.core.json_text.len",
+    "sys.modules[f'{__package__}.hardening.startup.steps'].STEPS = STEPS[:2]": f"{PACKAGE}.hardening.startup.steps.STEPS",
+    "fastapi.routing.solve_dependencies = lambda **each: None": "fastapi.routing.solve_dependencies",
+    "class Hardened(Hardened):\n    def __getattribute__(self, name): return super().__getattribute__(name)": (
+        "Hardened.__getattribute__"
+    ),
+}
+"""What a module of the service may do to owned code, and the name that is told."""
 
 
 def test_what_code_of_the_service_patches_is_named(prove: Prove, service: Path) -> None:
     path = service / "src" / PACKAGE / "app.py"
-    path.write_text(path.read_text() + PATCHES)
+    path.write_text(path.read_text() + PATCHES + "\n".join(REPLACED))
     (service / "usercustomize.py").touch()
 
     checks = [each for each in prove("configuration", prepare=THIS_COPY) if each["id"] == "app.whole"]
 
     assert {each["object"] for each in checks if each["outcome"] == "unverified"} == {
-        f"{PACKAGE}.hardening.app.route_findings",
-        "CrossOrigin.refuse",
+        *REPLACED.values(),
+        f"src/{PACKAGE}/app.py",
         "usercustomize.py",
     }, told(checks)
