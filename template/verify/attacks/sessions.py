@@ -143,8 +143,9 @@ def sockets(arena: Arena) -> Seen:
 def own_guards(arena: Arena) -> Seen:
     def look(route: DiscoveredRoute) -> tuple[str, str]:
         status = arena.ask(route.method, route.target).status
-        known = status in (401, 403) or 200 <= status < 300
-        return f"{status}" if known else f"{NOT_TRIED}answered {status}", f"answered {status}" if status // 100 == 2 else ""
+        if 200 <= status < 300:
+            return f"{status}", f"answered {status}"
+        return f"{status}" if status in (401, 403) else f"{NOT_TRIED}answered {status}", ""
 
     return arena.each((each for each in arena.routes if each.is_guarded and each.is_safe), look)
 

@@ -62,7 +62,8 @@ def changed(package: str, app: Any) -> Iterator[str]:
                     yield f"{kind.__name__}.{name}"
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in LIBRARIES:
-            for owner in (module, *_classes(module)):
+            owners: list[Any] = [module, *_classes(module)]
+            for owner in owners:
                 for what, value in list(vars(owner).items()):
                     code = getattr(getattr(value, "__func__", value), "__code__", None)
                     folders = Path(getattr(code, "co_filename", "")).parents

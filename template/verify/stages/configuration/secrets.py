@@ -44,13 +44,13 @@ _SEALED = re.compile(
 
 _WORDS = (
     "passw|requirepass|dockerconfig|passphrase|pwd|secret|token|credential|_pass|auth|(api|access|account|encryption|jwt|master|private|session|signing)"
-    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|gl[a-z]+-|xox[a-z]-|_live_|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
-    "|login|curl|mysql|redis-cli|mongo|eyJ|LS0tLS1CRUdJTi|discord|:AA[A-Za-z0-9_-]"
+    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|github_pat|gl[a-z]+-|xox[a-z]-|_live_|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
+    "|login|sshpass|curl|mysql|redis-cli|mongo|eyJ|LS0tLS1CRUdJTi|discord|:AA[A-Za-z0-9_-]"
 )
 """What git looks for first, so that few files are read."""
 _NAME = (
     r"((?<![\w./$-])[\w.-]*(?:passw(?:or)?d|passphrase|pwd|(?<!existing)(?<!existing_)secret|token|credentials?|_pass|"
-    r"(?:api|access|account|encryption|jwt|master|private|secret|session|signing)[_-]?key|_auth|dockerconfigjson|client-key-data|(?<=[\"'])auth(?=[\"']))(?:_base|_?\d+)?)"
+    r"(?:api|access|account|encryption|jwt|master|private|secret|session|signing)[_-]?key|_auth|dockerconfigjson|(?<=[\"'])auth(?=[\"']))(?:_base|_?\d+)?)"
 )
 _VALUE = r"""(?:[rb]?"([^"\n]*)"|[rb]?'([^'\n]*)'|([^\s"',;})\]#]+))"""
 _PLACES = tuple(
@@ -62,7 +62,7 @@ _PLACES = tuple(
         rf"\blogin\s+\S+\s+(password)\s+{_VALUE}",  # .netrc
         rf"(\b(?:(?:docker|podman|helm|az)\s+login|sshpass|mongo\w*)\b.*?\s-p|\bredis-cli\b.*\s-a|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
         rf"\b(mysql\w*|sshpass)\b.*?\s(?-i:-p){_VALUE}",
-        rf"<{_NAME}>{_VALUE}</",
+        rf"<{_NAME}>()()([^\s<]+)</",
         rf"\b(?:getenv|environ\.get)\(\s*[\"']{_NAME}[\"']\s*,\s*{_VALUE}",
         rf"\b(curl\b.*\s(?:-u|--user))[ \t]+[\"']?[\w.@-]+:{_VALUE}",
         rf"[\"']?\b(?:name|key)[\"']?\s*[:=]\s*[\"']?{_NAME}[\"']?\s*,?\s*[\"']?value[\"']?\s*[:=]\s*{_VALUE}",
@@ -110,8 +110,7 @@ _LOCAL = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(r"[A-Za-z0-9+/=]{16}")
-_HINTS = ("pass", "pwd", "secret", "token", "credential", "auth", "key", "dockerconfig", "://", " login ", "curl")
-_HINTS += ("mysql", "redis-cli", "mongo")
+_HINTS = "pass pwd secret token credential auth key dockerconfig :// login curl mysql redis-cli mongo".split()
 _MADE_UP = re.compile(
     r"^\[tool\.(?:hardening\.verify\.environment|pytest[\w.]*)\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL
 )
