@@ -173,7 +173,7 @@ PATCHED = {
     "by its namespace": ("from .hardening import steps\nvars(steps)['STEPS'] = ()\n", "vars(steps)['STEPS']"),
     "past its own way": ("object.__setattr__(app, '_errors', 1)\n", "app._errors"),
     "in place": ("from .hardening import steps\nsteps.TABLE.clear()\n", "steps.TABLE"),
-    "by a mock": ("from unittest.mock import patch\npatch('orders_api.hardening.x', 1).start()\n", "orders_api.hardening.x"),
+    "by a mock": ("from unittest.mock import patch\npatch('a.hardening.x', 1).start()\n", "a.hardening.x"),
 }
 TEAMS = """
 from .hardening import ApiModel, Hardened

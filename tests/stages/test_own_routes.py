@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from verify.attacks import STEPS, cookies, errors, validation
+from verify.attacks import STEPS, cookies, errors, sessions, validation
 from verify.common.answer import Answer
 from verify.harness.arena import Arena, Attacks, Seen
 from verify.harness.routes import DiscoveredRoute
@@ -77,6 +77,24 @@ def test_a_caller_that_is_lent_gets_past_the_guard() -> None:
     assert seen == {"": Outcome.PROVED}
     assert [headers["Cookie"] for *_, headers in service.asked] == ["a"]
     assert made(validation.own_fields, arena(Recorder(mine=200), GUARDED, caller={"a": "b"})) == {"": Outcome.INSECURE}
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"),
+    [
+        (401, {"": Outcome.PROVED}),
+        (403, {"": Outcome.PROVED}),
+        (200, {"": Outcome.INSECURE}),
+        (302, {"not tried": Outcome.NOT_LOOKED_AT}),
+        (422, {"not tried": Outcome.NOT_LOOKED_AT}),
+    ],
+)
+def test_a_guard_lets_in_nobody_without_a_credential(status: int, seen: dict[str, Outcome]) -> None:
+    mine = DiscoveredRoute("GET", "/mine", "/mine", is_guarded=True)
+    service = Recorder(mine=status)
+
+    assert made(sessions.own_guards, arena(service, mine, OPEN, GUARDED, READ)) == seen
+    assert len(service.asked) == 1, "nothing is sent to what is public, or may change something"
 
 
 @pytest.mark.parametrize("routes", [[], [DiscoveredRoute("WEBSOCKET", "/ws", "/ws", is_websocket=True)]])
@@ -248,7 +266,7 @@ REPLACED = {
     "headers._VALUES.popitem()": f"{PACKAGE}.hardening.steps.headers._VALUES",
     "vars(json_text)['MAX_DEPTH'] = 10**6": f"{PACKAGE}.hardening.core.json_text.MAX_DEPTH",
     "json_text.len = lambda text: 0": f"{PACKAGE}.hardening.core.json_text.len",
-    "sys.modules[f'{__package__}.hardening.startup.steps'].STEPS = STEPS[:2]": f"{PACKAGE}.hardening.startup.steps.STEPS",
+    "sys.modules[f'{__package__}.hardening.app'].STEPS = STEPS[:2]": f"{PACKAGE}.hardening.app.STEPS",
     "fastapi.routing.solve_dependencies = lambda **each: None": "fastapi.routing.solve_dependencies",
     "class Hardened(Hardened):\n    def __getattribute__(self, name): return super().__getattribute__(name)": (
         "Hardened.__getattribute__"

@@ -124,8 +124,8 @@ HONEST = {
     ),
     "flags that are none": (
         "x.sh",
-        "ssh -p 2222 x\nmysql -P3306 -p x\nmysql -p$PW\nmysqldump -p\"${PW}\" x\nredis-cli -a $PW\nsshpass -e ssh x\n"
-        "docker run -p 8080:8080 mysql\nsshpass -p \"$P\" ssh x\n",
+        'ssh -p 2222 x\nmysql -P3306 -p x\nmysql -p$PW\nmysqldump -p"${PW}" x\nredis-cli -a $PW\nsshpass -e ssh x\n'
+        'docker run -p 8080:8080 mysql\nsshpass -p "$P" ssh x\n',
     ),
     "a certificate of a cluster": ("k8s/s.yaml", f"kind: Secret\ndata:\n  ca.crt: LS0tLS1CRUdJTiBDRVJU{RANDOM}\n"),
     "XML with a reference": ("pom.xml", "<password>${env.PW}</password><passwordPolicy>strict</passwordPolicy>\n"),
@@ -242,7 +242,9 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
     }
 
     found = checked(
-        tmp_path, {"deploy/a b.env": secret, "compose.yaml": secret * 2, "a.ipynb": notebook, **dict.fromkeys(passed_over, secret), **known}
+        tmp_path,
+        {"deploy/a b.env": secret, "compose.yaml": secret * 2, "a.ipynb": notebook}
+        | {**dict.fromkeys(passed_over, secret), **known},
     )
 
     assert {each.object: each.seen for each in found} == {
