@@ -110,7 +110,10 @@ _LOCAL = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(r"[A-Za-z0-9+/=]{16}")
-_HINTS = "pass pwd secret token credential auth key dockerconfig :// login curl mysql redis-cli mongo".split()
+_HINTS = (
+    "pass", "pwd", "secret", "token", "credential", "auth", "key", "dockerconfig", "://", "login", "curl", "mysql",
+    "redis-cli", "mongo",
+)  # fmt: skip
 _MADE_UP = re.compile(
     r"^\[tool\.(?:hardening\.verify\.environment|pytest[\w.]*)\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL
 )
