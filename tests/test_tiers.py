@@ -239,6 +239,12 @@ HIDDEN = {
         r"1 skipped \(another day\)",
     ),
     "not collected": ("collect_ignore = ['test_it.py']\n", [], "proved 1 passed", "not collected: tests/test_it.py"),
+    "called by another": (
+        HOOK % ("", "pytest_pyfunc_call(pyfuncitem):\n    return True"),
+        [],
+        "proved 2 passed$",
+        r"what passes is decided by tests/conftest.py \(pytest_pyfunc_call\)",
+    ),
     "rewritten": (HOOK % ("wrapper=True", REWRITTEN), [], "insecure .*something says that it passed", ""),
     "ended early": (
         HOOK % ("", "pytest_runtest_teardown(item):\n    pytest.exit('enough', returncode=0)"),

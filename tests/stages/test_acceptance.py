@@ -268,7 +268,8 @@ FASTAPI_ENV = "test"
 
 def test_the_table_of_values_hides_no_setting_of_the_template(prove: Prove, service: Path) -> None:
     settings = service / "src/orders_api/settings.py"
-    settings.write_text(settings.read_text() + "\n    docs: bool = True\n    log_level: str\n")
+    declared = "    docs: Annotated[\n        bool, 1\n    ] = True\n    log_level: str\n"
+    settings.write_text(f"from typing import Annotated\n{settings.read_text()}\n{declared}")
     with (service / "pyproject.toml").open("a") as pyproject:
         pyproject.write(TABLE)
 

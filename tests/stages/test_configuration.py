@@ -169,6 +169,11 @@ PATCHED = {
     "more steps": ("app._steps += ()\n", "app._steps"),
     "a method of one": ("app.seal = lambda: None\n", "app.seal"),
     "what is taken away": ("from . import hardening\ndel hardening.x\n", "hardening.x"),
+    "an entry of a table": ("from .hardening.steps import TABLE as T\nT.a['x'] = 1\n", "T.a['x']"),
+    "by its namespace": ("from .hardening import steps\nvars(steps)['STEPS'] = ()\n", "vars(steps)['STEPS']"),
+    "past its own way": ("object.__setattr__(app, '_errors', 1)\n", "app._errors"),
+    "in place": ("from .hardening import steps\nsteps.TABLE.clear()\n", "steps.TABLE"),
+    "by a mock": ("from unittest.mock import patch\npatch('a.hardening.x', 1).start()\n", "a.hardening.x"),
 }
 TEAMS = """
 from .hardening import ApiModel, Hardened
@@ -177,6 +182,8 @@ def create_app():
     app = Hardened()
     app.state.pool = app.openapi = app.title = 1
     app.router.redirect_slashes = False
+    app.exception_handlers[404] = app.router.routes.append(app.patch("/x.hardening"))
+    Model.names.update(a=1)
     self._x = request.state.y = other._steps = 1
     names: dict[str, int] = {}
     names["x"] = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from verify.attacks import STEPS, cookies, errors, validation
+from verify.attacks import STEPS, cookies, errors, sessions, validation
 from verify.common.answer import Answer
 from verify.harness.arena import Arena, Attacks, Seen
 from verify.harness.routes import DiscoveredRoute
@@ -77,6 +77,24 @@ def test_a_caller_that_is_lent_gets_past_the_guard() -> None:
     assert seen == {"": Outcome.PROVED}
     assert [headers["Cookie"] for *_, headers in service.asked] == ["a"]
     assert made(validation.own_fields, arena(Recorder(mine=200), GUARDED, caller={"a": "b"})) == {"": Outcome.INSECURE}
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"),
+    [
+        (401, {"": Outcome.PROVED}),
+        (403, {"": Outcome.PROVED}),
+        (200, {"": Outcome.INSECURE}),
+        (302, {"not tried": Outcome.NOT_LOOKED_AT}),
+        (422, {"not tried": Outcome.NOT_LOOKED_AT}),
+    ],
+)
+def test_a_guard_lets_in_nobody_without_a_credential(status: int, seen: dict[str, Outcome]) -> None:
+    mine = DiscoveredRoute("GET", "/mine", "/mine", is_guarded=True)
+    service = Recorder(mine=status)
+
+    assert made(sessions.own_guards, arena(service, mine, OPEN, GUARDED, READ)) == seen
+    assert len(service.asked) == 1, "nothing is sent to what is public, or may change something"
 
 
 @pytest.mark.parametrize("routes", [[], [DiscoveredRoute("WEBSOCKET", "/ws", "/ws", is_websocket=True)]])
@@ -228,23 +246,44 @@ def test_what_an_application_replaces_is_named_and_can_be_accepted(
 
 PATCHES = """
 
+import sys
+from unittest import mock
+
+import fastapi.routing
+
 from .hardening import app as judging
+from .hardening.core import json_text
+from .hardening.steps import STEPS, headers
+from .hardening.steps.base import Step
 from .hardening.steps.cors import CrossOrigin
 
-judging.route_findings = lambda *each: []
-CrossOrigin.refuse = lambda self, request: None
 """
+REPLACED = {
+    "judging.route_findings = lambda *each: []": f"{PACKAGE}.hardening.app.route_findings",
+    "CrossOrigin.refuse = lambda self, request: None": "CrossOrigin.refuse",
+    "STEPS[4].respond = Step.respond": "Cookies.respond",
+    "mock.patch.object(STEPS[1], 'refuse').start()": "RateLimit.refuse",
+    "headers._VALUES.popitem()": f"{PACKAGE}.hardening.steps.headers._VALUES",
+    "vars(json_text)['MAX_DEPTH'] = 10**6": f"{PACKAGE}.hardening.core.json_text.MAX_DEPTH",
+    "json_text.len = lambda text: 0": f"{PACKAGE}.hardening.core.json_text.len",
+    "sys.modules[f'{__package__}.hardening.app'].STEPS = STEPS[:2]": f"{PACKAGE}.hardening.app.STEPS",
+    "fastapi.routing.solve_dependencies = lambda **each: None": "fastapi.routing.solve_dependencies",
+    "class Hardened(Hardened):\n    def __getattribute__(self, name): return super().__getattribute__(name)": (
+        "Hardened.__getattribute__"
+    ),
+}
+"""What a module of the service may do to owned code, and the name that is told."""
 
 
 def test_what_code_of_the_service_patches_is_named(prove: Prove, service: Path) -> None:
     path = service / "src" / PACKAGE / "app.py"
-    path.write_text(path.read_text() + PATCHES)
+    path.write_text(path.read_text() + PATCHES + "\n".join(REPLACED))
     (service / "usercustomize.py").touch()
 
     checks = [each for each in prove("configuration", prepare=THIS_COPY) if each["id"] == "app.whole"]
 
     assert {each["object"] for each in checks if each["outcome"] == "unverified"} == {
-        f"{PACKAGE}.hardening.app.route_findings",
-        "CrossOrigin.refuse",
+        *REPLACED.values(),
+        f"src/{PACKAGE}/app.py",
         "usercustomize.py",
     }, told(checks)

@@ -1,5 +1,8 @@
 """Secrets that git tracks: found wherever they stand, and never where somebody only says where one comes from."""
 
+import json
+import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,19 @@ FOUND = {
     "a default in the code": ("src/x/keys.py", f'os.getenv("SECRET_KEY", "{RANDOM}")\n', "SECRET_KEY"),
     "a header in the code": ("src/x/keys.py", f'{{"Authorization": "Bearer {RANDOM}"}}\n', "Authorization"),
     "a pipeline for development": (".github/workflows/dev.yml", f"env:\n  DEPLOY_TOKEN: {VALUE}\n", "DEPLOY_TOKEN"),
+    "a password of MySQL": ("backup.sh", f"mysqldump -u root -p{VALUE}1 orders > x.sql\n", "mysqldump"),
+    "a password of ssh": ("deploy.sh", f"sshpass -p {VALUE}1 ssh x\n", "sshpass"),
+    "a password of redis-cli": ("deploy.sh", f"redis-cli -h cache.acme.com -a {VALUE}1 PING\n", "redis-cli"),
+    "a header of nginx": ("nginx.conf", f'proxy_set_header Authorization "Basic {RANDOM}==";\n', "Authorization"),
+    "XML": ("settings.xml", f"<server><password>{VALUE}1</password></server>\n", "password"),
+    "a key of a cluster": ("kubeconfig", f"    client-key-data: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRV{RANDOM}\n", "LS0t"),
+    "any value of a Secret": (
+        "k8s/s.yaml",
+        f"kind: Secret\ndata:\n  url: {b64encode(DATABASE.encode()).decode()}\n",
+        "an address with a password",
+    ),
+    "a JWT": ("values.yaml", f"x: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{RANDOM}{RANDOM}\n", "eyJh..., a token"),
+    "what a notebook sets": ("x.ipynb", f'os.environ["API_KEY"] = "{RANDOM}"\n', "API_KEY"),
     "pip.conf": ("pip.conf", f"[global]\nindex-url = https://me:{VALUE}@pip.acme.com/simple\n", "address"),
     "uv.toml": ("uv.toml", f'[[index]]\nurl = "https://me:{VALUE}@pip.acme.com/simple"\n', "address"),
     **{
@@ -122,6 +138,13 @@ HONEST = {
         "k8s/api.yaml",
         ENV.format("DB_PASSWORD", "valueFrom: {secretKeyRef: {name: db-1, key: password}}"),
     ),
+    "flags that are none": (
+        "x.sh",
+        'ssh -p 2222 x\nmysql -P3306 -p x\nmysql -p$PW\nmysqldump -p"${PW}" x\nredis-cli -a $PW\nsshpass -e ssh x\n'
+        'docker run -p 8080:8080 mysql\nsshpass -p "$P" ssh x\n',
+    ),
+    "a certificate of a cluster": ("k8s/s.yaml", f"kind: Secret\ndata:\n  ca.crt: LS0tLS1CRUdJTiBDRVJU{RANDOM}\n"),
+    "XML with a reference": ("pom.xml", "<password>${env.PW}</password><passwordPolicy>strict</passwordPolicy>\n"),
     "a file": ("compose.yaml", "      DB_PASSWORD_FILE: /run/secrets/db1\n      TOKEN: /run/secrets/token1\n"),
     "a name of a secret": ("chart/values.yaml", "existingSecret: orders-db-1\nsecretName: orders-tls-2\n"),
     "a vault": ("app.yaml", "DB_PASSWORD: arn:aws:secretsmanager:eu:1:secret:x\nTOKEN: op://vault/item/f1\n"),
@@ -196,6 +219,7 @@ def test_a_secret_is_found_and_not_repeated(name: str) -> None:
     file, text, said = FOUND[name]
     (found,) = set(secrets.found_in(text, file))
     assert said in found
+    assert re.search(secrets._WORDS, text, re.IGNORECASE), "git would not list the file"
     assert VALUE not in found
     assert RANDOM not in found
 
@@ -229,6 +253,7 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
         ".env.production.example",
         "openapi.json",
     )
+    notebook = json.dumps({"cells": [{"source": [f'k = connect(password="{RANDOM}")']}], "metadata": {"token": RANDOM}})
 
     known = {
         "web/.env": "# x\nVITE_API_URL=https://x\n",
@@ -239,16 +264,12 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
 
     found = checked(
         tmp_path,
-        {
-            "deploy/a b.env": secret,
-            "web/.env.dev": secret,
-            "compose.yaml": secret * 2,
-            **dict.fromkeys(passed_over, secret),
-            **known,
-        },
+        {"deploy/a b.env": secret, "web/.env.dev": secret, "compose.yaml": secret * 2, "a.ipynb": notebook}
+        | {**dict.fromkeys(passed_over, secret), **known},
     )
 
     assert {each.object: each.seen for each in found} == {
+        "a.ipynb": "line 1: password",
         "compose.yaml": "line 1: DB_PASSWORD, line 2: DB_PASSWORD",
         "deploy/a b.env": "line 1: DB_PASSWORD",
         "web/.env.dev": "it is a secret by its name",

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from ..common.answer import Answer
 from ..common.raw_http import HANDSHAKE, connect, raw
-from ..harness.arena import Arena, Attacks, Seen, expect
+from ..harness.arena import NOT_TRIED, Arena, Attacks, Seen, expect
+from ..harness.routes import DiscoveredRoute
 from ..harness.service import Service
 from ..probe import COOKIE, PASSWORD
 from .cookies import unsafe
@@ -135,6 +136,17 @@ def sockets(arena: Arena) -> Seen:
         if name == "signed out":
             cookie = f"{COOKIE}={cookie_set_by(sign_in(probe, 'socket'))}"
     return Seen(f"{'; '.join(seen)}; no session: {refused.text}", [*faults, *refused.faults])
+
+
+@attacks("sessions.own-guards", "your guards let in nobody who shows no credential")
+def own_guards(arena: Arena) -> Seen:
+    def look(route: DiscoveredRoute) -> tuple[str, str]:
+        status = arena.ask(route.method, route.target).status
+        if 200 <= status < 300:
+            return f"{status}", f"answered {status}"
+        return f"{status}" if status in (401, 403) else f"{NOT_TRIED}answered {status}", ""
+
+    return arena.each((each for each in arena.routes if each.is_guarded and each.is_safe), look)
 
 
 def _opened(probe: Service, cookie: str) -> tuple[socket.socket, Answer]:

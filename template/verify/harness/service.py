@@ -76,10 +76,12 @@ def hidden_names(project: Path) -> list[str]:
     """
     try:
         declared = re.findall(r"^#? ?(APP_\w+)=", (project / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
-        own = "\n".join(path.read_text(encoding="utf-8") for path in project.glob("src/*/settings.py"))
-    except (OSError, ValueError):
-        declared, own = [], ""
-    required = {f"APP_{name}".upper() for name in re.findall(r"^ +(\w+) *:[^=\n]+$", own, re.MULTILINE)}
+        trees = [ast.parse(path.read_text(encoding="utf-8")) for path in project.glob("src/*/settings.py")]
+    except (OSError, ValueError, SyntaxError):
+        declared, trees = [], []
+    fields = [x for tree in trees for x in ast.walk(tree) if isinstance(x, ast.AnnAssign)]
+    names = [(f"APP_{ast.unparse(each.target)}".upper(), each.value is None) for each in fields]
+    required = {name for name, is_open in names if is_open} - {name for name, is_open in names if not is_open}
     kept = {*HANDED_ON, *OWN, "APP_ENV", *required}
     hidden = {name for name in _table(project) if name.upper() in declared and name.upper() not in kept}
     steering = {name for name in _table(project) if not (name.upper().startswith("APP_") or is_kept(name))}

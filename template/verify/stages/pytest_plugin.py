@@ -4,7 +4,7 @@
 import gc
 import json
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ SLOW, COSTLY, EVERY_CASE = "slow", "costly", "every_case"
 """Markers: of tests that the quick tier leaves out, the second kind not in a pipeline, and of those of which it takes all
 cases."""
 REPORTER = "verify-reporter"
+DECIDE = ("pytest_pyfunc_call", "pytest_runtest_protocol", "pytest_runtest_call", "pytest_runtest_makereport")
+"""Hooks that may say of a test that it passed, though nobody ran it."""
 MARKERS = [
     f"{SLOW}: takes a second or more, or waits for a server; left out of the quick tier of verify",
     f"{COSTLY}: costs much, and others see each control on; left out of the quick tier of verify but in a pipeline",
@@ -136,7 +138,16 @@ class Reporter:
             self._counts["failed"] += 1
             self._failed[report.nodeid] = "it cannot be collected"
 
-    def pytest_sessionfinish(self) -> None:
+    def _deciding(self, config: pytest.Config) -> Iterator[str]:
+        """The files of the project that have such a hook, but for one that only looks at what others say."""
+        for name in DECIDE:
+            for each in getattr(config.hook, name).get_hookimpls():
+                path = Path(getattr(getattr(each.function, "__code__", None), "co_filename", ""))
+                is_own = self._root in path.parents and not {"site-packages", "verify"} & {*path.parts}
+                if is_own and not (each.wrapper or each.hookwrapper):
+                    yield f"{path.relative_to(self._root).as_posix()} ({name})"
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         left_out = self._collected.keys() - self._selected
         self._counts["left_out"], self._counts["deselected"] = (
             len(left_out & self.waiting),
@@ -147,6 +158,7 @@ class Reporter:
             **{name: count for name, count in self._counts.items() if count},
             "failures": self._failed,
             "skipped_because": [*self._skipped_because],
+            "decided_by": [*self._deciding(session.config)],
             "files": sorted({str(self._root / nodeid.partition("::")[0]) for nodeid in self._collected}),
         }
         self._path.write_text(json.dumps(result), encoding="utf-8")

@@ -149,6 +149,8 @@ def _left_out(project: Path, counts: dict[str, Any]) -> str:
     files = [each for each in own if not each.is_relative_to(project / OWNED)] if counts.get("files") else []
     if missing := [each.relative_to(project).as_posix() for each in files if str(each) not in counts["files"]]:
         said.append(f"not collected: {listed(missing)}")
+    if deciding := counts.get("decided_by"):
+        said.append(f"what passes is decided by {listed(deciding)}")
     return "; ".join(said)
 
 

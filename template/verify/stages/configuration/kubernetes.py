@@ -160,7 +160,7 @@ def _confined(rule: Rule, pod: dict[str, Any], container: dict[str, Any], file: 
         missing += ["runAsNonRoot: true"] * (not plain.keys() & {"runAsNonRoot", "runAsUser"})
         missing += ["capabilities: {drop: [ALL]}"] * ("ALL" not in map(str.upper, texts(capabilities.get("drop"))))
         missing += ["seccompProfile: {type: RuntimeDefault}"] * (not profiles["seccompProfile"])
-        missing += ["resources: {limits: {memory}}"] * ("memory" not in _limits(container))
+        missing += ["resources: {limits: {memory}}"] * ("memory" not in limits)
     if missing or loose:
         seen = [f"it misses {listed(missing, 9)}"] * bool(missing) + [f"it has {each}" for each in loose]
         return rule.insecure("; ".join(seen), f"Put it right in {file}, as the restricted level of pod security asks.")

@@ -1,9 +1,12 @@
 # Owned by the template: an update rewrites this file.
 """Secrets in the repository, as far as a small and honest search goes."""
 
+import json
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -27,13 +30,13 @@ _WITH_A_KEY = re.compile(rf"{_PRIVATE_KEY}.{{0,400}}?[A-Za-z0-9+/=]{{16}}", re.D
 """A page that only shows the form of a key holds none."""
 _PROSE = re.compile(
     r"(^|/)(tests?|docs?|examples?|fixtures|verify|locales?|i18n|lang|messages|translations|assets|hardening|node_modules)/|(^|/)(test_[^/]*|conftest\.py)$|"
-    r"\.(md|rst|adoc|lock|svg|ipynb|csv|po|html|css|example|sample|template|tmpl|dist)$|[-.]lock\.(json|yaml)$|"
+    r"\.(md|rst|adoc|lock|svg|csv|po|html|css|example|sample|template|tmpl|dist)$|[-.]lock\.(json|yaml)$|"
     r"(^|/)(go\.sum|\.secrets\.baseline|\.(gitleaks|trufflehog)[^/]*|((openapi|swagger|asyncapi)[^/]*|[^/]*schema)\.(json|ya?ml)|"
     r"(example|sample)[._-][^/]*|[^/]*[._-](example|sample)[._-][^/]*|[^/]*\.(template|dist)\.\w+)$",
     re.IGNORECASE,
 )
 """Files in which something that looks like a secret is an example of one, a test's, a hash, or a word for people."""
-_CODE = re.compile(r"\.(py|pyi|[cm]?[jt]sx?|go|rs|java|kt)$")
+_CODE = re.compile(r"\.(py|pyi|ipynb|[cm]?[jt]sx?|go|rs|java|kt)$")
 _SEALED = re.compile(
     r"kind: *SealedSecret|^sops(:|_\w+=)|^\[sops\]|^\s*\"sops\": *\{|^\$ANSIBLE_VAULT|^\w+=[\"']?encrypted:",
     re.MULTILINE,
@@ -41,7 +44,8 @@ _SEALED = re.compile(
 
 _WORDS = (
     "passw|requirepass|dockerconfig|passphrase|pwd|secret|token|credential|_pass|auth|(api|access|account|encryption|jwt|master|private|session|signing)"
-    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|gl[a-z]+-|xox[a-z]-|_live_|mysql.* ?.?-p|mariadb.* ?.?-p|-cli|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
+    "[_-]?key|://[^/ ]*:[^/ ]+@|AKIA|ASIA|gh[oprsu]_|github_pat|gl[a-z]+-|xox[a-z]-|_live_|whsec_|AIza|sk-|npm_|pypi-|hf_|SG[.]|hooks.slack"
+    "|login.*-p|sshpass|curl.*-u|mysql.*-p|mariadb.*-p|mongo.*-p|-cli|eyJ|LS0tLS1CRUdJTi|discord|:AA[A-Za-z0-9_-]"
 )
 """What git looks for first, so that few files are read."""
 _NAME = (
@@ -52,14 +56,15 @@ _VALUE = r"""(?:[rb]?"([^"\n]*)"|[rb]?'([^'\n]*)'|([^\s"',;})\]#]+))"""
 _PLACES = tuple(
     re.compile(text, re.IGNORECASE | re.MULTILINE)
     for text in (
-        rf"{_NAME}[\"']?(?:\s*:\s*[\w.]+(?=[ \t]*=[ \t]*[^=\s]))?[ \t]*(?:[:?+]?=|:)[ \t]*(?:SecretStr\()?{_VALUE}",
+        rf"{_NAME}[\"']?\]?(?:\s*:\s*[\w.]+(?=[ \t]*=[ \t]*[^=\s]))?[ \t]*(?:[:?+]?=|:)[ \t]*(?:SecretStr\()?{_VALUE}",
         rf"^[ \t]*ENV[ \t]+{_NAME}[ \t]+{_VALUE}",
-        rf"\b(authorization)[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+{_VALUE}",
+        rf"\b(authorization)[\"']?\s*[:=\s]\s*[\"']?(?:Bearer|Basic|Token)\s+{_VALUE}",
         rf"\blogin\s+\S+\s+(password)\s+{_VALUE}",  # .netrc
-        rf"(\b(?:docker|podman|helm|az)\s+login\b.*\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
-        rf"\b(mysql\w*|mariadb[\w-]*)\b.*[\s\"']-p{_VALUE}",
+        rf"(\b(?:(?:docker|podman|helm|az)\s+login|sshpass|mongo\w*)\b.*?\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
+        rf"\b(mysql\w*|mariadb[\w-]*|sshpass)\b.*[\s\"'](?-i:-p){_VALUE}",
         rf"\b((?:redis|valkey)-cli)\b.*[\s\"']-a[\"',\s]+{_VALUE}",
         rf"[\"'](--?[\w-]*(?:passw(?:or)?d|token|secret|requirepass))[\"']\s*,\s*{_VALUE}",
+        rf"<{_NAME}>()()([^\s<]+)</",
         rf"\b(?:getenv|environ\.get)\(\s*[\"']{_NAME}[\"']\s*,\s*{_VALUE}",
         rf"\b(curl\b.*\s(?:-u|--user))[ \t]+[\"']?[\w.@-]+:{_VALUE}",
         rf"[\"']?\b(?:name|key)[\"']?\s*[:=]\s*[\"']?{_NAME}[\"']?\s*,?\s*[\"']?value[\"']?\s*[:=]\s*{_VALUE}",
@@ -69,7 +74,9 @@ _ADDRESS = re.compile(r"\b[a-z][\w+.-]*://([^\s:/@\"'`<>]*):([^\s/@\"'`<>]+)@([^
 _TOKEN = re.compile(
     r"\b((?:AKIA|ASIA)[A-Z0-9]{16}|gh[oprsu]_\w{36,}|github_pat_\w{22,}|gl(?:pat|[dr]t|cbt|ptt|ft|imt|agent|soat|oas)-[\w-]{20,}|"
     r"xox[abeoprs]-[\w-]{10,}|[rs]k_live_\w{16,}|whsec_\w{24,}|AIza[\w-]{35}|sk-(?:ant-|proj-)?[\w-]{20,}|npm_\w{36}|pypi-AgEI[\w-]{20,}|"
-    r"hf_[A-Za-z]{30,}|dckr_pat_[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,})|hooks\.slack\.com/services/(T\w+/B\w+/\w{20,})"
+    r"hf_[A-Za-z]{30,}|dckr_pat_[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{20,}|\d{8,10}:AA[\w-]{33}|"
+    r"LS0tLS1CRUdJTi(?:BSU0EgUFJJVkFU|BQUklWQVRF|BFQyBQUklW|BPUEVOU1NIIFBS)[\w+/]{20,})|hooks\.slack\.com/services/(T\w+/B\w+/\w{20,})|"
+    r"discord(?:app)?\.com/api/webhooks/(\d+/[\w-]{50,})"
 )
 """Credentials that say what they are, whatever they are called."""
 _OF_BROWSERS = re.compile(r"authDomain|firebase|mobilesdk_app_id|maps\.google", re.IGNORECASE)
@@ -106,20 +113,8 @@ _LOCAL = re.compile(
 )
 _RUN = re.compile(r"[A-Za-z0-9+/=]{16}")
 _HINTS = (
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "credential",
-    "auth",
-    "key",
-    "dockerconfig",
-    "://",
-    " login ",
-    "curl",
-    "mysql",
-    "mariadb",
-    "-cli",
+    *("pass", "pwd", "secret", "token", "credential", "auth", "key", "dockerconfig", "://", "login", "curl"),
+    *("mysql", "mariadb", "-cli", "mongo"),
 )
 _MADE_UP = re.compile(
     r"^\[tool\.(?:hardening\.verify\.environment|pytest[\w.]*)\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL
@@ -127,6 +122,11 @@ _MADE_UP = re.compile(
 _NEAR = re.compile(
     r"localhost$|127\.|::1$|\[::1|0\.0\.0\.0|[\w-]+$|host\.docker\.internal|.*\bexample\b|.*\.(test|invalid|local)$"
 )
+
+
+_SECRET = re.compile(r"^kind: *[\"']?Secret\b", re.MULTILINE)
+_OF_SECRETS = re.compile(r"^[ \t]+[\w.-]+: *[\"']?([A-Za-z0-9+/]{16,}={0,2})[\"']?[ \t]*$", re.MULTILINE)
+"""A Secret of Kubernetes, and each of its values in base64."""
 
 
 def literal_secret(name: str, value: str, *, in_code: bool = False) -> bool:
@@ -180,6 +180,9 @@ def _found_in(text: str, file: str) -> Iterator[str]:
         is_literal = len(password) > 3 and not _REFERENCE.match(password) and "example" not in host
         if is_literal and not (weak and _NEAR.match(host)):
             yield f"line {_line(near, match)}: an address with a password"
+    for value in _OF_SECRETS.findall(text) if _SECRET.search(text) else ():
+        with suppress(ValueError):  # it is no text
+            yield from (f"`{value[:4]}...`: {each}" for each in _found_in(b64decode(value).decode(), file))
     for match in _TOKEN.finditer(text):
         needed = r"\d.*[A-Z]|[A-Z].*\d" if match[0].startswith("sk-") else r"\d"  # `sk-` is a name of styles as well
         if not _PLACEHOLDER.match(match[0]) and re.search(needed, match[0]) and len(set(match[0])) > 9:
@@ -263,4 +266,8 @@ def _may_be_known(path: Path) -> bool:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if path.suffix == ".ipynb":  # what was typed, and not the pictures that came of it
+        with suppress(ValueError, LookupError, TypeError):
+            return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+    return text

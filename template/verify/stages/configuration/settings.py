@@ -41,10 +41,12 @@ QUOTA = "APP_RATE_LIMIT"
 TABLE = Rule("configuration", "settings.table", "what pyproject.toml sets for verify hides no setting")
 ACCEPTED = Rule("configuration", "settings.accepted", "every exception is accepted by the team, with a reason")
 
-_OF_APP = re.compile(r"_[a-z].*|seal|findings|table|perimeter|middleware_stack|build_middleware_stack")
+_OF_APP = re.compile(r"(_[a-z]\w*|__dict__|seal|findings|table|perimeter|middleware_stack|build_middleware_stack)\b")
 """What of an application the proof relies on; `state`, `openapi` and others are the team's to set."""
 _TASKS = {"typer", "celery", "faststream", "cyclopts"}
 """Libraries whose applications are often called `app` as well."""
+_SETS = re.compile(r"\b(setattr|delattr|__setattr__|__delattr__|patch|patch\.(object|dict))$")
+_CHANGES = ("update", "clear", "pop", "append", "insert", "extend", "remove", "add", "discard", "__setitem__")
 _UNREADABLE = re.compile(r"(APP_\w+) cannot be read: (.*)")
 
 
@@ -69,13 +71,14 @@ class CheckOutput:
         return {match[1]: match[2] for match in found if match}
 
 
-def report(options: Options, variables: Mapping[str, str]) -> CheckOutput:
-    """Ask the service what it would start with.
+def report(options: Options, variables: Mapping[str, str], *, whole: bool = False) -> CheckOutput:
+    """Ask the service what it would start with, and if `whole`, what stands in the place of owned code by then.
 
     Raises:
         UnverifiedError: It does not say.
     """
-    command = [sys.executable, "-X", "utf8", "-m", options.package, "check", "--format", "json"]
+    module = ["-P", str(options.project / "verify" / "harness" / "whole.py")] if whole else ["-m"]
+    command = [sys.executable, "-X", "utf8", *module, options.package, "check", "--format", "json"]
     try:
         with TemporaryDirectory(prefix="verify-") as empty:  # a .env of the project is not production
             ran = subprocesses.run(command, Path(empty), TIMEOUT, variables)
@@ -102,7 +105,7 @@ def by_hand(options: Options) -> str:
 def stage(options: Options) -> Iterator[Check]:
     own = {name: value for name, value in declared_environment(options.project).items() if name not in PRODUCTION}
     try:
-        output = report(options, {**own, **PRODUCTION})
+        output = report(options, {**own, **PRODUCTION}, whole=True)
         unset = report(options, {name: value for name, value in own.items() if name != QUOTA})
     except UnverifiedError as error:
         yield SAFE.unverified(error)
@@ -158,8 +161,9 @@ def stage(options: Options) -> Iterator[Check]:
 def patched(options: Options) -> dict[str, list[str]]:
     """What modules of the team set in owned ones, or in an application's inside, by file."""
     found: dict[str, list[str]] = {}
-    own = options.project / "src" / options.package
-    for path in sorted(each for each in own.rglob("*.py") if not each.is_relative_to(own / "hardening")):
+    source = options.project / "src"
+    owned_files = source / options.package / "hardening"
+    for path in sorted(each for each in source.rglob("*.py") if not each.is_relative_to(owned_files)):
         try:
             nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, SyntaxError):  # which the tests tell
@@ -174,13 +178,19 @@ def patched(options: Options) -> dict[str, list[str]]:
         for node in nodes:
             targets: list[Any] = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
             targets = targets or [getattr(node, "target", None)]
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr") and len(node.args) > 1:
-                targets = [ast.Attribute(node.args[0], str(getattr(node.args[1], "value", "_any")))]
+            if isinstance(node, ast.Call) and node.args and (called := _SETS.search(ast.unparse(node.func))):
+                name = str(getattr(node.args[1], "value", "_any")) if len(node.args) > 1 else "_any"
+                whole = str(getattr(node.args[0], "value", ""))
+                targets = [whole if called[0] == "patch" else ast.Attribute(node.args[0], name)]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
+                targets = [node.func.value]
             for target in targets:
-                root, _, rest = (ast.unparse(target) if isinstance(target, ast.Attribute) else "").partition(".")
-                inside = root == "app" and _OF_APP.fullmatch(rest.partition(".")[0]) and not _is_another(nodes)
-                if root in owned or inside:
-                    found.setdefault(path.relative_to(options.project).as_posix(), []).append(f"{root}.{rest}")
+                text = target if isinstance(target, str) else "" if target is None else ast.unparse(target)
+                root, _, rest = re.sub(r"^vars\((.*?)\)", r"\1.__dict__", text).partition(".")
+                is_owned = root in owned or (isinstance(target, str) and ".hardening." in text)
+                inside = root == "app" and _OF_APP.match(rest) and not _is_another(nodes)
+                if rest and (is_owned or inside):
+                    found.setdefault(path.relative_to(options.project).as_posix(), []).append(text)
     return found
 
 

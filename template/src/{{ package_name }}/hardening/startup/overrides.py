@@ -2,13 +2,12 @@
 """What of the application is not the template's where the proof relies on it, and which middleware may answer by itself."""
 
 import inspect
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ..app import Hardened
 from ..core.framework import is_frameworks, teams_layer
+from ..core.params import dependants_of
 from ..policy import is_guard, name_of
 from ..steps.errors import Errors
 
@@ -17,10 +16,9 @@ _PROVED = ("__call__", "add_steps", "build_middleware_stack", "findings", "seal"
 
 
 def replaced(app: Hardened) -> Iterator[str]:
-    """The methods of `Hardened` that a subclass, an attribute or a patch puts others in the place of, and any patch beside."""
+    """The methods of `Hardened` that a subclass, an attribute or a patch puts others in the place of."""
     here = inspect.getfile(Hardened)
     yield from overridden(app)
-    yield from _patched(Path(here).parent)
     for name, method in vars(Hardened).items():
         if not callable(method) or (name not in _PROVED and (not name.startswith("_") or name.startswith("__"))):
             continue
@@ -31,26 +29,12 @@ def replaced(app: Hardened) -> Iterator[str]:
 
 
 def overridden(app: Hardened) -> Iterator[str]:
-    """The guards for which `dependency_overrides` has something else, as a test may."""
+    """The guards, and what they depend on, for which `dependency_overrides` has something else, as a test may."""
+    guards = (each for route in app.table() for each in route.dependants() if is_guard(each.call))
+    below = {each.call for guard in guards for each in dependants_of(guard)}
     for each in app.dependency_overrides:
-        if is_guard(each):
+        if is_guard(each) or each in below:
             yield f"dependency_overrides[{name_of(each)}]"
-
-
-def _patched(here: Path) -> Iterator[str]:
-    """What code of the service has put in the place of a function or method of the template's."""
-    owners: list[Any] = [
-        each for name, each in sys.modules.items() if name.startswith(f"{here.parent.name}.{here.name}.")
-    ]
-    for module in list(owners):
-        owners += [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-    for owner in owners:
-        for name, value in vars(owner).items() if inspect.ismodule(owner) or inspect.isclass(owner) else ():
-            function = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
-            if inspect.isfunction(function) and owner is not Hardened:
-                folders = Path(function.__code__.co_filename).parents
-                if here.parent in folders and here not in folders:
-                    yield f"{owner.__name__}.{name}"
 
 
 def middleware(app: Hardened) -> Iterator[str]:
