@@ -4,6 +4,7 @@
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from packaging.version import Version
 from ..result import UnverifiedError
 
 REMEDY = "Run `uv lock`, look at what changed, and commit uv.lock."
+_parsed = lru_cache(1)(tomllib.loads)  # for each stage that reads it: it is long
 
 Key = tuple[str, str]
 """Name and version, normalised: what makes two locked packages the same."""
@@ -72,7 +74,7 @@ class Lock:
         """
         try:
             folder = folder_of(project)
-            data = tomllib.loads((folder / "uv.lock").read_text(encoding="utf-8"))
+            data = _parsed((folder / "uv.lock").read_text(encoding="utf-8"))
             packages = tuple(map(_package, data["package"]))
             here = project.resolve().relative_to(folder).as_posix()
             root = next(each for each in packages if here in (each.source.get("editable"), each.source.get("virtual")))
