@@ -102,7 +102,7 @@ SABOTAGED: dict[str, tuple[str | dict[str, str], str]] = {
             "k8s/api.yaml": manifest(pod()),
             "k8s/x.yaml": "kind: ScaledObject\nspec: {maxReplicaCount: 9, scaleTargetRef: {name: api}}\n",
         },
-        "kubernetes.replicas insecure 9 containers",
+        "kubernetes.replicas insecure up to 9 containers",
     ),
     "replicas of a kustomization": (
         {"k8s/api.yaml": manifest(pod()), "prod/kustomization.yaml": "replicas:\n  - {name: api, count: 7}\n"},

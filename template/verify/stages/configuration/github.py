@@ -199,8 +199,8 @@ class Workflows:
             lost = step.get("id") not in answered and decided(step.get("continue-on-error", False), known)
             skipped = f"`if: {step.get('if')}` does not hold" if holds is False else ""
             unknown = f"`if: {step.get('if')}` cannot be told" if holds is None else _SOFT * (lost is None)
-            given = {**known, **{f"env.{name}": value for name, value in state.env.items()}}
-            command, hidden = _filled(str(step.get("run", "")), given), "`continue-on-error`" if lost else ""
+            facts = {**known, **{f"env.{name}": value for name, value in state.env.items()}}
+            command, hidden = _filled(str(step.get("run", "")), facts), "`continue-on-error`" if lost else ""
             about = _under(state, Step(command, state.where, "", hidden, skipped, unknown))
             if uses.startswith("./") and depth <= 3:
                 yield from self._composite(uses, step, about, depth)
