@@ -140,6 +140,7 @@ UNEDITED = [  # each release, store, example and pipeline; `fleet.py --hook` has
     ("0.10.0", {"ci": "github"}, set()),
     ("0.11.0", {"ci": "gitlab"}, set()),
     ("0.12.0", {"store": "redis", "ci": "github"}, set()),
+    ("0.13.0", {"ci": "none"}, set()),
 ]
 
 

@@ -28,7 +28,7 @@ from .websocket_exchange import WebSocketExchange
 prometheus: Any = import_module("prometheus_client")
 multiprocess: Any = import_module("prometheus_client.multiprocess")
 
-RELEASE = "0.12.0"
+RELEASE = "0.13.0"
 """The release of the template that this came with."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds; the last is `APP_REQUEST_TIMEOUT` as it is by default."""
