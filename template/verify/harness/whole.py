@@ -50,6 +50,8 @@ def changed(package: str, app: Any) -> Iterator[str]:
         for kind in _classes(fresh):
             if isinstance(there := vars(live).get(kind.__name__), type):
                 yield from _differing(vars(there), vars(kind), kind.__name__)
+                if _shape(there.__mro__) != _shape(kind.__mro__):
+                    yield f"{kind.__name__}.__bases__"
     if app is not None:
         hardened = import_module(f"{package}.hardening").Hardened
         own = vars(hardened(app.settings))
@@ -121,16 +123,21 @@ def main(package: str, *arguments: str) -> int:
     command = import_module(f"{package}.__main__")
     with redirect_stdout(StringIO()) as said:
         code: int = command.main(arguments)
-        found = json.loads(said.getvalue())
+        text = said.getvalue()
         try:
             app = command.create_app(command.load(command.Settings))
         except (Exception, SystemExit):  # noqa: BLE001 - of which check tells
             app = None
     sys.dont_write_bytecode = True
-    with TemporaryDirectory() as sys.pycache_prefix:  # from the source, whatever lies in a cache
+    try:
+        found = json.loads(text)
         replaced = found["application"].setdefault("replaced", [])
         told = {each.rpartition(".")[2] for each in replaced}
-        replaced += [each for each in dict.fromkeys(changed(package, app)) if each.rpartition(".")[2] not in told]
+        with TemporaryDirectory() as sys.pycache_prefix:  # from the source, whatever lies in a cache
+            replaced += [each for each in dict.fromkeys(changed(package, app)) if each.rpartition(".")[2] not in told]
+    except ValueError:  # the service prints as well
+        print(text)
+        return code
     print(json.dumps(found))
     return code
 

@@ -18,7 +18,7 @@ TRACE = frozenset(
 OF_TRUSTED = FORWARDED | TRACE
 # The beginnings of what proxies and content networks add, with theirs.
 _OF_PROXIES = (
-    *FORWARDED, b"x-forwarded", b"via", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"x-original-",
+    *sorted(FORWARDED), b"x-forwarded", b"via", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"x-original-",
     b"x-envoy-", b"cf-", b"cdn-", b"fastly-", b"fly-", b"akamai-", b"x-akamai-", b"x-amz", b"x-azure-", b"x-appengine-",
     b"x-cloud-trace-context", b"x-vercel-", b"x-nf-", b"x-proxyuser-ip", b"x-arr-", b"x-coming-from", b"x-proxy",
     b"rndr-id", b"x-request-start", b"front-end-https", b"x-scheme", b"x-host", b"x-remote-", b"x-traefik-", b"x-request-id",
