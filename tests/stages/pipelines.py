@@ -267,6 +267,12 @@ HONEST: dict[str, Files] = {
             "    strategy: {matrix: {py: ['3.14'], soft: [false], include: [{py: '3.15', soft: true}]}}\n"
         )
     },
+    "what is only tried may fail, and the others say nothing of it": {
+        HARDENING: github(
+            job="    continue-on-error: ${{ matrix.soft }}\n"
+            "    strategy: {matrix: {py: ['3.14'], include: [{py: '3.15', soft: true}]}}\n"
+        )
+    },
     "an input that says yes": {
         HARDENING: f"{ON}jobs:\n  check:\n    uses: ./.github/workflows/proof.yml\n    with: {{verify: true}}\n",
         ".github/workflows/proof.yml": github(

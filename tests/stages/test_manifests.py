@@ -141,6 +141,14 @@ SABOTAGED: dict[str, tuple[str | dict[str, str], str]] = {
         manifest(pod(container(env=[{"name": "APP_ENV", "value": "development"}]))),
         "start insecure APP_ENV=development",
     ),
+    "development out of a Secret, beside what is no text": (
+        "kind: Secret\ndata: {x: /w==, APP_ENV: ZGV2ZWxvcG1lbnQ=}\n",
+        "start insecure APP_ENV=development",
+    ),
+    "development beside a value that says its type": (
+        "kind: ConfigMap\ndata: {x: !!timestamp tomorrow, APP_ENV: development}\n",
+        "start insecure APP_ENV=development",
+    ),
     "development out of a ConfigMap": (
         yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "data": {"APP_ENV": "development"}}),
         "start insecure APP_ENV=development",

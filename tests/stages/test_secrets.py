@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from base64 import b64encode
 from pathlib import Path
 
@@ -108,6 +109,10 @@ FOUND = {
     },
 }
 HONEST = {
+    "another command after that of a database": (
+        "backup.sh",
+        "mongodump --uri x && mkdir -p backup20240101\nmysqldump x; cp -path1234567 x\n",
+    ),
     "a variable": (
         "compose.yaml",
         "      DB_PASSWORD: ${DB_PASSWORD}\n      A_TOKEN: $TOKEN\n      B_SECRET: ${B:?}\n",
@@ -280,6 +285,13 @@ def test_what_git_tracks_is_searched_but_for_tests_texts_and_locks(tmp_path: Pat
 def test_a_repository_without_one_is_proved(tmp_path: Path) -> None:
     (found,) = checked(tmp_path, dict(HONEST.values()))
     assert found.outcome is Outcome.PROVED
+
+
+@pytest.mark.parametrize("words", ["mongo ", "mysql ", "redis-cli ", "curl ", "a.", "eyJ-", "\n"])
+def test_a_long_line_is_searched_in_time(words: str) -> None:
+    started = time.process_time()
+    assert len(list(secrets.found_in(f"TOKEN: {RANDOM}\n" + words * 20_000, "data.txt"))) == 1
+    assert time.process_time() - started < 20, "each start of a pattern looks at all that comes after it"
 
 
 def test_a_repository_of_another_user_is_searched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ class OverridingMapping(dict[str, Any]):
 REFERENCE = "!reference"
 """The key under which a reference of GitLab stands."""
 _Loader.add_multi_constructor("!", _tagged)
+for _type in ("binary", "bool", "float", "int", "null", "timestamp"):  # a value that says its type is a text as well
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_type}", _yaml.SafeLoader.construct_yaml_str)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -117,15 +117,17 @@ class Workflows:
             skipped, unknown = self._skipped(name, jobs, known, ())
             env = {**self._branch(workflow, event), **mapping(workflow.get("env")), **mapping(job.get("env"))}
             defaults = {**_run_defaults(workflow), **_run_defaults(job)}
-            for values in _matrix(job) or [{}]:
-                facts = {**known, **{f"matrix.{key}": value for key, value in values.items()}}
+            legs = _matrix(job) or [{}]
+            absent = {key: "" for each in legs for key in each}
+            for values in legs:
+                facts = {**known, **{f"matrix.{key}": value for key, value in {**absent, **values}.items()}}
                 runner = _filled(" ".join(texts(job.get("runs-on"))), facts).lower()
                 system = next((each for word, each in _SYSTEMS.items() if word in runner), "")
                 facts |= {"runner.os": system} if system else {}
                 soft = decided(job.get("continue-on-error", False), facts)
-                lost, unknown = "`continue-on-error`" if soft else "", unknown or _SOFT * (soft is None)
+                lost, open_end = "`continue-on-error`" if soft else "", unknown or _SOFT * (soft is None)
                 given = {str(key): _filled(str(value), facts) for key, value in env.items()}
-                state = Step("", where, "", lost, skipped, unknown, system=system, env=given)
+                state = Step("", where, "", lost, skipped, open_end, system=system, env=given)
                 if "uses" in job:
                     yield from self._called(str(job["uses"]), job, state, event, depth)
                 elif isinstance(job.get("steps"), list):

@@ -55,7 +55,7 @@ class Pipeline:
             UnverifiedError: A file of it cannot be read.
         """
         values = self._included(path, ())
-        values = self._resolved(values, values)
+        values = mapping(self._resolved(values, values))
         for each in self.elsewhere:
             yield Step("", path.name, unknown=f"it includes {each}, which is not here")
         for source in SOURCES:

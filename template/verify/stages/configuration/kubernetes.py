@@ -114,9 +114,9 @@ def _variables(document: dict[str, Any], folder: Path) -> dict[str, str]:
         return {}
     said = {**mapping(document.get("data")), **mapping(document.get("stringData"))}
     lines = [f"{key}={value}" for key, value in said.items()]
-    if document.get("kind") == "Secret":
-        with suppress(ValueError):
-            lines += [f"{key}={b64decode(f'{value}').decode()}" for key, value in mapping(document.get("data")).items()]
+    for key, value in mapping(document.get("data")).items() if document.get("kind") == "Secret" else ():
+        with suppress(ValueError):  # it is no text
+            lines.append(f"{key}={b64decode(str(value)).decode()}")
     for each in map(mapping, [*(document.get("configMapGenerator") or ()), *(document.get("secretGenerator") or ())]):
         lines += texts(each.get("literals"))
         for file in (folder / name for name in texts([each.get("envs"), each.get("env")])):

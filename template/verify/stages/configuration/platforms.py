@@ -26,7 +26,7 @@ _ENV = re.compile(r"env(_?var(iable)?s|s|ironment)?|environment(variables)?|vari
 _PROCESSES = ("processes", "run")
 _PAIR = re.compile(r"\"?(\w+)=(\"[^\"]*\"|'[^']*'|[^\s,\"]*)")
 _SERVES = re.compile(
-    r"^(?!\s*#|.*(?:--reload|install|add)\b).*\b(?:uvicorn|gunicorn|hypercorn|daphne)\b[ \t\"',].*\b[\w.]+:[A-Za-z_]",
+    r"^(?![ \t]*#|.*(?:--reload|install|add)\b).*\b(?:uvicorn|gunicorn|hypercorn|daphne)\b[ \t\"',].{0,300}\b[\w.]+:[A-Za-z_]",
     re.MULTILINE,
 )
 _OTHERWISE = re.compile(
@@ -34,7 +34,7 @@ _OTHERWISE = re.compile(
     re.IGNORECASE,
 )
 _SAYS = re.compile(
-    r"^(?!\s*(#|//)).*\bAPP_(ENV[\"']?\s*[:=]\s*[\"']?development|DOCS[\"']?\s*[:=]\s*[\"']?true)", re.MULTILINE
+    r"^(?![ \t]*(#|//)).*\bAPP_(ENV[\"']?\s*[:=]\s*[\"']?development|DOCS[\"']?\s*[:=]\s*[\"']?true)", re.MULTILINE
 )
 _RUNS = re.compile(
     r"aws_(ecs_task|apprunner|lambda_f)|google_cloud_run|azurerm_(container|linux_web)|docker_container|helm_release|modules/ecs|"

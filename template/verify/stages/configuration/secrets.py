@@ -38,7 +38,7 @@ _PROSE = re.compile(
 """Files in which something that looks like a secret is an example of one, a test's, a hash, or a word for people."""
 _CODE = re.compile(r"\.(py|pyi|ipynb|[cm]?[jt]sx?|go|rs|java|kt)$")
 _SEALED = re.compile(
-    r"kind: *SealedSecret|^sops(:|_\w+=)|^\[sops\]|^\s*\"sops\": *\{|^\$ANSIBLE_VAULT|^\w+=[\"']?encrypted:",
+    r"kind: *SealedSecret|^sops(:|_\w+=)|^\[sops\]|^[ \t]*\"sops\": *\{|^\$ANSIBLE_VAULT|^\w+=[\"']?encrypted:",
     re.MULTILINE,
 )
 
@@ -60,21 +60,21 @@ _PLACES = tuple(
         rf"^[ \t]*ENV[ \t]+{_NAME}[ \t]+{_VALUE}",
         rf"\b(authorization)[\"']?\s*[:=\s]\s*[\"']?(?:Bearer|Basic|Token)\s+{_VALUE}",
         rf"\blogin\s+\S+\s+(password)\s+{_VALUE}",  # .netrc
-        rf"(\b(?:(?:docker|podman|helm|az)\s+login|sshpass|mongo\w*)\b.*?\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
-        rf"\b(mysql\w*|mariadb[\w-]*|sshpass)\b.*[\s\"'](?-i:-p){_VALUE}",
-        rf"\b((?:redis|valkey)-cli)\b.*[\s\"']-a[\"',\s]+{_VALUE}",
+        rf"(\b(?:(?:docker|podman|helm|az)\s+login|sshpass|mongo\w*)\b[^\n;&|]{{0,300}}?\s-p|(?<=\s)--[\w-]*(?:passw(?:or)?d|token|secret|api-key)|\b(?:--)?requirepass)[ \t]+{_VALUE}",
+        rf"\b(mysql\w*|mariadb[\w-]*|sshpass)\b[^\n;&|]{{0,300}}[\s\"'](?-i:-p){_VALUE}",
+        rf"\b((?:redis|valkey)-cli)\b.{{0,300}}[\s\"']-a[\"',\s]+{_VALUE}",
         rf"[\"'](--?[\w-]*(?:passw(?:or)?d|token|secret|requirepass))[\"']\s*,\s*{_VALUE}",
         rf"<{_NAME}>()()([^\s<]+)</",
         rf"\b(?:getenv|environ\.get)\(\s*[\"']{_NAME}[\"']\s*,\s*{_VALUE}",
-        rf"\b(curl\b.*\s(?:-u|--user))[ \t]+[\"']?[\w.@-]+:{_VALUE}",
+        rf"\b(curl\b.{{0,300}}\s(?:-u|--user))[ \t]+[\"']?[\w.@-]+:{_VALUE}",
         rf"[\"']?\b(?:name|key)[\"']?\s*[:=]\s*[\"']?{_NAME}[\"']?\s*,?\s*[\"']?value[\"']?\s*[:=]\s*{_VALUE}",
     )
 )
-_ADDRESS = re.compile(r"\b[a-z][\w+.-]*://([^\s:/@\"'`<>]*):([^\s/@\"'`<>]+)@([^\s:/?#\"'`,]+)", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b[a-z][\w+.-]{0,30}://([^\s:/@\"'`<>]*):([^\s/@\"'`<>]+)@([^\s:/?#\"'`,]+)", re.IGNORECASE)
 _TOKEN = re.compile(
     r"\b((?:AKIA|ASIA)[A-Z0-9]{16}|gh[oprsu]_\w{36,}|github_pat_\w{22,}|gl(?:pat|[dr]t|cbt|ptt|ft|imt|agent|soat|oas)-[\w-]{20,}|"
     r"xox[abeoprs]-[\w-]{10,}|[rs]k_live_\w{16,}|whsec_\w{24,}|AIza[\w-]{35}|sk-(?:ant-|proj-)?[\w-]{20,}|npm_\w{36}|pypi-AgEI[\w-]{20,}|"
-    r"hf_[A-Za-z]{30,}|dckr_pat_[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{20,}|\d{8,10}:AA[\w-]{33}|"
+    r"hf_[A-Za-z]{30,}|dckr_pat_[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|(?<!-)eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{20,}|\d{8,10}:AA[\w-]{33}|"
     r"LS0tLS1CRUdJTi(?:BSU0EgUFJJVkFU|BQUklWQVRF|BFQyBQUklW|BPUEVOU1NIIFBS)[\w+/]{20,})|hooks\.slack\.com/services/(T\w+/B\w+/\w{20,})|"
     r"discord(?:app)?\.com/api/webhooks/(\d+/[\w-]{50,})"
 )
