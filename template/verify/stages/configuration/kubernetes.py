@@ -59,7 +59,6 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
     variables: dict[str, str] = {}
     seen: dict[str, int] = {}
     every = list(_flat(documents(name, path.read_text(encoding="utf-8", errors="replace"))))
-    scaled = dict(_scaled(path, every, options))
     data = {str(mapping(each.get("metadata")).get("name")): list(mapping(each.get("data"))) for each in every}
     for document in every:
         variables |= _variables(document, path.parent)
@@ -76,6 +75,7 @@ def checks(path: Path, name: str, options: Options) -> Iterator[Check]:
             yield _confined(CONFINED.of(about), pod, container, name)
             yield from _started(START.of(about), container, options, name)
             if "image" in container and "jobTemplate" not in mapping(document.get("spec")):
+                scaled = dict(_scaled(path, every, options))
                 count = scaled.get(str(of[1])) or str(mapping(document.get("spec")).get("replicas", 1))
                 patched = count not in ("0", "1") and _store_is_patched(path, document, options)
                 elsewhere = "envFrom" in container or patched
