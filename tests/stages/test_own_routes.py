@@ -287,3 +287,22 @@ def test_what_code_of_the_service_patches_is_named(prove: Prove, service: Path) 
         f"src/{PACKAGE}/app.py",
         "usercustomize.py",
     }, told(checks)
+
+
+TRACED = """
+import fastapi
+print("made")
+fastapi.FastAPI = type("Traced", (fastapi.FastAPI,), {"__module__": "tracing"})
+"""
+
+
+@pytest.mark.parametrize("seed", [4, 5, 9])  # with these, a set of what proxies add has another order from the cache
+def test_what_is_printed_or_traced_is_no_patch(prove: Prove, service: Path, seed: int) -> None:
+    path = service / "src" / PACKAGE / "app.py"
+    path.write_text(path.read_text() + TRACED)
+    seeded = THIS_COPY.replace("{**clean(given)", f'{{**clean(given), "PYTHONHASHSEED": "{seed}"')
+    seeded += "import compileall\ncompileall.compile_dir('src', quiet=2)\n"
+
+    checks = [each for each in prove("configuration", prepare=seeded) if each["id"] == "app.whole"]
+
+    assert [each["outcome"] for each in checks] == ["proved"], told(checks)

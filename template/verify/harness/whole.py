@@ -50,8 +50,6 @@ def changed(package: str, app: Any) -> Iterator[str]:
         for kind in _classes(fresh):
             if isinstance(there := vars(live).get(kind.__name__), type):
                 yield from _differing(vars(there), vars(kind), kind.__name__)
-                if _shape(there.__mro__) != _shape(kind.__mro__):
-                    yield f"{kind.__name__}.__bases__"
     if app is not None:
         hardened = import_module(f"{package}.hardening").Hardened
         own = vars(hardened(app.settings))
@@ -86,6 +84,9 @@ def _differing(live: Mapping[str, Any], fresh: Mapping[str, Any], owner: str) ->
             continue
         if isinstance(value, ModuleType) and value.__name__.endswith(f"{owner.partition('.')[2]}.{name}"):
             continue  # one below it, which is there once somebody has imported it
+        there = live.get(name)
+        if getattr(there, "__name__", "") == name and getattr(there, "__module__", "").partition(".")[0] in LIBRARIES:
+            continue  # what a library calls so; a tracer has put its own in the place of it since
         is_empty = isinstance(value, dict | list | set) and not value  # and is filled as it is used
         if not is_empty and (name not in fresh or name not in live or _shape(live[name]) != _shape(value)):
             yield f"{owner}.{name}"
@@ -118,6 +119,11 @@ def _shape(value: Any, depth: int = 0) -> Any:
     return into(type(value)), tuple((each, into(getattr(value, each, None))) for each in names), tuple(own)
 
 
+def report_in(said: str) -> str:
+    """What `check` reports, after whatever the service prints as it is imported and made."""
+    return said[max(said.rfind("\n{\n"), 0) :]
+
+
 def main(package: str, *arguments: str) -> int:
     """Run `check`, with what stands in the place of something beside what it says itself."""
     command = import_module(f"{package}.__main__")
@@ -130,12 +136,12 @@ def main(package: str, *arguments: str) -> int:
             app = None
     sys.dont_write_bytecode = True
     try:
-        found = json.loads(text)
+        found = json.loads(report_in(text))
         replaced = found["application"].setdefault("replaced", [])
         told = {each.rpartition(".")[2] for each in replaced}
         with TemporaryDirectory() as sys.pycache_prefix:  # from the source, whatever lies in a cache
             replaced += [each for each in dict.fromkeys(changed(package, app)) if each.rpartition(".")[2] not in told]
-    except ValueError:  # the service prints as well
+    except ValueError:  # of which whoever asked tells
         print(text)
         return code
     print(json.dumps(found))

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...common.entries import SENTENCE, is_sentence
 from ...harness.service import declared_environment, hidden_names
+from ...harness.whole import report_in
 from ...result import Check, Options, Rule, UnverifiedError, listed, number
 from ...runner import subprocesses
 from .start import files_of_team
@@ -81,10 +82,11 @@ def report(options: Options, variables: Mapping[str, str], *, whole: bool = Fals
     command = [sys.executable, "-X", "utf8", *module, options.package, "check", "--format", "json"]
     try:
         with TemporaryDirectory(prefix="verify-") as empty:  # a .env of the project is not production
-            ran = subprocesses.run(command, Path(empty), TIMEOUT, variables)
+            always = {**variables, "PYTHONHASHSEED": "0"}  # what is made of a set is the same in each run
+            ran = subprocesses.run(command, Path(empty), TIMEOUT, always)
         if ran.code is None:
             raise _silent(options, f"it gave no report within {TIMEOUT:g} s")
-        data = json.loads(ran.out)
+        data = json.loads(report_in(ran.out))
         found = CheckOutput(ran.code, {name: data[name] for name in ("findings", "routes", "settings", "application")})
         found.ids.union(found.missing())  # whatever is not as expected shows here
     except OSError as error:
