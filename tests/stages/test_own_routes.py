@@ -91,9 +91,10 @@ def test_a_caller_that_is_lent_gets_past_the_guard() -> None:
 )
 def test_a_guard_lets_in_nobody_without_a_credential(status: int, seen: dict[str, Outcome]) -> None:
     mine = DiscoveredRoute("GET", "/mine", "/mine", is_guarded=True)
+    anybody = DiscoveredRoute("GET", "/anybody", "/anybody", is_guarded=True, is_public=True)  # and knows who it is
     service = Recorder(mine=status)
 
-    assert made(sessions.own_guards, arena(service, mine, OPEN, GUARDED, READ)) == seen
+    assert made(sessions.own_guards, arena(service, mine, anybody, OPEN, GUARDED, READ)) == seen
     assert len(service.asked) == 1, "nothing is sent to what is public, or may change something"
 
 

@@ -146,7 +146,8 @@ def own_guards(arena: Arena) -> Seen:
             return f"{status}", f"answered {status}"
         return f"{status}" if status in (401, 403) else f"{NOT_TRIED}answered {status}", ""
 
-    return arena.each((each for each in arena.routes if each.is_guarded and each.is_safe), look)
+    asked = (each for each in arena.routes if each.is_guarded and not each.is_public and each.is_safe)
+    return arena.each(asked, look)
 
 
 def _opened(probe: Service, cookie: str) -> tuple[socket.socket, Answer]:

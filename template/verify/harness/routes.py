@@ -39,6 +39,7 @@ class DiscoveredRoute:
     """What the start-up check finds in it, accepted or not: nobody knows what it would do with a request."""
     form_field: str = ""
     """A field of the form that it reads, one that may not repeat."""
+    is_public: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -98,6 +99,7 @@ def routes(package: str) -> Iterator[DiscoveredRoute]:
                 tuple(sorted(route.policy.script_cookies)),
                 tuple(sorted({*found, *route.policy.insecure_because} - HARMLESS)),
                 next((name for name, repeats in route.form.fields.items() if not repeats), ""),
+                route.policy.public,
             )
 
 
