@@ -595,4 +595,4 @@ def test_a_deployed_service_that_is_away_or_busy_is_not_green(synced: Path, tmp_
     assert (busy.code, away.code, wrong.code) == (2, 2, 2)
     assert "no further request was sent" in busy.out
     assert "no answer" in away.out
-    assert "Write it as https://" in wrong.out
+    assert "takes an address such as https://" in wrong.err
