@@ -134,16 +134,16 @@ def main(package: str, *arguments: str) -> int:
             app = command.create_app(command.load(command.Settings))
         except (Exception, SystemExit):  # noqa: BLE001 - of which check tells
             app = None
-    sys.dont_write_bytecode = True
     try:
         found = json.loads(report_in(text))
-        replaced = found["application"].setdefault("replaced", [])
-        told = {each.rpartition(".")[2] for each in replaced}
-        with TemporaryDirectory() as sys.pycache_prefix:  # from the source, whatever lies in a cache
-            replaced += [each for each in dict.fromkeys(changed(package, app)) if each.rpartition(".")[2] not in told]
     except ValueError:  # of which whoever asked tells
         print(text)
         return code
+    replaced = found["application"].setdefault("replaced", [])
+    told = {each.rpartition(".")[2] for each in replaced}
+    sys.dont_write_bytecode = True
+    with TemporaryDirectory() as sys.pycache_prefix:  # from the source, whatever lies in a cache
+        replaced += [each for each in dict.fromkeys(changed(package, app)) if each.rpartition(".")[2] not in told]
     print(json.dumps(found))
     return code
 
