@@ -1,10 +1,9 @@
 # Owned by the template: an update rewrites this file.
-"""Whether owned code is what its source says, once the application is made: `python -P verify/harness/whole.py PACKAGE check
---format json` prints what `check` does, with the names of what is not.
+"""Whether owned code is what its source says, once the application is made.
 
-Each owned module that is loaded is run once more from its source, under another name, and both are compared, so it does not
-matter how something got into the place of something else. This is a process of its own: the team's code never runs inside
-verify.
+`python -P verify/harness/whole.py PACKAGE check --format json` prints what `check` does, with the names of what is not.
+Each owned module that is loaded is run once more from its source, under another name, and both are compared: so it does
+not matter how something got into the place of something else. The team's code runs in this process, never in verify's.
 """
 
 import functools
