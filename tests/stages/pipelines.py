@@ -497,6 +497,13 @@ HONEST: dict[str, Files] = {
             "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n"
         )
     },
+    **{
+        f"gitlab: less of it at night: {line}": {GITLAB: gitlab(line=f"{line}\n    - {VERIFY} ${{only:-}}")}
+        for line in (
+            'if [ "$CI_PIPELINE_SOURCE" = schedule ]; then only="--only audit"; fi',
+            'test "$CI_PIPELINE_SOURCE" != schedule || only="--only audit"',
+        )
+    },
     "gitlab: without tags": {GITLAB: gitlab("  rules: [{if: $CI_COMMIT_TAG, when: never}, {when: on_success}]\n")},
     "gitlab: extends": {
         GITLAB: gitlab(

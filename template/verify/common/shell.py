@@ -307,11 +307,11 @@ def _simple(words: list[str], state: _State, lost: str, when: str) -> Iterator[C
             break
         words = words[1:]
     if not words or re.match(r"\d*[<>]", words[0]):
-        state.env |= env
+        state.env |= {} if when else env  # what may be set or not is not known
         return
     name, *rest = words
     if name in ("export", "declare", "typeset", "readonly"):
-        state.env |= dict(each.split("=", 1) for each in rest if "=" in each)
+        state.env |= {} if when else dict(each.split("=", 1) for each in rest if "=" in each)
     elif name == "set":
         text = " ".join(rest)
         state.errexit = state.errexit or re.search(r"(^|\s)-(\w*e|o errexit)", text) is not None
